@@ -1,0 +1,1 @@
+"""Train, judge and run GANs that draw anime faces."""

@@ -1,0 +1,1 @@
+"""Pictures into a faces dataset, and batches out of it."""

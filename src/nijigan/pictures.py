@@ -1,0 +1,39 @@
+"""Pictures out of arrays: grids and scaling. Images are uint8 RGB, N×H×W×3."""
+
+from math import ceil, sqrt
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Images = npt.NDArray[np.uint8]
+
+
+def grid(images: Images, columns: int | None = None, gap: int = 2, background: int = 255) -> Images:
+    """Lay images out row by row on one canvas.
+
+    Args:
+        images: uint8, N×H×W×3, N ≥ 1.
+        columns: pictures in a row; left out, the nearest to a square.
+        gap: pixels between pictures and around them.
+        background: grey value of the gaps, 0-255.
+
+    Returns:
+        uint8, H'×W'×3.
+    """
+    count, height, width, _ = images.shape
+    columns = columns or ceil(sqrt(count))
+    rows = ceil(count / columns)
+    canvas = np.full((gap + rows * (height + gap), gap + columns * (width + gap), 3), background, np.uint8)
+    for index, image in enumerate(images):
+        top, left = (gap + (index // columns) * (height + gap), gap + (index % columns) * (width + gap))
+        canvas[top : top + height, left : left + width] = image
+    return canvas
+
+
+def enlarge(images: Images, scale: int) -> Images:
+    """Enlarge N×H×W×3 images by a whole factor with Lanczos; 1 returns them as they are."""
+    if scale == 1:
+        return images
+    size = (images.shape[2] * scale, images.shape[1] * scale)
+    return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)) for image in images])
