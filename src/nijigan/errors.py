@@ -1,7 +1,7 @@
 """The one exception a user's mistake raises."""
 
 
-class UserError(ValueError):
+class UserError(Exception):
     """Something the user can mend: one sentence that says what is wrong and what to do.
 
     The command line prints the sentence without a traceback and exits with code 2.

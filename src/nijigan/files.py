@@ -27,7 +27,9 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
-        raise UserError(f"Could not write {path}: {error.strerror or error}. Free some space or choose another place.") from error
+        raise UserError(
+            f"Could not write {path}: {error.strerror or error}. Free some space or choose another place."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -55,7 +57,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         temporary.rename(path)
         _sync(path.parent)
     except OSError as error:
-        raise UserError(f"Could not write {path}: {error.strerror or error}. Free some space or choose another place.") from error
+        raise UserError(
+            f"Could not write {path}: {error.strerror or error}. Free some space or choose another place."
+        ) from error
     finally:
         if old.exists() and not path.exists():
             old.rename(path)

@@ -12,6 +12,7 @@ from typing import Literal, Self, TypeVar
 from nijigan.errors import UserError
 
 T = TypeVar("T")
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 def _check(condition: bool, sentence: str) -> None:
@@ -110,7 +111,7 @@ class Recipe:
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     objective: Literal["bce", "minimax"] = "bce"
-    """The game: bce = non-saturating binary cross-entropy; minimax = the original, Goodfellow et al. 2014, equation 1."""
+    """The game: bce = non-saturating cross-entropy; minimax = the original, Goodfellow et al. 2014, equation 1."""
     label_smoothing: float = 0.0
     """One-sided: real images are asked for 1 minus this instead of 1."""
     g_optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -130,7 +131,7 @@ class Recipe:
     ema: EmaConfig = field(default_factory=EmaConfig)
     flip: bool = True
     """Show each face mirrored half of the time."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Precision = "auto"
     """Arithmetic of the networks; auto takes bf16 where it is fast. Optimizers always keep fp32 weights."""
     kimg: float = 500.0
     """Length: thousands of real images shown to the discriminator."""
@@ -145,21 +146,29 @@ class Recipe:
 
     def __post_init__(self) -> None:
         base = base_resolution(self.resolution)
-        _check(base is not None and 8 <= self.resolution <= 1024,
-               f"A resolution of {self.resolution} is not 4, 5, 6 or 7 times a power of two; "
-               f"choose {', '.join(map(str, nearest_resolutions(self.resolution)))}.")
+        _check(
+            base is not None and 8 <= self.resolution <= 1024,
+            f"A resolution of {self.resolution} is not 4, 5, 6 or 7 times a power of two; "
+            f"choose {', '.join(map(str, nearest_resolutions(self.resolution)))}.",
+        )
         _check(0 <= self.label_smoothing < 0.5, "label_smoothing must lie in [0, 0.5).")
-        _check(self.label_smoothing == 0 or self.objective == "bce",
-               f"label_smoothing belongs to the objective bce, not {self.objective}; leave it out or set --objective bce.")
+        _check(
+            self.label_smoothing == 0 or self.objective == "bce",
+            f"label_smoothing belongs to the objective bce, not {self.objective}; leave it out or set --objective bce.",
+        )
         for name in ("batch_size", "accumulate", "n_critic", "g_steps"):
             _check(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1.")
         _check(self.batch_size >= 2, "batch_size must be at least 2: batch norm has no statistics of one image.")
-        _check(self.batch_size % self.accumulate == 0 and self.batch_size // self.accumulate >= 2,
-               f"A batch of {self.batch_size} cannot be cut into {self.accumulate} equal parts of two or more images; "
-               "choose an accumulate that divides it.")
+        _check(
+            self.batch_size % self.accumulate == 0 and self.batch_size // self.accumulate >= 2,
+            f"A batch of {self.batch_size} cannot be cut into {self.accumulate} equal parts of two or more images; "
+            "choose an accumulate that divides it.",
+        )
         _check(self.alternate_epochs >= 0, "alternate_epochs must be 0 (off) or more.")
-        _check(self.alternate_epochs == 0 or (self.n_critic == 1 and self.g_steps == 1),
-               "alternate_epochs trains one network at a time, so n_critic and g_steps must stay 1.")
+        _check(
+            self.alternate_epochs == 0 or (self.n_critic == 1 and self.g_steps == 1),
+            "alternate_epochs trains one network at a time, so n_critic and g_steps must stay 1.",
+        )
         _check(self.kimg > 0, f"kimg is {self.kimg:g}; it must be above 0.")
         _check(self.epochs is None or self.epochs > 0, "epochs must be above 0.")
         _check(self.snapshot_kimg is None or self.snapshot_kimg > 0, "snapshot_kimg must be above 0.")
@@ -196,11 +205,12 @@ def parse_json(kind: type[T], text: str, source: str) -> T:
 
     try:
         return TypeAdapter(kind).validate_json(text, extra="forbid")
+    except UserError as error:  # a contradiction between fields
+        raise UserError(f"{source} is not valid: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f"{part}." for part in first["loc"]).rstrip(".")
-        what = first["msg"].removeprefix("Value error, ").rstrip(".")
-        raise UserError(f"{source} is not valid: {where + ': ' if where else ''}{what}.") from error
+        raise UserError(f"{source} is not valid: {where + ': ' if where else ''}{first['msg']}.") from error
 
 
 def base_resolution(resolution: int) -> int | None:

@@ -10,8 +10,8 @@ from nijigan.recipe import Recipe, load_recipe
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        # Radford et al. 2016 and the released code: Adam 2e-4, β1 0.5, N(0, 0.02) init. Theirs was a batch of 128 in the
-        # paper and 64 in the code; 32 reaches clean faces in a fraction of the images, which is what a CPU has too few of.
+        # Radford et al. 2016 and the released code: Adam 2e-4, β1 0.5, N(0, 0.02) init. The batch was 128 in the paper
+        # and 64 in the code; 32 reaches clean faces in far fewer images, which is what a CPU is short of.
         Recipe(name="dcgan"),
         # The demo's: a narrow DCGAN at 32 px that learns drawn faces in about a minute on a laptop.
         replace(Recipe(name="dcgan-tiny", resolution=32, kimg=40)),
@@ -31,4 +31,6 @@ def find_recipe(name: str) -> Recipe:
         return load_recipe(Path(name))
     near = get_close_matches(name, RECIPES, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(RECIPES)}."
-    raise UserError(f"There is no recipe called {name}: {hint} (`nijigan recipes` lists them; a path to a .json is one too.)")
+    raise UserError(
+        f"There is no recipe called {name}: {hint} (`nijigan recipes` lists them; a path to a .json is one too.)"
+    )

@@ -1,0 +1,179 @@
+"""Faces as files: a grid in one picture, or one PNG each in a folder or a zip, each of which says how to draw it again."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from math import ceil, sqrt
+from pathlib import Path
+from zipfile import ZipFile, ZipInfo
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from nijigan.errors import UserError
+from nijigan.files import replacing
+from nijigan.generator import Face, Generator
+from nijigan.latents import check_psi, check_seed
+from nijigan.pictures import Images, enlarge, grid
+
+Progress = Callable[[int, int], None]
+
+LONGEST_SIDE = 16_383  # WebP's limit; a square of it is 800 MB of pixels in any format
+BATCH = 64
+GAP = 2
+
+_METADATA_KEY = "nijigan"
+_MOST_IN_GRID = 4096
+_PICTURES = (".png", ".webp", ".jpg", ".jpeg")
+
+
+def generate(
+    generator: Generator,
+    out: Path,
+    *,
+    n: int = 64,
+    seed: int = 0,
+    psi: float = 1.0,
+    scale: int = 1,
+    columns: int | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Draw the faces of seeds seed ... seed + n - 1 into files.
+
+    A PNG carries its `Face` as JSON in its text, under the key "nijigan"; `read_face` reads it back. A grid's carries the
+    first face and n. Faces reach a folder or a zip as they are drawn, so that any number of them can be asked for.
+
+    Args:
+        generator: who draws.
+        out: `.png`, `.webp` or `.jpg` for a grid of at most 4,096 faces; `.zip`, or a folder, for one PNG a face, called
+            `seed-000007.png`. In a folder, files of the same name are replaced and others stay.
+        n: how many faces.
+        seed: the first one's seed.
+        psi: truncation, 0 to 2.
+        scale: enlarge every face this many times.
+        columns: faces in a row of a grid; left out, the nearest to a square.
+        progress: called with (faces drawn, n).
+
+    Raises:
+        UserError: a number is out of its range, `out` is none of these, or it cannot be written to.
+    """
+    check_range(generator, n, seed, psi, scale)
+    suffix = "" if out.is_dir() else out.suffix.lower()
+    if suffix not in ("", ".zip", *_PICTURES):
+        raise UserError(
+            f"Faces cannot be written to {out}: end in .png, .webp or .jpg for a grid or in .zip for an archive, or name "
+            "a folder."
+        )
+    if columns is not None and suffix not in _PICTURES:
+        raise UserError("Columns belong to a grid; leave them out, or end the output in .png.")
+    faces = _draw(generator, n, seed, psi, scale, progress)
+    if suffix == "":
+        _write_folder(out, faces)
+    elif suffix == ".zip":
+        _write_zip(out, faces)
+    else:
+        check_grid(n, columns, generator.header.resolution * scale)
+        _write_grid(out, faces, columns)
+
+
+def read_face(path: Path) -> Face:
+    """Read the `Face` that a PNG drawn by `generate` carries.
+
+    Raises:
+        UserError: the file cannot be read, or carries none.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            text = image.info.get(_METADATA_KEY)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"Could not read {path} as a PNG: {error}.") from error
+    if not isinstance(text, str):
+        raise UserError(f"{path} does not say which face it shows; only PNGs drawn by nijigan do, and editors drop it.")
+    return Face.from_json(text, str(path))
+
+
+def check_range(generator: Generator, n: int, seed: int, psi: float, scale: int) -> None:
+    """Refuse, before anything is drawn, numbers that `generator` cannot draw with: each with a `UserError`."""
+    if n < 1:
+        raise UserError(f"{n} faces were asked for; ask for 1 or more.")
+    check_seed(seed)
+    check_seed(seed + n - 1)
+    check_psi(psi)
+    most = LONGEST_SIDE // generator.header.resolution
+    if not 1 <= scale <= most:
+        raise UserError(f"A scale of {scale} is out of range; choose 1 to {most}.")
+
+
+def lay_out(images: Images, columns: int | None) -> Images:
+    """Lay N×H×W×3 faces out as one H'×W'×3 picture: a face alone has no frame."""
+    return images[0] if len(images) == 1 else grid(images, columns, GAP)
+
+
+def check_grid(n: int, columns: int | None, side: int) -> None:
+    """Refuse, with a `UserError`, a grid of `n` faces of `side` pixels that is too large for one picture."""
+    if columns is not None and columns < 1:
+        raise UserError(f"{columns} columns were asked for; ask for 1 or more.")
+    across = columns or ceil(sqrt(n))
+    longest = max(across, ceil(n / across)) * (side + GAP) + GAP
+    if n > _MOST_IN_GRID or longest > LONGEST_SIDE:
+        raise UserError(
+            f"A grid of {n:,} faces of {side} pixels is too large for one picture (at most {_MOST_IN_GRID:,} faces and "
+            f"{LONGEST_SIDE:,} pixels a side); name a folder or a .zip to get one file a face."
+        )
+
+
+def _draw(
+    generator: Generator, n: int, seed: int, psi: float, scale: int, progress: Progress | None
+) -> Iterator[tuple[Face, Images]]:
+    """Yield every face with its picture, H×W×3, drawing a batch at a time."""
+    for start in range(0, n, BATCH):
+        count = min(BATCH, n - start)
+        images = enlarge(generator.sample(count, seed=seed + start, psi=psi), scale)
+        for index, image in enumerate(images):
+            yield generator.face(seed + start + index, psi), image
+        if progress:
+            progress(start + count, n)
+
+
+def _write_grid(out: Path, faces: Iterator[tuple[Face, Images]], columns: int | None) -> None:
+    records, images = zip(*faces, strict=True)
+    picture = Image.fromarray(lay_out(np.stack(images), columns))
+    with replacing(out) as temporary:
+        if out.suffix.lower() == ".png":
+            first = asdict(records[0])
+            text = json.dumps(first if len(records) == 1 else {"n": len(records), **first})
+            picture.save(temporary, pnginfo=_info(text))
+        else:
+            picture.save(temporary, quality=95)
+
+
+def _write_folder(out: Path, faces: Iterator[tuple[Face, Images]]) -> None:
+    for face, image in faces:
+        with replacing(out / _name(face)) as temporary:
+            temporary.write_bytes(_png(face, image))
+
+
+def _write_zip(out: Path, faces: Iterator[tuple[Face, Images]]) -> None:
+    with replacing(out) as temporary, ZipFile(temporary, "w") as archive:  # stored: PNG is compressed already
+        for face, image in faces:
+            entry = ZipInfo(_name(face))  # dated 1980, so that the same faces are the same file
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, _png(face, image))
+
+
+def _name(face: Face) -> str:
+    return f"seed-{face.seed:06d}.png"
+
+
+def _png(face: Face, image: Images) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", pnginfo=_info(face.to_json()))
+    return buffer.getvalue()
+
+
+def _info(text: str) -> PngInfo:
+    info = PngInfo()
+    info.add_text(_METADATA_KEY, text)
+    return info

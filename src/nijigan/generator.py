@@ -1,0 +1,208 @@
+"""The generator: what a user keeps of a training, and the faces that it draws."""
+
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nijigan import generator_file
+from nijigan.errors import UserError
+from nijigan.generator_file import GeneratorHeader, TrainingSet
+from nijigan.latents import Latents, check_psi, check_seed, latents, truncate
+from nijigan.pictures import Images
+from nijigan.recipe import parse_json
+
+__all__ = ["Face", "Generator", "GeneratorHeader", "TrainingSet"]
+
+HUB_FILE = "model.safetensors"
+
+_PACKAGED = Path(__file__).parent / "assets" / "default.safetensors"
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face by what it takes to draw it again: the same four values are the same picture on any machine."""
+
+    weights: str
+    """`Generator.weights_hash`."""
+    seed: int
+    """Decides the latent, see `nijigan.latents`."""
+    psi: float = 1.0
+    """Truncation: 1 as trained, less is tamer."""
+    attributes: dict[str, str] = field(default_factory=dict)
+    """What was asked for, such as {"hair": "blue"}."""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        check_psi(self.psi)
+
+    def to_json(self) -> str:
+        """Write the face as one line of ASCII."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "The face") -> Self:
+        """Read what `to_json` wrote; anything else is a `UserError` that names `source`."""
+        return parse_json(cls, text, source)
+
+
+class Generator:
+    """A trained network with its header: draws faces, and saves itself to one file.
+
+    Args:
+        module: N×latent → N×3×H×W, as `nijigan.networks.build_generator` makes them. The generator takes it as its own:
+            it is put in evaluation mode, and its weights must not change any more.
+        header: what is known of it; must describe `module`.
+    """
+
+    def __init__(self, module: nn.Module, header: GeneratorHeader) -> None:
+        self.module = module.eval().requires_grad_(False)
+        self.header = header
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> Self:
+        """Open a generator, on the CPU and in fp32.
+
+        Args:
+            path: a `.safetensors` file; a run folder, whose best generator is taken, or else its last; a Hugging Face
+                Hub id, "user/model"; left out, the generator that ships with nijigan.
+
+        Raises:
+            UserError: there is none, or the file is not a sound generator.
+        """
+        return cls(*generator_file.read(_locate(path)))
+
+    def save(self, path: str | Path, half: bool = False) -> None:
+        """Write the generator to `path`, whole or not at all.
+
+        Args:
+            path: the file; its folder is made.
+            half: store kernels in fp16, at half the size. The rounded weights are another network, by a hair, with a
+                `weights_hash` of its own. Batch norm and biases, few and of wide range, stay fp32.
+
+        Raises:
+            UserError: a weight is not finite (or, with `half`, beyond fp16), or `path` cannot be written to.
+        """
+        generator_file.write(Path(path), self.module, self.header, half)
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the network to `device`; faces stay the same within 1/255."""
+        self.module.to(device)
+        return self
+
+    def sample(self, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64) -> Images:
+        """Draw the faces of seeds seed, seed + 1, ..., seed + n - 1.
+
+        Args:
+            n: how many faces.
+            seed: the first one's seed, in [0, 2^63 - n].
+            psi: truncation, 0 to 2: latents are ψz.
+            batch_size: faces per pass through the network; changes memory and time, not the faces.
+
+        Returns:
+            uint8, n×H×W×3.
+
+        Raises:
+            UserError: a number is out of its range.
+        """
+        if n < 1:
+            raise UserError(f"{n} faces were asked for; ask for 1 or more.")
+        check_seed(seed)
+        check_seed(seed + n - 1)
+        return self.draw(truncate(latents(range(seed, seed + n), self.header.latent.size), psi), batch_size)
+
+    def draw(self, latents: Latents, batch_size: int = 64) -> Images:
+        """Draw given latents.
+
+        Args:
+            latents: float32, N×size.
+            batch_size: latents per pass through the network.
+
+        Returns:
+            uint8, N×H×W×3.
+
+        Raises:
+            UserError: the latents are not of this generator's size, the batch is empty, or the weights are so large
+                that a pixel is not a number.
+        """
+        size, resolution = self.header.latent.size, self.header.resolution
+        if latents.ndim != 2 or latents.shape[1] != size:
+            raise UserError(f"Latents of shape {latents.shape} were given; this generator takes N×{size}.")
+        if batch_size < 1:
+            raise UserError(f"The batch size is {batch_size}; choose 1 or more.")
+        device = next(self.module.parameters()).device
+        pictures = np.empty((len(latents), resolution, resolution, 3), np.uint8)
+        for start in range(0, len(latents), batch_size):
+            z = torch.from_numpy(latents[start : start + batch_size]).to(device)
+            with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+                pictures[start : start + batch_size] = self._to_uint8(self.module(z))
+        return pictures
+
+    def _to_uint8(self, images: Tensor) -> Images:
+        """N×3×H×W in the range of the network's output → uint8 N×H×W×3."""
+        if not images.isfinite().all():
+            raise UserError(
+                "This generator draws pixels that are not numbers: its training went wrong, or its file did."
+            )
+        scaled = images * 127.5 + 127.5 if self.header.generator.output == "tanh" else images * 255
+        rounded: Images = scaled.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        return rounded
+
+    def face(self, seed: int, psi: float = 1.0) -> Face:
+        """Record the face that `sample(1, seed=seed, psi=psi)` draws."""
+        return Face(self.weights_hash, seed, psi)
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """SHA-256 of the weights in hex; `nijigan.generator_file.hash_weights` says of which bytes."""
+        return generator_file.hash_weights(self.module)
+
+
+def _locate(path: str | Path | None) -> Path:
+    """The file that `Generator.load` is to read."""
+    if path is None:
+        if not _PACKAGED.is_file():
+            raise UserError(
+                "This nijigan comes without a generator of its own; name a run folder or a .safetensors file."
+            )
+        return _PACKAGED
+    place = Path(path)
+    if place.is_dir():
+        for name in ("best.safetensors", "last.safetensors"):
+            if (place / name).is_file():
+                return place / name
+        raise UserError(
+            f"{place} holds no generator yet (no best.safetensors or last.safetensors); train for longer, "
+            "or name another run folder."
+        )
+    if place.is_file():
+        return place
+    if isinstance(path, str) and re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", path) and place.suffix != ".safetensors":
+        return _download(path)
+    raise UserError(
+        f"There is no generator at {path}; name a run folder, a .safetensors file or a Hub id such as user/model."
+    )
+
+
+def _download(hub_id: str) -> Path:
+    """Fetch a generator from the Hugging Face Hub, or find it in the Hub client's cache."""
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise UserError(
+            f"There is no {hub_id} on this machine. If it is a model on the Hugging Face Hub, first install "
+            "the Hub's client: pip install 'nijigan[hub]'."
+        ) from error
+    try:
+        return Path(huggingface_hub.hf_hub_download(hub_id, HUB_FILE))
+    except Exception as error:  # the client also raises what its HTTP library raises, and that has changed before
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UserError(
+            f"There is no {hub_id} on this machine, and the Hugging Face Hub did not give its {HUB_FILE}: {reason}"
+        ) from error

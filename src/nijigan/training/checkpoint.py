@@ -1,0 +1,52 @@
+"""Checkpoints: one safetensors file each, with its JSON in the file's header. Never pickle."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from nijigan.errors import UserError
+from nijigan.files import replacing
+
+log = logging.getLogger("nijigan")
+_KEPT = 2  # the newest may be cut off by a dying disk; the one before is then still there
+
+
+def save_checkpoint(folder: Path, images: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> Path:
+    """Write `<folder>/<images>.safetensors`, whole or not at all, and remove all but the two newest."""
+    path = folder / f"{images:012d}.safetensors"
+    content = safetensors.torch.save(tensors, metadata={"nijigan": json.dumps(state)})
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    for old in _newest_first(folder)[_KEPT:]:
+        old.unlink()
+    return path
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """The newest readable checkpoint as (tensors, state), or None when there is none yet.
+
+    A damaged file is passed over with a warning.
+
+    Raises:
+        UserError: there are checkpoints, but none can be read.
+    """
+    paths = _newest_first(folder)
+    for path in paths:
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                state = json.loads(file.metadata()["nijigan"])
+                return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118 - not a dict
+        except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            log.warning("%s is damaged (%s); trying the one before it.", path, error)
+    if paths:
+        raise UserError(f"No checkpoint in {folder} can be read; start again with `nijigan train` in a new folder.")
+    return None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[0-9]*.safetensors"), reverse=True)

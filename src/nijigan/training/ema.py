@@ -1,0 +1,59 @@
+"""The moving average of a generator's weights."""
+
+from collections.abc import Iterable
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from nijigan.recipe import EmaConfig
+
+
+class Ema:
+    """An exponential moving average of parameters, its half-life counted in images and short while training is young.
+
+    After an update of b images, θ̄ ← β·θ̄ + (1-β)·θ with β = 0.5^(b / min(half-life, warm-up share · images seen)):
+    Yazıcı et al., "The Unusual Effectiveness of Averaging in GAN Training", ICLR 2019; the ramp is that of Karras et
+    al., "Analyzing and Improving the Image Quality of StyleGAN", 2020. A half-life of 0 copies the weights.
+
+    Attributes:
+        module: a copy of the network that holds the averaged parameters; its buffers are those of the start until
+            `recalibrate` is called.
+    """
+
+    def __init__(self, module: nn.Module, config: EmaConfig) -> None:
+        self.module = deepcopy(module).eval().requires_grad_(False)
+        self.config = config
+
+    def decay(self, batch: int, images: int) -> float:
+        """β for an update of `batch` images after which `images` have been seen in all."""
+        half_life = min(self.config.half_life_kimg * 1000, self.config.warmup * images)
+        return float(0.5 ** (batch / half_life)) if half_life > 0 else 0.0
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, batch: int, images: int) -> None:
+        """Move the average towards the parameters of `module`."""
+        averaged = [p.data for p in self.module.parameters()]
+        torch._foreach_lerp_(averaged, [p.data for p in module.parameters()], 1 - self.decay(batch, images))
+
+
+@torch.no_grad()
+def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Re-estimate batch-norm statistics as the plain average over `batches` of inputs; other networks are left alone.
+
+    Averaged weights never produced the running statistics that the trained network gathered, so a moving average
+    without this step draws washed-out pictures.
+    """
+    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative average
+    module.train()
+    for batch in batches:
+        module(batch)
+    module.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

@@ -1,0 +1,83 @@
+"""Devices, processes and precision: everything that depends on the machine."""
+
+import time
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+from nijigan.errors import UserError
+from nijigan.recipe import Precision
+
+_SIZE = 512  # of the matrices that show whether bf16 is fast
+
+
+def launch(device: str, devices: int = 1, nodes: int = 1) -> Fabric:
+    """Start the processes of a run; what follows happens in each of them.
+
+    Fabric launches, places and communicates. Gradients are averaged by the trainer, since wrapping D for it would break
+    on its two forward passes per update.
+
+    Args:
+        device: auto, cpu, cuda or mps.
+        devices: processes on each node.
+        nodes: machines; each is started with the same command by the cluster's scheduler.
+
+    Raises:
+        UserError: there is no such device here.
+    """
+    try:
+        strategy = "ddp" if devices * nodes > 1 else "auto"
+        fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy)
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"Cannot use {devices} × {device} here: {str(error).splitlines()[0]} Try --device auto."
+        ) from error
+    fabric.launch()
+    return fabric
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> Precision:
+    """Turn `auto` into bf16 where multiplying matrices in it is at least 1.5 times as fast as in fp32, else fp32.
+
+    Raises:
+        UserError: fp16 on a CPU, which has no fast arithmetic for it.
+    """
+    if precision == "fp16" and device.type == "cpu":
+        raise UserError("fp16 is slow and overflows on a CPU; use --precision bf16, fp32 or auto.")
+    if precision != "auto":
+        return precision
+    try:
+        return (
+            "bf16"
+            if _matmul_seconds(torch.float32, device) >= 1.5 * _matmul_seconds(torch.bfloat16, device)
+            else "fp32"
+        )
+    except (RuntimeError, TypeError):  # a device without bf16
+        return "fp32"
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Channels last where convolutions are faster with it."""
+    return torch.preserve_format if device.type == "mps" else torch.channels_last
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until everything given to the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _matmul_seconds(dtype: torch.dtype, device: torch.device) -> float:
+    matrix = torch.ones(_SIZE, _SIZE, dtype=dtype, device=device)
+    best = float("inf")
+    for _ in range(5):
+        synchronise(device)
+        start = time.perf_counter()
+        for _ in range(4):
+            matrix @ matrix
+        synchronise(device)
+        best = min(best, time.perf_counter() - start)
+    return best

@@ -1,0 +1,126 @@
+"""What a person sees of a run: the progress bar, log.jsonl, TensorBoard, sample grids, plots, the timelapse."""
+
+import json
+import logging
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from nijigan.files import replacing
+from nijigan.pictures import Images, grid
+from nijigan.training.plots import plot_curves
+
+log = logging.getLogger("nijigan")
+_SHOWN = {"d_loss": "D loss", "g_loss": "G loss", "real_score": "D(real)", "fake_score": "D(fake)"}
+
+
+class Monitor:
+    """Records one run in its folder; everything later than the image count it starts at is cut away first.
+
+    Args:
+        folder: the run.
+        images: where training starts or goes on.
+        total: images at the end.
+    """
+
+    def __init__(self, folder: Path, images: int, total: int) -> None:
+        self.folder = folder
+        self.lines = [line for line in read_log(folder) if line["images"] <= images]
+        for path in (folder / "samples").glob("kimg-*.png"):
+            if _kimg(path) > images // 1000:
+                path.unlink()
+        with replacing(folder / "log.jsonl") as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1 if images else None)
+        console = Console(stderr=True)
+        self._progress = Progress(
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(f"{images / 1000:g} kimg", total=total, completed=images)
+        self._total = total
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        self._writer.close()
+
+    def advance(self, images: int) -> None:
+        """Move the progress bar."""
+        self._progress.update(self._task, completed=images)
+
+    def tick(self, line: dict[str, Any]) -> None:
+        """Record one log line: a JSON object with `images`, `kimg` and the numbers to plot."""
+        self.lines.append(line)
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        for key, value in line.items():
+            if key not in ("images", "kimg") and value is not None:
+                self._writer.add_scalar(key, value, line["images"])
+        self._writer.flush()
+        plot_curves(self.lines, self.folder / "plots")
+        summary = " · ".join(
+            [
+                f"{line['kimg']:.1f}/{self._total / 1000:g} kimg",
+                f"epoch {line['epoch']:.2f}",
+                f"{line['images_per_second']:.0f} img/s",
+            ]
+            + [f"{label} {line[key]:.2f}" for key, label in _SHOWN.items() if line[key] is not None]
+        )
+        self._progress.update(self._task, description=summary, completed=line["images"])
+        if self._progress.disable:
+            log.info("%s", summary)
+
+    def samples(self, faces: Images, images: int) -> Path:
+        """Write the grid of faces drawn from the run's fixed latents, uint8 N×H×W×3."""
+        canvas = grid(faces)
+        path = self.folder / "samples" / f"kimg-{images // 1000:06d}.png"
+        with replacing(path) as temporary:
+            Image.fromarray(canvas).save(temporary)
+        self._writer.add_image("samples", canvas, images, dataformats="HWC")
+        return path
+
+    def timelapse(self) -> Path:
+        """Put the sample grids one after another into `timelapse.webp`; the last one stays for two seconds."""
+        paths = sorted((self.folder / "samples").glob("kimg-*.png"))
+        frames = [Image.open(path).convert("RGB") for path in paths]
+        out = self.folder / "timelapse.webp"
+        with replacing(out) as temporary:
+            frames[0].save(
+                temporary,
+                save_all=True,
+                append_images=frames[1:],
+                loop=0,
+                quality=80,
+                duration=[250] * (len(frames) - 1) + [2000],
+            )
+        return out
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The log lines of a run, oldest first; a last line that was cut off is left out."""
+    path = folder / "log.jsonl"
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def _kimg(path: Path) -> int:
+    return int(path.stem.removeprefix("kimg-"))

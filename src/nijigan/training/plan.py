@@ -1,0 +1,89 @@
+"""What a training would take, from a few rounds of it that are thrown away."""
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from nijigan.data.dataset import FaceDataset, FaceStream
+from nijigan.recipe import Recipe
+from nijigan.training.hardware import launch, resolve_precision, synchronise
+from nijigan.training.rounds import Rounds
+from nijigan.training.state import TrainingState
+
+_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cost of a run on this machine."""
+
+    recipe: Recipe
+    """Resolved: the length in kimg, the precision as it would be used."""
+    faces: int
+    """In the training split."""
+    parameters: tuple[int, int]
+    """Weights of the generator and of the discriminator."""
+    gflop_per_image: float
+    """Arithmetic of a round over the real images it shows: convolutions and products, 2 per multiply-add."""
+    images_per_second: float
+    """Measured over a few rounds."""
+
+    @property
+    def hours(self) -> float:
+        """Time for the whole run."""
+        return self.recipe.kimg * 1000 / self.images_per_second / 3600
+
+    def __str__(self) -> str:
+        epochs = self.recipe.kimg * 1000 / self.faces
+        return (
+            f"{self.recipe.to_json()}\n"
+            f"faces          {self.faces:,} for training; {self.recipe.kimg:g} kimg are {epochs:.1f} epochs\n"
+            f"parameters     generator {self.parameters[0]:,}, discriminator {self.parameters[1]:,}\n"
+            f"arithmetic     {self.gflop_per_image:.2f} GFLOP per image, {self.recipe.precision}\n"
+            f"speed          {self.images_per_second:.0f} images/s\n"
+            f"time           {self.hours:.1f} hours"
+        )
+
+
+def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto") -> Plan:
+    """Play a few rounds of `recipe` on one device and say what the whole would cost.
+
+    Args:
+        recipe: what would be trained.
+        dataset: the faces.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        UserError: as in `train`.
+    """
+    fabric = launch(device)
+    faces = dataset.pixels("train", recipe.resolution)
+    recipe = replace(recipe.resolved(len(faces)), precision=resolve_precision(recipe.precision, fabric.device))
+    state = TrainingState.start(recipe, fabric.device, fp16=recipe.precision == "fp16")
+    # Whole epochs of one player alone would show only half of the cost.
+    rounds = Rounds(
+        replace(recipe, alternate_epochs=0), state, fabric, FaceStream(faces, recipe.seed, recipe.flip).read, len(faces)
+    )
+    total = round(recipe.kimg * 1000)
+    with FlopCounterMode(display=False) as counter:
+        rounds.play(total)
+    counted = state.images
+    synchronise(fabric.device)
+    start = time.perf_counter()
+    for _ in range(_ROUNDS):
+        rounds.play(total)
+    synchronise(fabric.device)
+    seconds = time.perf_counter() - start
+    return Plan(
+        recipe=recipe,
+        faces=len(faces),
+        parameters=(_count(state.generator), _count(state.discriminator)),
+        gflop_per_image=counter.get_total_flops() / counted / 1e9,
+        images_per_second=_ROUNDS * counted / seconds,
+    )
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,172 @@
+"""One round of the game: the updates of the discriminator, then those of the generator."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from nijigan.networks import Critique
+from nijigan.objectives import build_objective
+from nijigan.pictures import Images
+from nijigan.recipe import Recipe
+from nijigan.training.state import TrainingState
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Rounds:
+    """Plays rounds on a state and keeps the averages of what happened.
+
+    Args:
+        recipe: with its precision resolved.
+        state: what is changed.
+        fabric: says which process this is.
+        read: (position, count) → this process's share of `count` real faces from there, uint8 n×H×W×3.
+        faces: in the training split, which makes an epoch.
+
+    Raises:
+        UserError: the batch cannot be shared evenly.
+    """
+
+    def __init__(
+        self, recipe: Recipe, state: TrainingState, fabric: Fabric, read: Callable[[int, int], Images], faces: int
+    ) -> None:
+        self.recipe, self.state, self.fabric, self.read, self.faces = recipe, state, fabric, read, faces
+        self.objective = build_objective(recipe)
+        self.part = recipe.batch_size // fabric.world_size // recipe.accumulate
+        dtype = _DTYPES[recipe.precision]
+        self._autocast = torch.autocast(fabric.device.type, dtype, enabled=dtype is not torch.float32)
+        self._sums = {
+            key: torch.zeros((), device=fabric.device) for key in ("d_loss", "g_loss", "real_score", "fake_score")
+        }
+        self._counts = dict.fromkeys(self._sums, 0)
+
+    def play(self, total: int) -> None:
+        """Play one round; `total` is the length of the run in images, which the schedules are stretched over."""
+        recipe, state = self.recipe, self.state
+        torch.manual_seed(mix(recipe.seed, self.fabric.global_rank + 1, state.images))
+        rate = rate_factor(recipe.lr_schedule, state.images / total)
+        d_turn, g_turn = turns(recipe.alternate_epochs, state.images / self.faces)
+        state.generator.train()
+        state.discriminator.train()
+
+        fake: Tensor | None = None
+        for left in reversed(range(recipe.n_critic if d_turn else 0)):
+            batch = to_unit(self.read(state.images, recipe.batch_size), self.fabric.device, recipe.generator.output)
+            for real in torch.split(batch, self.part):
+                with torch.set_grad_enabled(g_turn and left == 0):
+                    fake = self._draw()
+                # Real and drawn images pass apart: batch norm must see each kind's own statistics.
+                real_logits, fake_logits = self._judge(real).logits, self._judge(fake.detach()).logits
+                loss = self.objective.d_loss(real_logits, fake_logits)
+                self._backward(loss)
+                self._note(
+                    d_loss=loss,
+                    real_score=self.objective.score(real_logits).mean(),
+                    fake_score=self.objective.score(fake_logits).mean(),
+                )
+            self._step(state.d_optimizer, state.discriminator, recipe.d_optimizer.lr * rate)
+            state.images += recipe.batch_size
+
+        state.discriminator.requires_grad_(False)  # its gradients would be thrown away
+        for _ in range(recipe.g_steps if g_turn else 0):
+            for _ in range(recipe.accumulate):
+                # The discriminator has moved since it judged its last drawn images, so they serve once more.
+                drawn = self._draw() if fake is None else fake
+                loss = self.objective.g_loss(self._judge(drawn).logits)
+                self._backward(loss)
+                self._note(g_loss=loss)
+                fake = None
+            self._step(state.g_optimizer, state.generator, recipe.g_optimizer.lr * rate)
+        state.discriminator.requires_grad_(True)
+        if not d_turn:
+            state.images += recipe.batch_size  # the clock goes on while G trains alone
+        if g_turn:
+            state.ema.update(state.generator, recipe.batch_size * (recipe.n_critic if d_turn else 1), state.images)
+
+    def averages(self) -> dict[str, float | None]:
+        """Means over all processes since the last call; what did not happen (G's loss while D trains alone) is None."""
+        sums = self._mean_over_processes(torch.stack(list(self._sums.values()))).tolist()
+        means = {
+            key: total / count if (count := self._counts[key]) else None
+            for key, total in zip(self._sums, sums, strict=True)
+        }
+        for value in self._sums.values():
+            value.zero_()
+        self._counts = dict.fromkeys(self._sums, 0)
+        return means
+
+    def _draw(self) -> Tensor:
+        latent = torch.randn(self.part, self.recipe.latent.size, device=self.fabric.device)
+        with self._autocast:
+            images: Tensor = self.state.generator(latent)
+        return images
+
+    def _judge(self, images: Tensor) -> Critique:
+        with self._autocast:
+            critique: Critique = self.state.discriminator(images)
+        return replace(critique, logits=critique.logits.float())
+
+    def _backward(self, loss: Tensor) -> None:
+        torch.autograd.backward(self.state.scaler.scale(loss / self.recipe.accumulate))
+
+    def _step(self, optimizer: Optimizer, module: nn.Module, rate: float) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        if self.fabric.world_size > 1:
+            gradients = [p.grad for p in module.parameters() if p.grad is not None]
+            flat = self._mean_over_processes(torch.cat([g.flatten() for g in gradients]))
+            for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+                gradient.copy_(mean.view_as(gradient))
+        self.state.scaler.step(optimizer)
+        self.state.scaler.update()
+        optimizer.zero_grad()
+
+    def _mean_over_processes(self, values: Tensor) -> Tensor:
+        if self.fabric.world_size == 1:
+            return values
+        mean = self.fabric.all_reduce(values, reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        return mean
+
+    def _note(self, **values: Tensor) -> None:
+        for key, value in values.items():
+            self._sums[key] += value.detach()
+            self._counts[key] += 1
+
+
+def to_unit(images: Images, device: torch.device, output: str) -> Tensor:
+    """uint8 N×H×W×3 → float N×3×H×W in the generator's range; the memory stays channels-last."""
+    pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
+    return pixels / 127.5 - 1 if output == "tanh" else pixels / 255
+
+
+def turns(alternate_epochs: int, epoch: float) -> tuple[bool, bool]:
+    """Whether (D, G) train at this point: both, or one after the other for `alternate_epochs` epochs each, D first.
+
+    Anik et al.: "We also train the discriminator for a few epochs, then train the generator for a few epochs, and
+    repeat."
+    """
+    if not alternate_epochs:
+        return True, True
+    d_turn = int(epoch / alternate_epochs) % 2 == 0
+    return d_turn, not d_turn
+
+
+def rate_factor(schedule: str, progress: float) -> float:
+    """What the learning rate is multiplied by when a share `progress` of the run is done."""
+    if schedule == "linear":
+        return 1 - progress
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * progress))
+    return 1.0
+
+
+def mix(*numbers: int) -> int:
+    """A 63-bit seed from several non-negative integers: different tuples give unrelated seeds."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

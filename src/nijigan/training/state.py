@@ -1,0 +1,97 @@
+"""Everything that changes while a run runs, and its way into flat tensors and back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from nijigan.errors import UserError
+from nijigan.networks import build_discriminator, build_generator
+from nijigan.recipe import OptimizerConfig, Recipe
+from nijigan.training.ema import Ema
+from nijigan.training.hardware import memory_format
+
+
+@dataclass
+class TrainingState:
+    """The two players, their optimizers, the averaged generator and the place in the run."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    ema: Ema
+    g_optimizer: Optimizer
+    d_optimizer: Optimizer
+    scaler: torch.amp.GradScaler
+    images: int = 0
+    """Real images shown so far: the clock of the run."""
+    seconds: float = 0.0
+    """Time spent training so far, over all resumptions."""
+
+    @classmethod
+    def start(cls, recipe: Recipe, device: torch.device, fp16: bool) -> "TrainingState":
+        """New networks with the weights that the recipe's seed decides, and optimizers at rest."""
+        generator = build_generator(recipe.generator, recipe.latent, recipe.resolution)
+        discriminator = build_discriminator(recipe.discriminator, recipe.resolution)
+        generator.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
+        discriminator.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
+        return cls(
+            generator=generator,
+            discriminator=discriminator,
+            ema=Ema(generator, recipe.ema),
+            g_optimizer=build_optimizer(recipe.g_optimizer, generator),
+            d_optimizer=build_optimizer(recipe.d_optimizer, discriminator),
+            scaler=torch.amp.GradScaler(device.type, enabled=fp16),
+        )
+
+    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Every tensor by a flat name, contiguous, on the CPU; and what is no tensor, for JSON."""
+        tensors = {name: value.detach().to("cpu").contiguous() for name, value in self._named()}
+        return tensors, {"images": self.images, "seconds": self.seconds, "scaler": self.scaler.state_dict()}
+
+    @torch.no_grad()
+    def load(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Take over what `tensors` gave, in place, so that each tensor keeps its memory format and device.
+
+        Raises:
+            UserError: the names or shapes are not those of this state's networks.
+        """
+        try:
+            for name, value in self._named():
+                value.copy_(tensors[name].view_as(value))
+            self.images, self.seconds = int(numbers["images"]), float(numbers["seconds"])
+            self.scaler.load_state_dict(numbers["scaler"])
+        except (KeyError, RuntimeError) as error:
+            raise UserError(
+                f"The checkpoint does not fit the recipe of this run: {error}. Was recipe.json edited?"
+            ) from error
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        modules = {"generator": self.generator, "discriminator": self.discriminator, "ema": self.ema.module}
+        for prefix, module in modules.items():
+            for name, value in module.state_dict().items():
+                yield f"{prefix}.{name}", value
+        for prefix, optimizer in (("g_optimizer", self.g_optimizer), ("d_optimizer", self.d_optimizer)):
+            for index, parameter in enumerate(_parameters(optimizer)):
+                for key, value in sorted(optimizer.state[parameter].items()):
+                    yield f"{prefix}.{index:03d}.{key}", value
+
+
+def build_optimizer(config: OptimizerConfig, module: nn.Module) -> Optimizer:
+    """An optimizer over the parameters of `module`, its moments in place, so that every state has the same names."""
+    optimizer = Adam(module.parameters(), lr=0.0, betas=(config.beta1, config.beta2), fused=True)
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()  # makes the moments; at a rate of 0 and without gradient nothing moves
+    optimizer.zero_grad()
+    for moments in optimizer.state.values():
+        moments["step"].zero_()
+    for group in optimizer.param_groups:
+        group["lr"] = config.lr
+    return optimizer
+
+
+def _parameters(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -1,0 +1,237 @@
+"""Training runs: start one, go on with one.
+
+    run = train(find_recipe("dcgan"), FaceDataset(Path("faces")), Path("runs/a"))
+    resume(Path("runs/a"), kimg=1000)
+
+Progress is counted in real images. Every random number of a round derives from (seed, process, images seen), and the
+order of the faces from the position in their endless stream, so that a run that was cut off and resumed equals one that
+was not: on the same machine, with the same versions and number of threads.
+"""
+
+import errno
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from nijigan.data.dataset import FaceDataset, FaceStream
+from nijigan.errors import UserError
+from nijigan.files import write_text
+from nijigan.generator import Generator, GeneratorHeader, TrainingSet
+from nijigan.latents import latents
+from nijigan.recipe import Recipe, load_recipe, parse_json
+from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
+from nijigan.training.ema import recalibrate
+from nijigan.training.hardware import launch, resolve_precision
+from nijigan.training.interrupt import Interrupt
+from nijigan.training.monitor import Monitor
+from nijigan.training.rounds import Rounds, mix
+from nijigan.training.state import TrainingState
+
+log = logging.getLogger("nijigan")
+
+_GRID = 64  # faces in the sample grid, from seeds 0 to 63 in every run
+_CALIBRATION = 1024  # latents that re-estimate batch norm, from seeds far from those of the grid
+_CALIBRATION_SEED = 2**40
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a run needs beside its recipe to go on: its `run.json`."""
+
+    dataset: str
+    fingerprint: str
+    threads: int
+
+
+def train(
+    recipe: Recipe, dataset: FaceDataset, out: Path, *, device: str = "auto", devices: int = 1, nodes: int = 1
+) -> Path:
+    """Train a recipe on a dataset's training split into a new run folder.
+
+    Args:
+        recipe: what to train; a length in epochs is turned into kimg, and precision `auto` into what it stands for.
+        dataset: the faces.
+        out: the run folder; it must not hold a run yet.
+        device: auto, cpu, cuda or mps.
+        devices: processes on each node, one device each.
+        nodes: machines.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        UserError: bad options, no room on the disk or in memory, or a loss that is no longer finite.
+    """
+    fabric = launch(device, devices, nodes)
+    recipe = replace(
+        recipe.resolved(dataset.count("train")), precision=resolve_precision(recipe.precision, fabric.device)
+    )
+    if fabric.broadcast((out / "recipe.json").exists()):
+        raise UserError(f"{out} holds a run already; go on with `nijigan resume {out}` or choose another --out.")
+    if recipe.resolution > dataset.size:
+        log.warning(
+            "The faces are about %d pixels wide and will be blown up to %d: expect soft pictures.",
+            dataset.size,
+            recipe.resolution,
+        )
+    if fabric.is_global_zero:
+        info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads())
+        write_text(out / "run.json", json.dumps(asdict(info), indent=2) + "\n")
+        write_text(out / "recipe.json", recipe.to_json())
+    return _run(recipe, dataset, out, fabric)
+
+
+def resume(out: Path, *, kimg: float | None = None, device: str = "auto", devices: int = 1, nodes: int = 1) -> Path:
+    """Go on with a run from its last checkpoint; a finished run is left as it is unless `kimg` makes it longer.
+
+    Raises:
+        UserError: there is no run in `out`, its dataset is gone or has changed, or as in `train`.
+    """
+    if not (out / "recipe.json").exists():
+        raise UserError(f"There is no run in {out}; start one with `nijigan train RECIPE --data FACES --out {out}`.")
+    recipe = load_recipe(out / "recipe.json")
+    info = parse_json(RunInfo, (out / "run.json").read_text(encoding="utf-8"), str(out / "run.json"))
+    dataset = FaceDataset(Path(info.dataset))
+    if dataset.fingerprint != info.fingerprint:
+        raise UserError(f"The faces in {info.dataset} have changed since this run began; start a new run on them.")
+    if torch.get_num_threads() != info.threads:
+        log.warning(
+            "This run began with %d threads and goes on with %d: sums may round differently from here on.",
+            info.threads,
+            torch.get_num_threads(),
+        )
+    fabric = launch(device, devices, nodes)
+    if kimg is not None and kimg < recipe.kimg:
+        raise UserError(f"The run is {recipe.kimg:g} kimg long already; --kimg can only make it longer.")
+    if kimg is not None and kimg > recipe.kimg:
+        # The cadence stays what it was, or the log would change its step in the middle.
+        recipe = replace(recipe, kimg=kimg, snapshot_kimg=recipe.snapshot_every, tick_kimg=recipe.tick_every)
+        if fabric.is_global_zero:
+            write_text(out / "recipe.json", recipe.to_json())
+    return _run(recipe, dataset, out, fabric)
+
+
+def _run(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric) -> Path:
+    with _own_randomness(fabric.device), _failures_as_sentences(recipe, out):
+        torch.manual_seed(mix(recipe.seed))
+        state = TrainingState.start(recipe, fabric.device, fp16=recipe.precision == "fp16")
+        if (checkpoint := load_checkpoint(out / "checkpoints")) is not None:
+            state.load(*checkpoint)
+        if state.images >= recipe.kimg * 1000:
+            log.info(
+                "The run is finished at %g kimg; `nijigan resume %s --kimg %g` makes it longer.",
+                recipe.kimg,
+                out,
+                2 * recipe.kimg,
+            )
+        else:
+            _loop(recipe, dataset, out, fabric, state)
+    return out
+
+
+def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state: TrainingState) -> None:
+    faces = dataset.pixels("train", recipe.resolution)
+    stream = FaceStream(faces, recipe.seed, recipe.flip, fabric.global_rank, fabric.world_size)
+    rounds = Rounds(recipe, state, fabric, stream.read, len(faces))
+    total = math.ceil(recipe.kimg * 1000 / recipe.batch_size) * recipe.batch_size
+    log.info(
+        "Training %s at %d px on %d faces, %g of %g kimg done, %s on %s.",
+        recipe.name,
+        recipe.resolution,
+        len(faces),
+        state.images / 1000,
+        recipe.kimg,
+        recipe.precision,
+        fabric.device,
+    )
+
+    with ExitStack() as stack:
+        interrupt = stack.enter_context(Interrupt())
+        monitor = stack.enter_context(Monitor(out, state.images, total)) if fabric.is_global_zero else None
+        clock, ticked = time.perf_counter(), state.images
+        while state.images < total:
+            before = state.images
+            rounds.play(total)
+            if monitor is not None:
+                monitor.advance(state.images)
+
+            done = state.images >= total
+            stop = bool(fabric.broadcast(interrupt.requested)) if fabric.world_size > 1 else interrupt.requested
+            snapshot = done or stop or _crossed(before, state.images, recipe.snapshot_every)
+            if not snapshot and not _crossed(before, state.images, recipe.tick_every):
+                continue
+
+            averages = rounds.averages()
+            if not all(math.isfinite(value) for value in averages.values() if value is not None):
+                raise UserError(
+                    f"A loss is no longer finite at {state.images / 1000:g} kimg; the last good checkpoint is "
+                    f"in {out / 'checkpoints'}. Lower the learning rate, or use --precision fp32."
+                )
+            now = time.perf_counter()
+            state.seconds += now - clock
+            if monitor is not None:
+                monitor.tick({
+                    "images": state.images, "kimg": state.images / 1000, "epoch": state.images / len(faces), **averages,
+                    "images_per_second": (state.images - ticked) / (now - clock), "seconds": state.seconds,
+                })  # fmt: skip
+            if snapshot and monitor is not None:
+                generator = _averaged_generator(recipe, dataset, state)
+                monitor.samples(generator.sample(_GRID, seed=0), state.images)
+                generator.save(out / "last.safetensors")
+                save_checkpoint(out / "checkpoints", state.images, *state.tensors())
+            if stop and not done:
+                log.warning("Stopped and saved at %g kimg; go on with `nijigan resume %s`.", state.images / 1000, out)
+                return
+            clock, ticked = time.perf_counter(), state.images
+        if monitor is not None:
+            monitor.timelapse()
+
+
+def _averaged_generator(recipe: Recipe, dataset: FaceDataset, state: TrainingState) -> Generator:
+    """The averaged generator as a user will get it; training's random state is not touched."""
+    module = state.ema.module
+    device = next(module.parameters()).device
+    numbers = torch.from_numpy(latents(range(_CALIBRATION_SEED, _CALIBRATION_SEED + _CALIBRATION), recipe.latent.size))
+    recalibrate(module, torch.split(numbers.to(device), 64))
+    header = GeneratorHeader(
+        generator=recipe.generator, latent=recipe.latent, resolution=recipe.resolution, kimg=state.images / 1000,
+        recipe=recipe, dataset=TrainingSet(dataset.path.name, dataset.fingerprint, dataset.count("train")),
+    )  # fmt: skip
+    return Generator(module, header)
+
+
+def _crossed(before: int, after: int, every_kimg: float) -> bool:
+    return after // (every_kimg * 1000) > before // (every_kimg * 1000)
+
+
+@contextmanager
+def _own_randomness(device: torch.device) -> Iterator[None]:
+    """Leave the caller's random state as it was."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
+
+@contextmanager
+def _failures_as_sentences(recipe: Recipe, out: Path) -> Iterator[None]:
+    """Say a full disk and a full memory in a sentence; the checkpoints on the disk stay good."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch's out-of-memory errors are RuntimeErrors
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise UserError(
+            f"Out of memory with a batch of {recipe.batch_size}; try --batch-size "
+            f"{max(2, recipe.batch_size // 2)}, or --accumulate {2 * recipe.accumulate}."
+        ) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UserError(f"The disk is full; free some space and go on with `nijigan resume {out}`.") from error

@@ -1,0 +1,39 @@
+"""A generator that is small, untrained and yet draws pictures with contrast, for tests to open, draw with and break."""
+
+import torch
+from torch import nn
+
+from nijigan.generator import Generator, GeneratorHeader, TrainingSet
+from nijigan.latents import latents
+from nijigan.networks import build_generator
+from nijigan.recipe import GeneratorConfig, LatentConfig, Recipe
+
+
+def small_header(**changes) -> GeneratorHeader:
+    recipe = Recipe(name="small", resolution=32, generator=GeneratorConfig(width=4), latent=LatentConfig(size=10))
+    fields = {
+        "generator": recipe.generator,
+        "latent": recipe.latent,
+        "resolution": recipe.resolution,
+        "kimg": 1.5,
+        "recipe": recipe,
+        "dataset": TrainingSet("drawn", "ab" * 32, 100),
+        "metrics": {"kid-lite0@128/val": 0.25},
+        "licence": "MIT",
+        "description": "Ünïcode 二次元",
+    }
+    return GeneratorHeader(**(fields | changes))
+
+
+def small_generator(seed: int = 0, **changes) -> Generator:
+    header = small_header(**changes)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        module = build_generator(header.generator, header.latent, header.resolution)
+        for layer in module.modules():
+            if isinstance(layer, nn.ConvTranspose2d):
+                nn.init.normal_(layer.weight, std=0.2)
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = 1.0  # so that one batch sets the running statistics
+    module.train()(torch.from_numpy(latents(range(64), header.latent.size)))
+    return Generator(module, header)
