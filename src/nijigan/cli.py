@@ -307,8 +307,10 @@ def _parse(arguments: Sequence[str], recipe: Recipe) -> Command:
         default = Train(tyro.MISSING, tyro.MISSING, recipe) if kind is Train else tyro.MISSING_NONPROP
         name = kind.__name__.lower()
         commands.append(Annotated[kind, tyro.conf.subcommand(name, default=default, prefix_name=False)])
-    union: Any = tyro.conf.OmitSubcommandPrefixes.__class_getitem__(Union[tuple(commands)])  # noqa: UP007
-    command: Command = tyro.cli(union, prog="nijigan", description=_DESCRIPTION, args=arguments)
+    union: Any = Union[tuple(commands)]  # noqa: UP007 - built at run time
+    command: Command = tyro.cli(
+        union, prog="nijigan", description=_DESCRIPTION, args=arguments, config=(tyro.conf.OmitSubcommandPrefixes,)
+    )
     return command
 
 

@@ -1,4 +1,4 @@
-"""Faces as files: a grid in one picture, or one PNG each in a folder or a zip, each of which says how to draw it again."""
+"""Faces as files: a grid in one picture, or a PNG each in a folder or a zip. Every PNG says how to draw it again."""
 
 import io
 import json
@@ -42,13 +42,13 @@ def generate(
 ) -> None:
     """Draw the faces of seeds seed ... seed + n - 1 into files.
 
-    A PNG carries its `Face` as JSON in its text, under the key "nijigan"; `read_face` reads it back. A grid's carries the
-    first face and n. Faces reach a folder or a zip as they are drawn, so that any number of them can be asked for.
+    A PNG carries its `Face` as JSON in its text, under the key "nijigan"; `read_face` reads it back. That of a grid
+    carries its first face and n. Faces reach a folder or a zip as they are drawn: any number of them can be asked for.
 
     Args:
         generator: who draws.
-        out: `.png`, `.webp` or `.jpg` for a grid of at most 4,096 faces; `.zip`, or a folder, for one PNG a face, called
-            `seed-000007.png`. In a folder, files of the same name are replaced and others stay.
+        out: `.png`, `.webp` or `.jpg` for a grid of at most 4,096 faces; `.zip`, or a folder, for one PNG a face,
+            called `seed-000007.png`. In a folder, files of the same name are replaced and others stay.
         n: how many faces.
         seed: the first one's seed.
         psi: truncation, 0 to 2.
@@ -63,8 +63,8 @@ def generate(
     suffix = "" if out.is_dir() else out.suffix.lower()
     if suffix not in ("", ".zip", *_PICTURES):
         raise UserError(
-            f"Faces cannot be written to {out}: end in .png, .webp or .jpg for a grid or in .zip for an archive, or name "
-            "a folder."
+            f"Faces cannot be written to {out}: end in .png, .webp or .jpg for a grid or in .zip for an archive, or "
+            "name a folder."
         )
     if columns is not None and suffix not in _PICTURES:
         raise UserError("Columns belong to a grid; leave them out, or end the output in .png.")
@@ -130,9 +130,8 @@ def _draw(
     """Yield every face with its picture, H×W×3, drawing a batch at a time."""
     for start in range(0, n, BATCH):
         count = min(BATCH, n - start)
-        images = enlarge(generator.sample(count, seed=seed + start, psi=psi), scale)
-        for index, image in enumerate(images):
-            yield generator.face(seed + start + index, psi), image
+        for index, image in enumerate(generator.sample(count, seed=seed + start, psi=psi)):
+            yield generator.face(seed + start + index, psi), enlarge(image[None], scale)[0]
         if progress:
             progress(start + count, n)
 

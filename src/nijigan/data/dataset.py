@@ -22,7 +22,18 @@ from nijigan.files import replacing
 
 FORMAT = 1
 SPLITS = ("train", "val", "test")
-COLUMNS = ("id", "image", "width", "height", "split", "source", "sha256", "phash")
+MANIFEST = "dataset.json"
+COLUMNS = {
+    "id": pa.string(),  # the first 16 digits of sha256
+    "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+    "width": pa.int32(),
+    "height": pa.int32(),
+    "split": pa.string(),
+    "source": pa.string(),  # the file it was imported from, for people
+    "sha256": pa.string(),  # of that file, in hexadecimal
+    "phash": pa.binary(),  # see `dedupe`
+}
+"""What every dataset has; whatever else it has is an attribute."""
 
 log = logging.getLogger("nijigan")
 
@@ -36,6 +47,8 @@ class FaceDataset:
         attributes: every attribute's vocabulary; a label is a position in it.
         size: median over the faces of the shorter side, in pixels: training above it only enlarges.
         pad: whether pictures that are not square are padded with white rather than cropped.
+        files: the Parquet files.
+        table: their columns but for image and phash, one row a face, ordered by id.
 
     Raises:
         UserError: the folder is no dataset, is damaged, or was written by a newer version.
@@ -47,22 +60,16 @@ class FaceDataset:
         self.fingerprint: str = manifest["fingerprint"]
         self.pad: bool = manifest["pad"]
         self.attributes: dict[str, tuple[str, ...]] = {k: tuple(v) for k, v in manifest["attributes"].items()}
-        self._files = [self.path / name for name in manifest["files"]]
+        self.files = [self.path / name for name in manifest["files"]]
         try:
-            wanted = [*COLUMNS, *self.attributes]
-            wanted.remove("image")
-            self._table = pa.concat_tables(pq.read_table(file, columns=wanted) for file in self._files)
+            wanted = [name for name in (*COLUMNS, *self.attributes) if name not in ("image", "phash")]
+            self.table = pa.concat_tables(pq.read_table(file, columns=wanted) for file in self.files)
         except (OSError, pa.ArrowException) as error:
             raise UserError(f"{self.path} is damaged ({error}); import it again.") from error
-        if fingerprint(self._table, tuple(self.attributes), self.pad) != self.fingerprint:
+        if fingerprint(self.table, tuple(self.attributes), self.pad) != self.fingerprint:
             raise UserError(f"{self.path} is damaged: its Parquet files and dataset.json disagree; import it again.")
-        sides = np.minimum(self._table["width"].to_numpy(), self._table["height"].to_numpy())
+        sides = np.minimum(self.table["width"].to_numpy(), self.table["height"].to_numpy())
         self.size = int(np.median(sides))
-
-    @property
-    def table(self) -> pa.Table:
-        """Everything but the pictures, one row a face, ordered by id."""
-        return self._table
 
     def count(self, split: str) -> int:
         """How many faces a split ("train", "val" or "test") has."""
@@ -70,7 +77,7 @@ class FaceDataset:
 
     def labels(self, split: str) -> dict[str, npt.NDArray[np.int64]]:
         """Every attribute's codes, int64 of length N: positions in its vocabulary, -1 where unknown; rows as in `pixels`."""
-        rows = self._table.filter(pa.array(self._mask(split)))
+        rows = self.table.filter(pa.array(self._mask(split)))
         return {
             name: pc.fill_null(pc.index_in(rows[name], pa.array(words, pa.string())), -1).to_numpy().astype(np.int64)
             for name, words in self.attributes.items()
@@ -102,15 +109,15 @@ class FaceDataset:
     def _mask(self, split: str) -> npt.NDArray[np.bool_]:
         if split not in SPLITS:
             raise ValueError(f"split is {split!r}; choose one of {', '.join(SPLITS)}")
-        return np.asarray(pc.equal(self._table["split"], split).to_numpy())
+        return np.asarray(pc.equal(self.table["split"], split).to_numpy())
 
     def _decode(self, split: str, pixels: npt.NDArray[np.uint8]) -> None:
         def one(data: bytes) -> npt.NDArray[np.uint8]:
-            return square(decode(data, max_pixels=2**62).image, pixels.shape[1], self.pad)
+            return square(decode(data, max_pixels=None).image, pixels.shape[1], self.pad)
 
         start = 0
         with ThreadPoolExecutor() as threads:  # Pillow decodes and resizes outside the interpreter's lock
-            for file in self._files:
+            for file in self.files:
                 for batch in pq.ParquetFile(file).iter_batches(batch_size=256, columns=["image", "split"]):
                     rows = batch.filter(pc.equal(batch["split"], split))
                     for image in threads.map(one, pc.struct_field(rows["image"], "bytes").to_pylist()):
@@ -127,7 +134,7 @@ def _open_cache(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8] | N
 
 
 def _manifest(path: Path) -> Mapping[str, Any]:
-    file = path / "dataset.json"
+    file = path / MANIFEST
     if not file.is_file():
         raise UserError(f"{path} is no dataset of faces; make one with: nijigan import PICTURES --out {path}")
     try:
@@ -168,7 +175,9 @@ class FaceStream:
         world: how many processes read together.
     """
 
-    def __init__(self, pixels: npt.NDArray[np.uint8], seed: int, flip: bool = True, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self, pixels: npt.NDArray[np.uint8], seed: int, flip: bool = True, rank: int = 0, world: int = 1
+    ) -> None:
         if len(pixels) == 0:
             raise UserError("There is no face in this split; import more pictures or hold fewer out.")
         if not 0 <= rank < world:

@@ -31,7 +31,7 @@ class Picture:
     """Whether any decoder gets the same pixels from the file: an upright 8-bit RGB JPEG, PNG or WebP without alpha."""
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
+def decode(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Picture:
     """Decode a JPEG, PNG, WebP or GIF (its first frame) to upright RGB.
 
     Alpha is laid over white, 16 bits per channel are scaled to 8, CMYK, greyscale and palettes are converted, and the EXIF
@@ -49,17 +49,19 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
         raise Unreadable("the file is empty")
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > max_pixels:
+        if max_pixels and image.width * image.height > max_pixels:
             raise TooLarge(f"{image.width}×{image.height} is more than {max_pixels:,} pixels")
         kind, frames = image.format, getattr(image, "n_frames", 1)
         image.load()
     except Unreadable:
         raise
-    except Image.DecompressionBombError:
-        raise TooLarge(f"more than {max_pixels:,} pixels") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise TooLarge(f"more than {max_pixels or MAX_PIXELS:,} pixels") from None
     except Image.UnidentifiedImageError:
         raise Unreadable("not a JPEG, PNG, WebP or GIF picture") from None
-    except Exception as error:  # damaged files make Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error
+    except (
+        Exception
+    ) as error:  # damaged files make Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error
         raise Unreadable(f"damaged: {error}") from error
     orientation = 1
     with suppress(Exception):  # damaged EXIF is no reason to lose a picture
@@ -75,7 +77,9 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit greyscale, which Pillow's own conversion would clip at 255 rather than scale
+    if image.mode.startswith(
+        "I"
+    ):  # 16-bit greyscale, which Pillow's own conversion would clip at 255 rather than scale
         values = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
     if image.has_transparency_data:

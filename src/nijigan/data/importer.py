@@ -1,51 +1,241 @@
-"""Import: pictures from anywhere into a dataset of faces."""
+"""Import: from pictures anywhere to a dataset of faces, each there once, labelled, and in its split for good."""
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nijigan.data import measure, sources as places
-from nijigan.data.dataset import FORMAT, fingerprint
+from nijigan.data.dataset import COLUMNS, MANIFEST, SPLITS, FaceDataset
 from nijigan.data.decode import MAX_PIXELS
+from nijigan.data.dedupe import distances, survivors
+from nijigan.data.dropped import Dropped, write_csv, write_sheet
+from nijigan.data.labels import Column, fill_gaps, forget_rare, merge_values, parse_merge
+from nijigan.data.measure import measure
+from nijigan.data.report import ImportReport, nothing_usable
+from nijigan.data.sources import Entry, walk
+from nijigan.data.store import Origin, write_faces
+from nijigan.data.tags import Labels, label
 from nijigan.errors import UserError
 from nijigan.files import replacing_folder
 
-@dataclass(frozen=True)
-class ImportReport:
-    seen: int
-    kept: int
-    seconds: float
 
-def import_faces(sources: Sequence[Path], out: Path, *, tags: Path | None = None, tag_map: Path | None = None,
-    merge: Sequence[str] = (), min_count: int = 0, holdout: float = 0.2, min_size: int = 16, max_pixels: int = MAX_PIXELS,
-    pad: bool = False, progress: Callable[[int, int], None] | None = None) -> ImportReport:
+def import_faces(
+    sources: Sequence[Path],
+    out: Path,
+    *,
+    tags: Path | None = None,
+    tag_map: Path | None = None,
+    merge: Sequence[str] = (),
+    min_count: int = 0,
+    holdout: float = 0.2,
+    min_size: int = 16,
+    max_pixels: int = MAX_PIXELS,
+    pad: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImportReport:
+    """Turn pictures into a dataset of faces, or add them to one.
+
+    Of pictures that are the same or nearly so one stays: one that the dataset has already, else the largest. Which ones
+    stay does not depend on the order of the files. Faces that `out` has already stay, and stay in their split.
+
+    Args:
+        sources: folders, .zip archives, Parquet files, single pictures.
+        out: the dataset's folder, replaced as a whole at the end; until then what was there stands.
+        tags: a file of labels (formats: see `nijigan.data.tags`); left out, a tags.csv or metadata.csv|jsonl in the sources.
+        tag_map: what booru-style tags mean: lines of `tag,attribute=value`, or the same as JSON.
+        merge: values to rename, `old=new` or `attribute:old=new`.
+        min_count: values that fewer faces bear become unknown.
+        holdout: share of the faces set apart, half for validation and half for the test.
+        min_size: pixels that the shorter side must have.
+        max_pixels: the most width × height that is decoded.
+        pad: whether loading pads pictures that are not square with white, rather than crop them to the centre square.
+        progress: called with (pictures done, pictures in all).
+
+    Raises:
+        UserError: there is no usable picture, `out` is something else than a dataset, or an option makes no sense.
+    """
     begun = time.monotonic()
-    listing = places.walk([Path(s) for s in sources])
-    if not listing.entries:
-        raise UserError("nothing")
-    table = measure.measure(listing.entries, max_pixels, progress)
-    rows = {}
-    for entry, row in zip(listing.entries, table.to_pylist(), strict=True):
-        if row["error"] is None and min(row["width"], row["height"]) >= min_size:
-            rows.setdefault(row["sha256"], (entry, row))
-    def split(sha: str) -> str:
-        u = int(sha[:12], 16) / 16**12
-        return "val" if u < holdout / 2 else "test" if u >= 1 - holdout / 2 else "train"
-    kept = [rows[sha] for sha in sorted(rows)]
-    faces = pa.table({
-        "id": [r["sha256"][:16] for _, r in kept],
-        "image": [{"bytes": places.read(e.source, e.position), "path": e.name} for e, _ in kept],
-        "width": pa.array([r["width"] for _, r in kept], pa.int32()), "height": pa.array([r["height"] for _, r in kept], pa.int32()),
-        "split": [split(r["sha256"]) for _, r in kept], "source": [e.name for e, _ in kept],
-        "sha256": [r["sha256"] for _, r in kept], "phash": pa.array([b""] * len(kept), pa.binary()),
-    })
+    out = Path(out)
+    if not 0 <= holdout < 1:
+        raise UserError(f"holdout is {holdout}; choose a share from 0 to below 1.")
+    if not 1 <= max_pixels <= MAX_PIXELS:
+        raise UserError(f"max_pixels is {max_pixels:,}; choose 1 to {MAX_PIXELS:,}.")
+    merges = [parse_merge(text) for text in merge]
+    known = _known(out, pad)
+
+    listing = walk([Path(source) for source in sources])
+    entries = sorted(listing.pictures)  # by name: nothing below depends on the order in which they were found
+    labels, tag_report = label(entries, listing.tables, tags, tag_map)
+    found, dropped = _found(entries, labels, measure(entries, max_pixels, progress), min_size)
+    dropped += [Dropped(name, "not a picture", reason) for name, reason in listing.aside]
+    candidates = _by_preference(known, found)
+    if not candidates.origins:
+        raise UserError(nothing_usable(", ".join(map(str, sources)), dropped))
+
+    exact, keeper = _judge(candidates)
+    kept = np.flatnonzero(keeper == np.arange(len(keeper)))
+    kept = kept[np.argsort(candidates.sha256()[kept])]
+    attributes = {
+        name: candidates.rows[name].to_pylist() for name in candidates.rows.column_names if name not in COLUMNS
+    }
+    notes = merge_values(attributes, merges)
+    fill_gaps(attributes, keeper)
+    notes += forget_rare(attributes, kept, min_count)
+    faces = _faces(candidates, kept, attributes, holdout)
+    duplicates = _duplicates(candidates, exact, keeper)
+    dropped += [row for row, _ in duplicates]
     with replacing_folder(out) as folder:
-        pq.write_table(faces, folder / "faces-00000.parquet", compression="none")
-        (folder / "dataset.json").write_text(json.dumps({"format": FORMAT, "fingerprint": fingerprint(faces, (), pad), "pad": pad, "attributes": {}, "files": ["faces-00000.parquet"]}))
-    return ImportReport(len(listing.entries), len(kept), time.monotonic() - begun)
+        write_faces(folder, faces, [candidates.origins[row] for row in kept], pad)
+        write_csv(folder, dropped, out)
+        write_sheet(folder, [pair for row, pair in duplicates if row.kind == "near-duplicate"], out)
+    return ImportReport(
+        out=str(out),
+        faces=len(faces),
+        size=int(np.median(np.minimum(faces["width"], faces["height"]))),
+        splits={split: faces["split"].to_pylist().count(split) for split in SPLITS},
+        labels={name: dict(Counter(filter(None, faces[name].to_pylist())).most_common()) for name in attributes},
+        files=len(entries) + len(listing.aside),
+        new=len(faces) - candidates.known,
+        known_already=int((exact[candidates.known :] < candidates.known).sum()),
+        left_out=dict(Counter(row.kind for row in dropped).most_common()),
+        unusable=tuple((row.file, row.detail) for row in dropped if row.kind == "unreadable"),
+        tags=tag_report,
+        notes=tuple(notes),
+        seconds=time.monotonic() - begun,
+    )
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Pictures that may become faces, their rows and origins in step."""
+
+    rows: pa.Table
+    """A dataset's columns but the image; id and split are null for new pictures."""
+    origins: list[Origin]
+    known: int = 0
+    """The first so many are in the dataset already."""
+
+    def sha256(self) -> npt.NDArray[np.bytes_]:
+        return np.array(self.rows["sha256"].to_pylist(), "S64")
+
+    def hashes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        joined = b"".join(self.rows["phash"].take(rows).to_pylist())
+        return np.frombuffer(joined, np.uint8).reshape(len(rows), -1)
+
+
+def _known(out: Path, pad: bool) -> _Candidates:
+    """The faces that `out` has already."""
+    if not (out / MANIFEST).exists():
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise UserError(f"{out} exists and is no dataset of faces; choose another place.")
+        return _Candidates(pa.table({name: pa.array([], kind) for name, kind in COLUMNS.items()}), [])
+    dataset = FaceDataset(out)
+    if dataset.pad != pad:
+        raise UserError(f"{out} was imported with pad={dataset.pad}; do the same again, or choose another place.")
+    rows = dataset.table.append_column(
+        "phash", pa.concat_tables(pq.read_table(f, columns=["phash"]) for f in dataset.files)["phash"]
+    )
+    origins = [
+        Origin(str(file), row, plain=True) for file in dataset.files for row in range(pq.read_metadata(file).num_rows)
+    ]
+    return _Candidates(rows, origins, len(origins))
+
+
+def _found(
+    entries: Sequence[Entry], labels: Mapping[int, Labels], measures: pa.Table, min_size: int
+) -> tuple[_Candidates, list[Dropped]]:
+    """Tell what can be used from what cannot."""
+    dropped = []
+    used = []
+    for row, (error, too_large, width, height) in enumerate(
+        zip(*(measures[name].to_pylist() for name in ("error", "too_large", "width", "height")), strict=True)
+    ):
+        if error:
+            dropped.append(Dropped(entries[row].name, "too large" if too_large else "unreadable", error))
+        elif min(width, height) < min_size:
+            dropped.append(Dropped(entries[row].name, "too small", f"{width}×{height}"))
+        else:
+            used.append(row)
+    attributes = sorted({name for row in used for name in labels.get(row, ())})
+    columns = {name: measures[name].take(used) for name in ("width", "height", "sha256", "phash")}
+    columns["source"] = pa.array([entries[row].name for row in used], pa.string())
+    for name in attributes:
+        columns[name] = pa.array([labels.get(row, {}).get(name) for row in used], pa.string())
+    origins = [
+        Origin(entries[row].file, entries[row].position, plain, digest)
+        for row, plain, digest in zip(
+            used, measures["plain"].take(used).to_pylist(), columns["sha256"].to_pylist(), strict=True
+        )
+    ]
+    return _Candidates(pa.table(columns), origins), dropped
+
+
+def _by_preference(known: _Candidates, found: _Candidates) -> _Candidates:
+    """All together: known faces, then larger pictures, then in the order of their digests, equal ones by name."""
+    rows = pa.concat_tables([known.rows, found.rows], promote_options="default")
+    origins = known.origins + found.origins
+    area = rows["width"].to_numpy().astype(np.int64) * rows["height"].to_numpy()
+    sha256 = _Candidates(rows, origins).sha256()
+    order = np.lexsort((sha256, -area, np.arange(len(origins)) >= known.known))
+    return _Candidates(rows.take(order), [origins[row] for row in order], known.known)
+
+
+def _judge(candidates: _Candidates) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For every candidate: the first with the same bytes, and the one that stands for it in the dataset."""
+    _, first, inverse = np.unique(candidates.sha256(), return_index=True, return_inverse=True)
+    exact = first[inverse]
+    distinct = np.flatnonzero(exact == np.arange(len(exact)))
+    near = distinct[survivors(candidates.hashes(distinct), candidates.known)]
+    return exact, near[np.searchsorted(distinct, exact)]
+
+
+def _faces(
+    candidates: _Candidates, kept: npt.NDArray[np.int64], attributes: Mapping[str, Sequence[str | None]], holdout: float
+) -> pa.Table:
+    """The rows of the dataset."""
+    rows = candidates.rows.take(kept)
+    digests = rows["sha256"].to_pylist()
+    columns = {name: rows[name] for name in ("width", "height", "source", "sha256", "phash")}
+    columns["id"] = pa.array([digest[:16] for digest in digests])
+    columns["split"] = pa.array(
+        [s or _split(d, holdout) for s, d in zip(rows["split"].to_pylist(), digests, strict=True)]
+    )
+    for name, values in attributes.items():
+        columns[name] = pa.array([values[row] for row in kept], pa.string())
+    return pa.table(columns)
+
+
+def _split(sha256: str, holdout: float) -> str:
+    """Where a new face goes. It follows from its bytes alone, and a larger holdout only takes from train."""
+    place = int(sha256[:12], 16) / 16**12
+    return "val" if place < holdout / 2 else "test" if place >= 1 - holdout / 2 else "train"
+
+
+def _duplicates(
+    candidates: _Candidates, exact: npt.NDArray[np.int64], keeper: npt.NDArray[np.int64]
+) -> list[tuple[Dropped, tuple[Origin, Origin]]]:
+    """What is left out as a duplicate, with its picture and that of the face that stays; the least similar first."""
+    row = np.arange(len(keeper))
+    rows = row[(keeper != row) & (exact >= candidates.known)]
+    bits, colour = distances(candidates.hashes(rows), candidates.hashes(keeper[rows]))
+    names = candidates.rows["source"].to_pylist()
+    digests = candidates.rows["sha256"].to_pylist()
+    duplicates = []
+    for place in np.lexsort((rows, -colour, -bits)):
+        row, stays = int(rows[place]), int(keeper[rows[place]])
+        detail = f"{bits[place]} of 256 signs, {colour[place]:.1f} grey levels apart"
+        copy = Dropped(
+            names[row],
+            "exact duplicate" if exact[row] != row else "near-duplicate",
+            detail,
+            digests[stays][:16],
+            names[stays],
+        )
+        duplicates.append((copy, (candidates.origins[row], candidates.origins[stays])))
+    return duplicates

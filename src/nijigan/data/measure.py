@@ -31,9 +31,7 @@ MEASURES = pa.struct(
 )
 
 
-def measure(
-    entries: Sequence[Entry], max_pixels: int, progress: Callable[[int, int], None] | None = None
-) -> pa.Table:
+def measure(entries: Sequence[Entry], max_pixels: int, progress: Callable[[int, int], None] | None = None) -> pa.Table:
     """Read, check, decode and hash every entry.
 
     Returns:

@@ -123,7 +123,9 @@ def _walk_zip(path: Path, listing: Listing) -> None:
     if len(infos) > MAX_ENTRIES:
         raise UserError(f"{path} holds {len(infos):,} files, above the limit of {MAX_ENTRIES:,}; split it.")
     if unpacked > min(MAX_ARCHIVE_BYTES, MAX_RATIO * max(packed, 2**20)):
-        raise UserError(f"{path} would unpack from {packed:,} to {unpacked:,} bytes, which no archive of pictures does.")
+        raise UserError(
+            f"{path} would unpack from {packed:,} to {unpacked:,} bytes, which no archive of pictures does."
+        )
     for position, info in enumerate(infos):
         entry = Entry(printable(f"{path.name}/{info.filename}"), str(path), position)
         if info.is_dir() or info.filename.startswith("__MACOSX/"):

@@ -182,6 +182,7 @@ def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state
                     "images": state.images, "kimg": state.images / 1000, "epoch": state.images / len(faces), **averages,
                     "images_per_second": (state.images - ticked) / (now - clock), "seconds": state.seconds,
                 })  # fmt: skip
+            clock, ticked = now, state.images  # what logging and saving take counts towards the next line
             if snapshot and monitor is not None:
                 generator = _averaged_generator(recipe, dataset, state)
                 monitor.samples(generator.sample(_GRID, seed=0), state.images)
@@ -190,7 +191,6 @@ def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state
             if stop and not done:
                 log.warning("Stopped and saved at %g kimg; go on with `nijigan resume %s`.", state.images / 1000, out)
                 return
-            clock, ticked = time.perf_counter(), state.images
         if monitor is not None:
             monitor.timelapse()
 

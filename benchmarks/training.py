@@ -1,0 +1,148 @@
+"""How fast training is: our trainer against a loop as tutorials write it, and against the processor's own limit.
+
+    OMP_WAIT_POLICY=passive python benchmarks/training.py [--rounds 4] [--batches 16]
+
+Both sides train the 64 px DCGAN of width 64 with batches of 128 on the same drawn faces, in turn, in one process. Ours
+runs as users run it: averaged weights, logging and loading on, precision auto. The reference is fp32 and eager, reads
+image files through a `DataLoader` with two workers, and updates as the PyTorch DCGAN tutorial describes. Then the
+arithmetic of our round, counted without recomputation, is set against the best bf16 matrix-product rate seen in the same
+run. Nothing else should be running.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from nijigan.data.dataset import FaceDataset
+from nijigan.data.drawn import write_faces
+from nijigan.data.importer import import_faces
+from nijigan.recipe import DiscriminatorConfig, GeneratorConfig, LatentConfig
+from nijigan.recipes import find_recipe
+from nijigan.training import resume, train
+from nijigan.training.monitor import read_log
+from nijigan.training.plan import plan
+
+BATCH = 128
+
+
+class ImageFiles(Dataset[Tensor]):
+    """Faces from files, decoded and normalised one by one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg"))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Tensor:
+        image = Image.open(self.paths[index]).convert("RGB").resize((64, 64), Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def tutorial_networks() -> tuple[nn.Module, nn.Module]:
+    """The tutorial's generator and discriminator: those of the released code."""
+    g: list[nn.Module] = []
+    for inner, outer, stride, padding in ((100, 512, 1, 0), (512, 256, 2, 1), (256, 128, 2, 1), (128, 64, 2, 1)):
+        g += [nn.ConvTranspose2d(inner, outer, 4, stride, padding, bias=False), nn.BatchNorm2d(outer), nn.ReLU(True)]
+    g += [nn.ConvTranspose2d(64, 3, 4, 2, 1, bias=False), nn.Tanh()]
+    d: list[nn.Module] = [nn.Conv2d(3, 64, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
+    for inner in (64, 128, 256):
+        d += [nn.Conv2d(inner, 2 * inner, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * inner), nn.LeakyReLU(0.2, True)]
+    d += [nn.Conv2d(512, 1, 4, 1, 0, bias=False), nn.Sigmoid()]
+    return nn.Sequential(*g), nn.Sequential(*d)
+
+
+def tutorial_training(folder: Path) -> Iterator[None]:
+    """Train for ever, yielding after each batch."""
+    generator, discriminator = tutorial_networks()
+    criterion = nn.BCELoss()
+    d_adam = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    g_adam = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    loader = DataLoader(ImageFiles(folder), batch_size=BATCH, shuffle=True, num_workers=2, drop_last=True)
+    while True:
+        for real in loader:
+            label = torch.ones(BATCH)
+            discriminator.zero_grad()
+            error_real = criterion(discriminator(real).view(-1), label)
+            error_real.backward()
+            fake = generator(torch.randn(BATCH, 100, 1, 1))
+            label.fill_(0)
+            error_fake = criterion(discriminator(fake.detach()).view(-1), label)
+            error_fake.backward()
+            d_adam.step()
+            generator.zero_grad()
+            label.fill_(1)
+            error = criterion(discriminator(fake).view(-1), label)
+            error.backward()
+            g_adam.step()
+            (error_real + error_fake).item(), error.item()  # the tutorial keeps every loss
+            yield
+
+
+def matmul_rate() -> float:
+    """The best bf16 rate of 1024², 2048² and 4096² products, in GFLOP/s."""
+    best = 0.0
+    for size in (1024, 2048, 4096):
+        matrix = torch.ones(size, size, dtype=torch.bfloat16)
+        for _ in range(6):
+            start = time.perf_counter()
+            matrix @ matrix
+            best = max(best, 2 * size**3 / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=4, help="turns of each side")
+    parser.add_argument("--batches", type=int, default=16, help="batches in a turn")
+    options = parser.parse_args()
+    images = options.batches * BATCH
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_faces(folder / "pictures", 4000, resolution=64)
+        import_faces([folder / "pictures"], folder / "faces")
+        dataset, run = FaceDataset(folder / "faces"), folder / "run"
+        recipe = replace(
+            find_recipe("dcgan"), resolution=64, latent=LatentConfig(size=100), generator=GeneratorConfig(),
+            discriminator=DiscriminatorConfig(), batch_size=BATCH, kimg=2 * BATCH / 1000, tick_kimg=BATCH / 1000,
+            snapshot_kimg=1000,
+        )  # fmt: skip
+        gflop = plan(recipe, dataset, "cpu").gflop_per_image
+        train(recipe, dataset, run, device="cpu")  # warm up
+        reference = tutorial_training(folder / "pictures")
+        for _ in range(2):
+            next(reference)
+        ours, theirs, limit = [], [], []
+        print("turn   ours img/s   tutorial img/s   ratio   bf16 matmul GFLOP/s   share of it")
+        for turn in range(options.rounds):
+            limit.append(matmul_rate())
+            done = len(read_log(run))
+            resume(run, kimg=(read_log(run)[-1]["images"] + images + BATCH) / 1000, device="cpu")
+            lines = read_log(run)[done:]
+            # The first batch of each turn pays for opening the run; the rest is training.
+            ours.append((lines[-1]["images"] - lines[0]["images"]) / (lines[-1]["seconds"] - lines[0]["seconds"]))
+            next(reference)
+            start = time.perf_counter()
+            for _ in range(options.batches):
+                next(reference)
+            theirs.append(images / (time.perf_counter() - start))
+            print(f"{turn + 1:4} {ours[-1]:12.0f} {theirs[-1]:16.0f} {ours[-1] / theirs[-1]:7.2f} {limit[-1]:21.0f}"
+                  f" {ours[-1] * gflop / limit[-1]:12.0%}")  # fmt: skip
+    ratio = median(a / b for a, b in zip(ours, theirs, strict=True))
+    print(f"\n{gflop:.3f} GFLOP per image; median ratio {ratio:.2f}; median share of the best bf16 matmul rate "
+          f"({max(limit):.0f} GFLOP/s) {median(ours) * gflop / max(limit):.0%}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

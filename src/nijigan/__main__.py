@@ -1,0 +1,7 @@
+"""`python -m nijigan` is `nijigan`."""
+
+import sys
+
+from nijigan.cli import main
+
+sys.exit(main())

@@ -1,0 +1,100 @@
+"""What becomes of labels on their way into a dataset: values merged, gaps filled from duplicates, rare values forgotten."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nijigan.errors import UserError
+
+MAX_VALUES = 256
+"""A column with more values than this describes pictures rather than sorts them."""
+
+Column = list[str | None]
+"""One attribute's value for every candidate; None where unknown."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A value that is to count as another."""
+
+    attribute: str | None
+    """Where; None is everywhere."""
+    old: str
+    new: str
+
+
+def parse_merge(text: str) -> Merge:
+    """Read `old=new` or `attribute:old=new`.
+
+    Raises:
+        UserError: it is neither.
+    """
+    old, equals, new = text.lower().rpartition("=")
+    attribute, colon, old = old.rpartition(":")
+    merge = Merge(attribute.strip() if colon else None, old.strip(), new.strip())
+    if not (equals and merge.old and merge.new) or merge.attribute == "":
+        raise UserError(
+            f"merge {text!r} is not understood; write old=new or attribute:old=new, such as hair:orange=red."
+        )
+    return merge
+
+
+def merge_values(columns: dict[str, Column], merges: Sequence[Merge]) -> list[str]:
+    """Apply `merges` in their order, in place; return a note on each that finds nothing to rename."""
+    notes = []
+    for merge in merges:
+        touched = 0
+        for name, values in columns.items():
+            if merge.attribute in (None, name):
+                touched += values.count(merge.old)
+                columns[name] = [merge.new if value == merge.old else value for value in values]
+        if not touched:
+            where = merge.attribute or "any attribute"
+            notes.append(f"merge: no picture has {merge.old!r} for {where}.")
+    return notes
+
+
+def fill_gaps(columns: dict[str, Column], keeper: npt.NDArray[np.int64]) -> None:
+    """Give an unlabelled face the label that its duplicates agree on, in place.
+
+    Args:
+        columns: the attributes of all candidates.
+        keeper: for each candidate the row that stands for it.
+    """
+    duplicates = np.flatnonzero(keeper != np.arange(len(keeper))).tolist()
+    for values in columns.values():
+        offered: dict[int, set[str]] = {}
+        for row in duplicates:
+            value = values[row]
+            if value is not None and values[keeper[row]] is None:
+                offered.setdefault(int(keeper[row]), set()).add(value)
+        for row, options in offered.items():
+            if len(options) == 1:
+                values[row] = options.pop()
+
+
+def forget_rare(columns: dict[str, Column], kept: npt.NDArray[np.int64], min_count: int) -> list[str]:
+    """Unlabel values that fewer than `min_count` of the rows `kept` bear, and leave out attributes without or with too many values.
+
+    Returns:
+        Notes for people; `columns` is changed in place.
+    """
+    notes = []
+    for name, values in list(columns.items()):
+        counts = Counter(values[row] for row in kept if values[row] is not None)
+        rare = {value for value, count in counts.items() if count < min_count}
+        if rare:
+            faces = sum(counts[value] for value in rare)
+            notes.append(f"{name}: {len(rare):,} values rarer than {min_count:,} forgotten, on {faces:,} faces.")
+            columns[name] = [None if value in rare else value for value in values]
+        if len(counts) - len(rare) > MAX_VALUES:
+            notes.append(
+                f"{name} has {len(counts) - len(rare):,} values, above {MAX_VALUES}, and is not taken as an attribute."
+            )
+            del columns[name]
+        elif len(counts) == len(rare):
+            del columns[name]
+    return notes

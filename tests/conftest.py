@@ -1,0 +1,44 @@
+"""Shared by all tests: tiny recipes, a tiny dataset."""
+
+from dataclasses import replace
+
+import pytest
+
+from nijigan.data.dataset import FaceDataset
+from nijigan.data.drawn import write_faces
+from nijigan.data.importer import import_faces
+from nijigan.recipe import LatentConfig, Recipe
+from nijigan.recipes import RECIPES
+
+
+@pytest.fixture
+def tiny() -> Recipe:
+    """A recipe that trains in a second: 16 px, width 4, 400 images in batches of 8."""
+    return shrink(RECIPES["dcgan"])
+
+
+def shrink(recipe: Recipe) -> Recipe:
+    """The same recipe with networks and a length that a test can afford."""
+    return replace(
+        recipe,
+        resolution=16,
+        latent=LatentConfig(size=8),
+        generator=replace(recipe.generator, width=4),
+        discriminator=replace(recipe.discriminator, width=4),
+        batch_size=8,
+        kimg=0.4,
+        tick_kimg=0.1,
+        snapshot_kimg=0.2,
+        precision="fp32",
+    )
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceDataset:
+    """120 drawn faces at 32 px, imported."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_faces(folder / "pictures", 120, resolution=32)
+    import_faces([folder / "pictures"], folder / "faces")
+    return FaceDataset(folder / "faces")
+
+

@@ -1,0 +1,110 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nijigan.cli import Train, main, parse
+from nijigan.data.dataset import FaceDataset
+from nijigan.recipes import RECIPES
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["train", "dcgan-tiny", "--help"]])
+def test_help_needs_neither_torch_nor_daft(arguments: list[str]) -> None:
+    code = (
+        "import sys; from nijigan.cli import main\n"
+        f"try: main({arguments!r})\nexcept SystemExit as end: assert end.code == 0\n"
+        "heavy = {'torch', 'daft', 'pyarrow', 'matplotlib', 'lightning_fabric', 'pydantic'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "usage: nijigan" in result.stdout
+
+
+def test_the_fields_of_the_named_recipe_are_the_defaults() -> None:
+    command = parse(["train", "dcgan-tiny", "--data", "faces", "--generator.width", "7", "--kimg", "3"])
+    assert isinstance(command, Train)
+    tiny = RECIPES["dcgan-tiny"]
+    assert command.settings.discriminator == tiny.discriminator
+    assert command.settings.resolution == tiny.resolution
+    assert (command.settings.generator.width, command.settings.kimg) == (7, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "dcgn", "--data", "x"], "did you mean dcgan"),
+        (["train", "dcgan", "--data", "nowhere"], "nothing at nowhere"),
+        (["train", "dcgan", "--data", "x", "--resolution", "65"], "choose 64, 80"),
+        (["train", "dcgan", "--data", "x", "--latent.size", "0"], "choose 1 to 4096"),
+        (["train", "dcgan", "--data", "x", "--label-smoothing", "0.1", "--objective", "minimax"], "bce"),
+        (["resume", "nowhere"], "no run in nowhere"),
+        (["generate", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["inspect", "nowhere"], "nowhere"),
+        (["import", "nowhere", "--out", "x"], "nowhere"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_2(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert words in output.err
+    assert output.err.count("\n") == 1
+    assert output.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["paint"], ["train", "dcgan", "--data", "x", "--kimgs", "3"]])
+def test_words_that_are_no_command_exit_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+
+
+def test_the_main_job(faces: FaceDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Import, inspect, plan, train, resume, draw and walk, as a user types it."""
+    pictures, run = faces.path.parent / "pictures", str(tmp_path / "run")
+    data = str(tmp_path / "faces")
+    assert main(["import", str(pictures), "--out", data]) == 0
+    assert main(["inspect", data]) == 0
+    assert "hair" in capsys.readouterr().out
+    train = ["train", "dcgan-tiny", "--data", data, "--out", run, "--resolution", "16", "--kimg", "0.2", "--device", "cpu",
+             "--generator.width", "4", "--discriminator.width", "4", "--batch-size", "8", "--snapshot-kimg", "0.1"]  # fmt: skip
+    assert main([*train, "--dry-run"]) == 0
+    assert "images/s" in capsys.readouterr().out
+    assert not Path(run).exists()
+    assert main(train) == 0
+    assert main(["resume", run, "--kimg", "0.3", "--device", "cpu"]) == 0
+    for out in ("grid.png", "faces.zip", "folder"):
+        assert main(["generate", run, "--n", "5", "--seed", "3", "--out", str(tmp_path / out)]) == 0
+        assert (tmp_path / out).exists()
+    assert main(["walk", run, "--out", str(tmp_path / "walk.webp"), "--stops", "2", "--frames-per-stop", "3"]) == 0
+    assert (tmp_path / "walk.webp").stat().st_size > 0
+
+
+def test_pictures_are_imported_beside_themselves_once(faces: FaceDataset, tmp_path: Path) -> None:
+    pictures = tmp_path / "art"
+    pictures.symlink_to(faces.path.parent / "pictures")
+    arguments = ["train", "dcgan", "--data", str(pictures), "--dry-run", "--resolution", "16", "--generator.width", "4",
+                 "--discriminator.width", "4", "--batch-size", "8"]  # fmt: skip
+    assert main(arguments) == 0
+    made = (tmp_path / "art-faces" / "dataset.json").stat().st_mtime_ns
+    assert main(arguments) == 0
+    assert (tmp_path / "art-faces" / "dataset.json").stat().st_mtime_ns == made
+
+
+def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes"]) == 0
+    table = capsys.readouterr().out
+    assert all(name in table for name in RECIPES)
+    assert main(["recipes", "--json"]) == 0
+
+
+def test_the_module_runs() -> None:
+    environment = os.environ | {"COLUMNS": "80"}
+    result = subprocess.run([sys.executable, "-m", "nijigan", "recipes"], env=environment, capture_output=True, check=False)
+    assert result.returncode == 0

@@ -1,0 +1,284 @@
+"""Whole runs: what they leave behind, and that nothing about them is lost."""
+
+import errno
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from conftest import shrink
+from nijigan.data.dataset import FaceDataset
+from nijigan.errors import UserError
+from nijigan.generator import Generator
+from nijigan.recipe import Recipe, load_recipe
+from nijigan.recipes import RECIPES
+from nijigan.training import resume, train
+from nijigan.training.monitor import read_log
+from nijigan.training.plan import plan
+
+
+def checkpoint(run: Path) -> dict[str, torch.Tensor]:
+    path = max((run / "checkpoints").glob("*.safetensors"))
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def assert_equal_runs(a: Path, b: Path) -> None:
+    left, right = checkpoint(a), checkpoint(b)
+    assert left.keys() == right.keys()
+    for name in left:
+        assert torch.equal(left[name], right[name]), name
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_trains_resumes_exactly_and_draws(name: str, faces: FaceDataset, tmp_path: Path) -> None:
+    recipe = shrink(RECIPES[name])
+    straight = train(recipe, faces, tmp_path / "straight", device="cpu")
+    train(replace(recipe, kimg=0.2), faces, tmp_path / "parts", device="cpu")
+    assert_equal_runs(resume(tmp_path / "parts", kimg=0.4, device="cpu"), straight)
+    drawn = Generator.load(straight).sample(3, seed=5)
+    assert drawn.shape == (3, 16, 16, 3)
+    assert np.array_equal(drawn, Generator.load(tmp_path / "parts").sample(3, seed=5))
+
+
+def test_what_a_run_leaves_behind(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    run = train(tiny, faces, tmp_path / "run", device="cpu")
+    assert sorted(p.name for p in (run / "samples").iterdir()) == ["kimg-000000.png"]  # 0.2 and 0.4 kimg, the same name
+    assert sorted(p.name for p in (run / "plots").iterdir()) == ["losses.png", "scores.png"]
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["000000000200.safetensors", "000000000400.safetensors"]
+    assert [path for path in run.rglob(".*")] == []  # no temporary file is left
+    assert Image.open(run / "timelapse.webp").format == "WEBP"
+    lines = read_log(run)
+    assert [line["images"] for line in lines] == [104, 200, 304, 400]
+    for line in lines:
+        assert {"kimg", "epoch", "d_loss", "g_loss", "real_score", "fake_score", "images_per_second", "seconds"} <= line.keys()
+        assert 0 < line["real_score"] < 1
+    assert any((run / "tensorboard").iterdir())
+    header = Generator.load(run).header
+    assert header.kimg == 0.4
+    assert header.recipe == load_recipe(run / "recipe.json") == tiny
+    assert header.dataset.fingerprint == faces.fingerprint
+
+
+def test_training_learns(faces: FaceDataset, tiny: Recipe, tmp_path: Path) -> None:
+    """After a few thousand images the mean drawn face is near the mean real face; before training it is grey."""
+    recipe = replace(tiny, kimg=8, tick_kimg=4, snapshot_kimg=8, generator=replace(tiny.generator, width=8))
+    run = train(recipe, faces, tmp_path / "run", device="cpu")
+    drawn = Generator.load(run).sample(64).mean(0)
+    real = faces.pixels("train", 16).mean(0)
+    assert np.abs(drawn - real).mean() < 0.5 * np.abs(127.5 - real).mean()
+
+
+def test_training_leaves_the_callers_randomness_alone(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    train(replace(tiny, kimg=0.1), faces, tmp_path / "run", device="cpu")
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_finished_run_says_so(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = train(replace(tiny, kimg=0.1), faces, tmp_path / "run", device="cpu")
+    with caplog.at_level(logging.INFO, "nijigan"):
+        resume(run, device="cpu")
+    assert "is finished" in caplog.text
+    assert "--kimg" in caplog.text
+
+
+def test_resume_without_a_checkpoint_starts_at_zero(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    straight = train(tiny, faces, tmp_path / "straight", device="cpu")
+    for path in (straight / "checkpoints").iterdir():
+        path.rename(tmp_path / path.name)
+    resume(straight, device="cpu")
+    with safe_open(tmp_path / "000000000400.safetensors", framework="pt") as old:
+        for name, value in checkpoint(straight).items():
+            assert torch.equal(old.get_tensor(name), value)
+    assert [line["images"] for line in read_log(straight)] == [104, 200, 304, 400]
+
+
+def test_a_checkpoint_cut_in_half_is_passed_over(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = train(tiny, faces, tmp_path / "run", device="cpu")
+    whole = checkpoint(run)
+    newest = run / "checkpoints" / "000000000400.safetensors"
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
+    resume(run, device="cpu")
+    assert "damaged" in caplog.text
+    for name, value in checkpoint(run).items():
+        assert torch.equal(whole[name], value)
+
+
+def test_only_damaged_checkpoints_are_a_sentence(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    run = train(tiny, faces, tmp_path / "run", device="cpu")
+    for path in (run / "checkpoints").iterdir():
+        path.write_bytes(b"x")
+    with pytest.raises(UserError, match="No checkpoint"):
+        resume(run, device="cpu")
+
+
+def test_a_checkpoint_of_other_networks_is_a_sentence(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    run = train(tiny, faces, tmp_path / "run", device="cpu")
+    recipe = load_recipe(run / "recipe.json")
+    (run / "recipe.json").write_text(replace(recipe, generator=replace(recipe.generator, width=5)).to_json())
+    with pytest.raises(UserError, match="does not fit"):
+        resume(run, kimg=1, device="cpu")
+
+
+def test_a_run_is_not_overwritten(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    run = train(replace(tiny, kimg=0.1), faces, tmp_path / "run", device="cpu")
+    with pytest.raises(UserError, match="nijigan resume"):
+        train(tiny, faces, run, device="cpu")
+
+
+def test_resume_needs_a_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run"):
+        resume(tmp_path)
+
+
+def test_resume_refuses_other_faces(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    run = train(replace(tiny, kimg=0.1), faces, tmp_path / "run", device="cpu")
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(info | {"fingerprint": "other"}))
+    with pytest.raises(UserError, match="have changed"):
+        resume(run, kimg=1)
+
+
+def test_a_run_cannot_be_shortened(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    run = train(tiny, faces, tmp_path / "run", device="cpu")
+    with pytest.raises(UserError, match="longer"):
+        resume(run, kimg=0.1, device="cpu")
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train(tiny, faces, tmp_path / "run", device="cpu")
+    good = checkpoint(run)
+    monkeypatch.setattr("nijigan.training.rounds.Rounds._judge", _judge_nan)
+    with pytest.raises(UserError, match="no longer finite.*last good checkpoint"):
+        resume(run, kimg=0.8, device="cpu")
+    for name, value in checkpoint(run).items():
+        assert torch.equal(good[name], value)
+
+
+def _judge_nan(self: object, images: torch.Tensor) -> object:
+    from nijigan.networks import Critique
+
+    return Critique(logits=images.mean((1, 2, 3)) * float("nan"))
+
+
+def test_a_full_disk_is_a_sentence(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match="No space left|disk is full"):
+        train(tiny, faces, tmp_path / "run", device="cpu")
+    assert list((tmp_path / "run").rglob("*.safetensors")) == []
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"),
+                                   RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 99 bytes")])  # fmt: skip
+def test_out_of_memory_names_a_batch_size(
+    error: Exception, tiny: Recipe, faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("nijigan.training.rounds.Rounds.play", explode)
+    with pytest.raises(UserError, match="--batch-size 4"):
+        train(tiny, faces, tmp_path / "run", device="cpu")
+
+
+def test_a_resolution_above_the_faces_is_a_warning(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(replace(tiny, resolution=64, kimg=0.1), faces, tmp_path / "run", device="cpu")
+    assert "32 pixels wide" in caplog.text
+
+
+def test_devices_and_precisions_that_are_not_there(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="--device auto"):
+            train(tiny, faces, tmp_path / "run", device="cuda")
+    with pytest.raises(UserError, match="fp16"):
+        train(replace(tiny, precision="fp16"), faces, tmp_path / "run", device="cpu")
+
+
+def test_a_plan_counts_the_arithmetic(faces: FaceDataset, tiny: Recipe) -> None:
+    """The count of the 64 px DCGAN by hand: a round is 3 passes of G and 8 of D, less what nobody needs."""
+    recipe = replace(RECIPES["dcgan"], batch_size=2, precision="fp32")
+    g = [100 * 512 * 16 * 1, 512 * 256 * 16 * 16, 256 * 128 * 16 * 64, 128 * 64 * 16 * 256, 64 * 3 * 16 * 1024]
+    d = [3 * 64 * 16 * 1024, 64 * 128 * 16 * 256, 128 * 256 * 16 * 64, 256 * 512 * 16 * 16, 512 * 16]
+    generator = 3 * sum(g) - g[0]  # forward, gradient of weights, gradient of inputs but the latent's
+    discriminator = 2 * (3 * sum(d) - d[0]) + 2 * sum(d)  # real and fake for D; forward and inputs alone for G
+    by_hand = 2 * (generator + discriminator) / 1e9
+    counted = plan(recipe, faces, "cpu")
+    assert counted.gflop_per_image == pytest.approx(by_hand, rel=1e-3)
+    assert counted.parameters == (3_576_704, 2_765_568)
+    assert counted.images_per_second > 0
+    assert "GFLOP per image" in str(counted)
+
+
+def _command(run: Path, dataset: Path, kimg: float) -> list[str]:
+    return [sys.executable, "-m", "nijigan", "train", "dcgan", "--data", str(dataset), "--out", str(run), "--resolution", "16",
+            "--kimg", str(kimg), "--generator.width", "8", "--discriminator.width", "8", "--batch-size", "8",
+            "--snapshot-kimg", "1", "--device", "cpu"]  # fmt: skip
+
+
+def _wait_for_log(run: Path, kimg: float, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 240
+    while not (lines := read_log(run)) or lines[-1]["kimg"] < kimg:
+        assert process.poll() is None, "the run ended early"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_equals_uninterrupted(faces: FaceDataset, tmp_path: Path) -> None:
+    """20 kimg straight, against 20 kimg killed with -9 near the tenth."""
+    subprocess.run(_command(tmp_path / "straight", faces.path, 20), check=True)
+    process = subprocess.Popen(_command(tmp_path / "killed", faces.path, 20))
+    _wait_for_log(tmp_path / "killed", 10, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert subprocess.run([sys.executable, "-m", "nijigan", "resume", str(tmp_path / "killed")], check=False).returncode == 0
+    assert_equal_runs(tmp_path / "killed", tmp_path / "straight")
+    images = [line["images"] for line in read_log(tmp_path / "killed")]
+    assert images == [line["images"] for line in read_log(tmp_path / "straight")]
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_says_how_to_go_on(faces: FaceDataset, tmp_path: Path) -> None:
+    process = subprocess.Popen(_command(tmp_path / "run", faces.path, 200), stderr=subprocess.PIPE)
+    _wait_for_log(tmp_path / "run", 1, process)
+    process.send_signal(signal.SIGINT)
+    _, narration = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert b"nijigan resume" in narration
+    saved = int(max((tmp_path / "run" / "checkpoints").iterdir()).stem)
+    assert saved == read_log(tmp_path / "run")[-1]["images"] < 200_000
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_batch(faces: FaceDataset, tmp_path: Path) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [*_command(tmp_path / "run", faces.path, 1), "--devices", "2"]
+    assert subprocess.run(command, env=environment, check=False, timeout=240).returncode == 0
+    assert read_log(tmp_path / "run")[-1]["images"] == 1000
+    assert subprocess.run([sys.executable, "-m", "nijigan", "resume", str(tmp_path / "run"), "--kimg", "2", "--devices", "2"],
+                          env=environment, check=False, timeout=240).returncode == 0  # fmt: skip
