@@ -13,11 +13,11 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif")
 MAX_PIXELS = 2**26  # 8192×8192: a poster scanned at 600 dpi, still only 200 MB once decoded
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """A file that is no picture we can read; its text says why."""
 
 
-class TooLarge(Unreadable):
+class TooLargeError(UnreadableError):
     """A picture whose header claims more pixels than allowed."""
 
 
@@ -34,35 +34,35 @@ class Picture:
 def decode(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Picture:
     """Decode a JPEG, PNG, WebP or GIF (its first frame) to upright RGB.
 
-    Alpha is laid over white, 16 bits per channel are scaled to 8, CMYK, greyscale and palettes are converted, and the EXIF
-    orientation is applied.
+    Alpha is laid over white, 16 bits per channel are scaled to 8, CMYK, greyscale and palettes are converted, and the
+    EXIF orientation is applied.
 
     Args:
         data: the whole file.
         max_pixels: the most width × height that will be decoded; the header is asked before any pixel is.
 
     Raises:
-        TooLarge: the header claims more pixels than `max_pixels`.
-        Unreadable: the file is empty, damaged or of another kind.
+        TooLargeError: the header claims more pixels than `max_pixels`.
+        UnreadableError: the file is empty, damaged or of another kind.
     """
     if not data:
-        raise Unreadable("the file is empty")
+        raise UnreadableError("the file is empty")
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
         if max_pixels and image.width * image.height > max_pixels:
-            raise TooLarge(f"{image.width}×{image.height} is more than {max_pixels:,} pixels")
+            raise TooLargeError(f"{image.width}×{image.height} is more than {max_pixels:,} pixels")
         kind, frames = image.format, getattr(image, "n_frames", 1)
         image.load()
-    except Unreadable:
+    except UnreadableError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise TooLarge(f"more than {max_pixels or MAX_PIXELS:,} pixels") from None
+        raise TooLargeError(f"more than {max_pixels or MAX_PIXELS:,} pixels") from None
     except Image.UnidentifiedImageError:
-        raise Unreadable("not a JPEG, PNG, WebP or GIF picture") from None
+        raise UnreadableError("not a JPEG, PNG, WebP or GIF picture") from None
     except (
         Exception
     ) as error:  # damaged files make Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error
-        raise Unreadable(f"damaged: {error}") from error
+        raise UnreadableError(f"damaged: {error}") from error
     orientation = 1
     with suppress(Exception):  # damaged EXIF is no reason to lose a picture
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)

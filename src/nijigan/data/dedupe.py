@@ -1,13 +1,14 @@
 """Pictures that are nearly the same: recompressed, resized, or cut out again a pixel or two further on.
 
 A picture's perceptual hash is 224 bytes, computed from its 32×32 thumbnail: the signs of 256 low frequencies of its
-cosine transform, 128 of luma and 64 of each chroma, then an 8×8 thumbnail in RGB. The signs tell drawings apart whatever their
-brightness and contrast, so that pale faces on white do not crowd together; the thumbnail keeps recoloured drawings apart.
+cosine transform, 128 of luma and 64 of each chroma, then an 8×8 thumbnail in RGB. Signs tell drawings apart whatever
+their brightness and contrast, so pale faces on white do not crowd together; the thumbnail keeps recoloured drawings
+apart.
 
 The thresholds were chosen by looking at pairs from 20,000 faces of 64×64 pixels. Up to 44 differing signs every pair
-was the same drawing; other faces begin at 46 and are the rule from 56 on. From about 30 the two are cut out so differently
-that a network sees two pictures, hence 28. A face whose hair is painted another colour moves the thumbnail by 15 or
-more; recompression and a shift by two pixels, by at most 10.
+was the same drawing; other faces begin at 46 and are the rule from 56 on. From about 30 on the two are cut out so
+differently that a network sees two pictures, hence 28. Hair painted another colour moves the thumbnail by 15 grey
+levels or more; recompression and a shift by two pixels, by at most 10.
 """
 
 import numpy as np
@@ -79,7 +80,7 @@ def near(a: Hashes, b: Hashes) -> npt.NDArray[np.bool_]:
 def survivors(hashes: Hashes, known: int = 0) -> npt.NDArray[np.int64]:
     """Decide for every picture which one stands for it.
 
-    A picture is dropped when it is near one that stays; it is compared with that very picture, never along a chain of others.
+    A picture is dropped when it is near one that stays: near that very picture, never along a chain of others.
 
     Args:
         hashes: uint8, N×224, in order of preference: of two near-duplicates the earlier one stays.
@@ -106,9 +107,9 @@ def survivors(hashes: Hashes, known: int = 0) -> npt.NDArray[np.int64]:
 def _near_pairs(hashes: Hashes) -> list[tuple[int, int]]:
     """Near-duplicates (earlier row, later row), found in linear time.
 
-    Charikar 2002 ("Similarity Estimation Techniques from Rounding Algorithms", section 3): under enough random orders of
-    the bits, near hashes come to lie next to each other when sorted. The number of comparisons does not depend on how
-    crowded the hashes are. On the faces above this finds every pair that comparing all with all finds.
+    Charikar 2002 ("Similarity Estimation Techniques from Rounding Algorithms", section 3): under enough random orders
+    of the bits, near hashes come to lie next to each other when sorted. The number of comparisons does not depend on
+    how crowded the hashes are. On the faces above this finds every pair that comparing all with all finds.
     """
     if len(hashes) < 2:
         return []
@@ -116,7 +117,7 @@ def _near_pairs(hashes: Hashes) -> list[tuple[int, int]]:
     random = np.random.Generator(np.random.PCG64(0))
     found = []
     for _ in range(PERMUTATIONS):
-        shuffled = np.packbits(bits[:, random.permutation(256)], axis=1)
+        shuffled = np.ascontiguousarray(np.packbits(bits[:, random.permutation(256)], axis=1))
         order = np.argsort(shuffled.view("S32").ravel(), kind="stable")
         for step in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
             first, second = order[:-step], order[step:]

@@ -15,7 +15,7 @@ from nijigan.data.dataset import COLUMNS, MANIFEST, SPLITS, FaceDataset
 from nijigan.data.decode import MAX_PIXELS
 from nijigan.data.dedupe import distances, survivors
 from nijigan.data.dropped import Dropped, write_csv, write_sheet
-from nijigan.data.labels import Column, fill_gaps, forget_rare, merge_values, parse_merge
+from nijigan.data.labels import fill_gaps, forget_rare, merge_values, parse_merge
 from nijigan.data.measure import measure
 from nijigan.data.report import ImportReport, nothing_usable
 from nijigan.data.sources import Entry, walk
@@ -47,7 +47,7 @@ def import_faces(
     Args:
         sources: folders, .zip archives, Parquet files, single pictures.
         out: the dataset's folder, replaced as a whole at the end; until then what was there stands.
-        tags: a file of labels (formats: see `nijigan.data.tags`); left out, a tags.csv or metadata.csv|jsonl in the sources.
+        tags: labels, in a format of `nijigan.data.tags`; left out, a tags.csv or metadata.csv|jsonl in `sources`.
         tag_map: what booru-style tags mean: lines of `tag,attribute=value`, or the same as JSON.
         merge: values to rename, `old=new` or `attribute:old=new`.
         min_count: values that fewer faces bear become unknown.
@@ -221,8 +221,8 @@ def _duplicates(
     candidates: _Candidates, exact: npt.NDArray[np.int64], keeper: npt.NDArray[np.int64]
 ) -> list[tuple[Dropped, tuple[Origin, Origin]]]:
     """What is left out as a duplicate, with its picture and that of the face that stays; the least similar first."""
-    row = np.arange(len(keeper))
-    rows = row[(keeper != row) & (exact >= candidates.known)]
+    everyone = np.arange(len(keeper))
+    rows = everyone[(keeper != everyone) & (exact >= candidates.known)]
     bits, colour = distances(candidates.hashes(rows), candidates.hashes(keeper[rows]))
     names = candidates.rows["source"].to_pylist()
     digests = candidates.rows["sha256"].to_pylist()

@@ -1,4 +1,4 @@
-"""What becomes of labels on their way into a dataset: values merged, gaps filled from duplicates, rare values forgotten."""
+"""Labels on their way into a dataset: values merged, gaps filled from duplicates, rare values forgotten."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -77,7 +77,9 @@ def fill_gaps(columns: dict[str, Column], keeper: npt.NDArray[np.int64]) -> None
 
 
 def forget_rare(columns: dict[str, Column], kept: npt.NDArray[np.int64], min_count: int) -> list[str]:
-    """Unlabel values that fewer than `min_count` of the rows `kept` bear, and leave out attributes without or with too many values.
+    """Unlabel values that fewer than `min_count` of the rows `kept` bear.
+
+    An attribute left without values, or with too many to be one, goes as a whole.
 
     Returns:
         Notes for people; `columns` is changed in place.

@@ -1,6 +1,6 @@
-"""What is computed from every picture on its own, on Daft: on this machine's cores or, with DAFT_RUNNER=ray, a cluster's.
+"""What is computed from every picture by itself, on Daft: on this machine, or a cluster with DAFT_RUNNER=ray.
 
-Everything the project uses of Daft is in this file.
+Everything that the project uses of Daft is in this file.
 """
 
 import hashlib
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nijigan.data.decode import TooLarge, Unreadable, decode, resize
-from nijigan.data.dedupe import BYTES, SIDE, perceptual_hashes
+from nijigan.data.decode import TooLargeError, UnreadableError, decode, resize
+from nijigan.data.dedupe import SIDE, perceptual_hashes
 from nijigan.data.sources import Entry, read
 
 BATCH = 256
@@ -26,7 +26,7 @@ MEASURES = pa.struct(
         "width": pa.int32(),
         "height": pa.int32(),
         "plain": pa.bool_(),  # as in `Picture`
-        "phash": pa.binary(BYTES),
+        "phash": pa.binary(),
     }
 )
 
@@ -57,7 +57,8 @@ def measure(entries: Sequence[Entry], max_pixels: int, progress: Callable[[int, 
         done += len(part)
         if progress:
             progress(done, len(entries))
-    return pa.Table.from_batches(parts).sort_by("row").drop_columns("row")
+    table = pa.Table.from_batches(parts).sort_by("row").drop_columns("row")
+    return table.cast(pa.schema(MEASURES))  # Daft widens strings
 
 
 def _measure(files: Sequence[bytes], positions: Sequence[int], max_pixels: int) -> pa.Array:
@@ -68,8 +69,8 @@ def _measure(files: Sequence[bytes], positions: Sequence[int], max_pixels: int) 
             data = read(os.fsdecode(file), position)
             picture = decode(data, max_pixels)
             thumbnails.append(np.asarray(resize(picture.image, SIDE, SIDE)))
-        except Unreadable as error:
-            rows.append({"error": str(error), "too_large": isinstance(error, TooLarge)})
+        except UnreadableError as error:
+            rows.append({"error": str(error), "too_large": isinstance(error, TooLargeError)})
             continue
         except Exception as error:  # a damaged archive, a file that vanished: it is named and set aside like the others
             rows.append({"error": f"cannot be read: {error}", "too_large": False})

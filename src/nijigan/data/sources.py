@@ -34,7 +34,7 @@ class Entry:
     """One file that may be a picture."""
 
     name: str
-    """What people call it: the source's name and the path inside, with forward slashes. Only ever a name, never a path."""
+    """What people call it: the source's name and the path inside, with forward slashes. Never used as a path."""
     file: str
     """The file on disk: the picture itself, or the archive or Parquet file that holds it."""
     position: int = 0

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from nijigan.data.dataset import COLUMNS
 from nijigan.data.sources import Entry, printable, read
 from nijigan.errors import UserError
 
@@ -22,10 +23,12 @@ Labels = dict[str, str]
 """Attribute to value."""
 
 KEYS = ("file_name", "filename", "file", "path", "image", "id", "name")
-RESERVED = frozenset(
-    "id image width height split source sha256 phash file position plain n seed out psi device devices each scale columns rows batch_size "
-    "model data resolution attributes recipe kimg epochs tags format json help truncation latent label labels unknown none".split()
-)
+RESERVED = {
+    *COLUMNS, "attributes", "batch_size", "columns", "count", "data", "device", "devices", "each", "epochs", "fps", "help",
+    "format", "json", "kimg", "label", "labels", "latent", "model", "n", "name", "out", "psi", "recipe", "resolution",
+    "rows", "scale", "seed", "tags", "truncation", "unknown",
+}  # fmt: skip
+"""What no attribute may be called: the columns of every dataset, and the options of commands that take attributes."""
 PAIRS = re.compile(r"(?P<hair>.+?) hair (?P<eyes>.+?) eyes")
 
 log = logging.getLogger("nijigan")
@@ -82,7 +85,7 @@ def _few(names: Sequence[str]) -> str:
 def label(
     pictures: Sequence[Entry], tables: Sequence[Entry], tags: Path | None = None, tag_map: Path | None = None
 ) -> tuple[dict[int, Labels], TagReport | None]:
-    """Label pictures from `tags`; without it, from a `metadata.csv|jsonl` in any folder or a `tags.csv` in a source's root.
+    """Label pictures from `tags`; without it, from any metadata.csv|jsonl, or a tags.csv in the root of a source.
 
     Args:
         pictures: what may be labelled.
@@ -156,7 +159,7 @@ class _Collector:
 
 
 def _index(pictures: Sequence[Entry], folder: str) -> dict[str, int]:
-    """What a line may call a picture below `folder`: its path there, or its name or stem where only one bears it; else -1."""
+    """What a line may call a picture below `folder`: its path there, its name or its stem; -1 where several fit."""
     paths: dict[str, int] = {}
     names: dict[str, int] = {}
     stems: dict[str, int] = {}

@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from nijigan.errors import UserError
 from nijigan.networks import Critique
 from nijigan.objectives import build_objective
 from nijigan.pictures import Images
@@ -37,6 +38,11 @@ class Rounds:
         self, recipe: Recipe, state: TrainingState, fabric: Fabric, read: Callable[[int, int], Images], faces: int
     ) -> None:
         self.recipe, self.state, self.fabric, self.read, self.faces = recipe, state, fabric, read, faces
+        if recipe.batch_size % (fabric.world_size * recipe.accumulate):
+            raise UserError(
+                f"A batch of {recipe.batch_size} cannot be shared by {fabric.world_size} processes times "
+                f"{recipe.accumulate} accumulation steps; choose a --batch-size that divides evenly."
+            )
         self.objective = build_objective(recipe)
         self.part = recipe.batch_size // fabric.world_size // recipe.accumulate
         dtype = _DTYPES[recipe.precision]
