@@ -21,17 +21,19 @@ from conftest import shrink
 from nijigan.data.dataset import FaceDataset
 from nijigan.errors import UserError
 from nijigan.generator import Generator
+from nijigan.networks import Critique
 from nijigan.recipe import Recipe, load_recipe
 from nijigan.recipes import RECIPES
 from nijigan.training import resume, train
 from nijigan.training.monitor import read_log
 from nijigan.training.plan import plan
+from nijigan.training.rounds import Rounds
 
 
 def checkpoint(run: Path) -> dict[str, torch.Tensor]:
     path = max((run / "checkpoints").glob("*.safetensors"))
     with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
 
 
 def assert_equal_runs(a: Path, b: Path) -> None:
@@ -58,7 +60,8 @@ def test_what_a_run_leaves_behind(tiny: Recipe, faces: FaceDataset, tmp_path: Pa
     assert sorted(p.name for p in (run / "plots").iterdir()) == ["losses.png", "scores.png"]
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["000000000200.safetensors", "000000000400.safetensors"]
     assert [path for path in run.rglob(".*")] == []  # no temporary file is left
-    assert Image.open(run / "timelapse.webp").format == "WEBP"
+    with Image.open(run / "timelapse.webp") as timelapse:
+        assert timelapse.format == "WEBP"
     lines = read_log(run)
     assert [line["images"] for line in lines] == [104, 200, 304, 400]
     for line in lines:
@@ -166,17 +169,16 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(
 ) -> None:
     run = train(tiny, faces, tmp_path / "run", device="cpu")
     good = checkpoint(run)
-    monkeypatch.setattr("nijigan.training.rounds.Rounds._judge", _judge_nan)
+    judge = Rounds._judge
+
+    def judge_nan(self: Rounds, images: torch.Tensor) -> Critique:
+        return Critique(logits=judge(self, images).logits * float("nan"))
+
+    monkeypatch.setattr(Rounds, "_judge", judge_nan)
     with pytest.raises(UserError, match="no longer finite.*last good checkpoint"):
         resume(run, kimg=0.8, device="cpu")
     for name, value in checkpoint(run).items():
         assert torch.equal(good[name], value)
-
-
-def _judge_nan(self: object, images: torch.Tensor) -> object:
-    from nijigan.networks import Critique
-
-    return Critique(logits=images.mean((1, 2, 3)) * float("nan"))
 
 
 def test_a_full_disk_is_a_sentence(
@@ -207,7 +209,7 @@ def test_out_of_memory_names_a_batch_size(
 def test_a_resolution_above_the_faces_is_a_warning(
     tiny: Recipe, faces: FaceDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    train(replace(tiny, resolution=64, kimg=0.1), faces, tmp_path / "run", device="cpu")
+    train(replace(tiny, resolution=40, kimg=0.1), faces, tmp_path / "run", device="cpu")
     assert "32 pixels wide" in caplog.text
 
 

@@ -3,20 +3,22 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import Field, TypeAdapter, ValidationError
 
-from nijigan.data.decode import decode, square
+from nijigan.data.decode import UnreadableError, decode, square
 from nijigan.errors import UserError
 from nijigan.files import replacing
 
@@ -56,18 +58,16 @@ class FaceDataset:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        manifest = _manifest(self.path)
-        self.fingerprint: str = manifest["fingerprint"]
-        self.pad: bool = manifest["pad"]
-        self.attributes: dict[str, tuple[str, ...]] = {k: tuple(v) for k, v in manifest["attributes"].items()}
-        self.files = [self.path / name for name in manifest["files"]]
+        manifest = _read_manifest(self.path)
+        self.fingerprint, self.pad, self.attributes = manifest.fingerprint, manifest.pad, manifest.attributes
+        self.files = [self.path / name for name in manifest.files]
         try:
             wanted = [name for name in (*COLUMNS, *self.attributes) if name not in ("image", "phash")]
             self.table = pa.concat_tables(pq.read_table(file, columns=wanted) for file in self.files)
         except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{self.path} is damaged ({error}); import it again.") from error
+            raise UserError(f"{self.path} is damaged ({error}); import the pictures again.") from error
         if fingerprint(self.table, tuple(self.attributes), self.pad) != self.fingerprint:
-            raise UserError(f"{self.path} is damaged: its Parquet files and dataset.json disagree; import it again.")
+            raise UserError(f"{self.path} is damaged: its files disagree; import the pictures again.")
         sides = np.minimum(self.table["width"].to_numpy(), self.table["height"].to_numpy())
         self.size = int(np.median(sides))
 
@@ -101,8 +101,12 @@ class FaceDataset:
                 with suppress(OSError):  # mapped by another process, on systems where that forbids it
                     stale.unlink()
             log.info("Decoding %d %s faces at %d px into %s", shape[0], split, resolution, cache)
-            with replacing(cache) as temporary:
-                self._decode(split, np.lib.format.open_memmap(temporary, "w+", np.uint8, shape))
+            with replacing(cache) as temporary, temporary.open("wb") as stream:
+                # Written as a stream: a disk that is full ends a write with an error, but a mapped one with a signal.
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(stream, header)
+                for image in self._decoded(split, resolution):
+                    stream.write(image.tobytes())
             pixels = np.load(cache, mmap_mode="r")
         return pixels
 
@@ -111,45 +115,50 @@ class FaceDataset:
             raise ValueError(f"split is {split!r}; choose one of {', '.join(SPLITS)}")
         return np.asarray(pc.equal(self.table["split"], split).to_numpy())
 
-    def _decode(self, split: str, pixels: npt.NDArray[np.uint8]) -> None:
+    def _decoded(self, split: str, resolution: int) -> Iterator[npt.NDArray[np.uint8]]:
         def one(data: bytes) -> npt.NDArray[np.uint8]:
-            return square(decode(data, max_pixels=None).image, pixels.shape[1], self.pad)
+            return square(decode(data, max_pixels=None).image, resolution, self.pad)
 
-        start = 0
-        with ThreadPoolExecutor() as threads:  # Pillow decodes and resizes outside the interpreter's lock
-            for file in self.files:
-                for batch in pq.ParquetFile(file).iter_batches(batch_size=256, columns=["image", "split"]):
-                    rows = batch.filter(pc.equal(batch["split"], split))
-                    for image in threads.map(one, pc.struct_field(rows["image"], "bytes").to_pylist()):
-                        pixels[start] = image
-                        start += 1
+        try:
+            with ThreadPoolExecutor() as threads:  # Pillow decodes and resizes outside the interpreter's lock
+                for file in self.files:
+                    for batch in pq.ParquetFile(file).iter_batches(batch_size=256, columns=["image", "split"]):
+                        rows = batch.filter(pc.equal(batch["split"], split))
+                        yield from threads.map(one, pc.struct_field(rows["image"], "bytes").to_pylist())
+        except (UnreadableError, pa.ArrowException) as error:
+            raise UserError(f"{self.path} is damaged ({error}); import the pictures again.") from error
 
 
 def _open_cache(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8] | None:
     try:
         pixels: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError):  # not there, or cut short
         return None
     return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
 
 
-def _manifest(path: Path) -> Mapping[str, Any]:
+@dataclass(frozen=True)
+class _Manifest:
+    """What a reader needs of dataset.json."""
+
+    fingerprint: str
+    pad: bool
+    attributes: dict[str, tuple[str, ...]]
+    files: list[Annotated[str, Field(pattern=r"^faces-\d+\.parquet$")]]
+
+
+def _read_manifest(path: Path) -> _Manifest:
     file = path / MANIFEST
     if not file.is_file():
         raise UserError(f"{path} is no dataset of faces; make one with: nijigan import PICTURES --out {path}")
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        version = manifest["format"]
+        raw = json.loads(file.read_bytes())
+        version = raw.get("format", 0)
         if version > FORMAT:
             raise UserError(f"{path} was written by a newer nijigan (format {version}); update nijigan to read it.")
-        missing = {"fingerprint", "pad", "attributes", "files"} - set(manifest)
-    except (ValueError, TypeError, KeyError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{file} is damaged ({error}); import the pictures again.") from error
-    if missing:
-        raise UserError(f"{file} is damaged: it lacks {', '.join(sorted(missing))}; import the pictures again.")
-    return dict(manifest)
+        return TypeAdapter(_Manifest).validate_python(raw)
+    except (ValidationError, UnicodeDecodeError, json.JSONDecodeError, AttributeError, TypeError) as error:
+        raise UserError(f"{file} is damaged; import the pictures again.") from error
 
 
 def fingerprint(table: pa.Table, attributes: tuple[str, ...], pad: bool) -> str:
@@ -194,11 +203,8 @@ class FaceStream:
         rows, flips = self._positions(start, count)
         faces = self._pixels[rows]
         if self._flip:
-            straight = faces[flips]
-            mirrored = np.empty_like(straight)
-            for channel in range(straight.shape[-1]):  # five times faster than turning whole pixels of three bytes
-                mirrored[..., channel] = straight[:, :, ::-1, channel]
-            faces[flips] = mirrored
+            whole = faces.view("V3")[..., 0]  # three bytes moved as one: four times faster
+            whole[flips] = whole[flips][:, :, ::-1]
         return faces
 
     def indices(self, start: int, count: int) -> npt.NDArray[np.int64]:

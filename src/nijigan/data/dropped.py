@@ -10,8 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from nijigan.data.decode import decode, square
-from nijigan.data.sources import read
-from nijigan.data.store import Origin
+from nijigan.data.store import Origin, picture
 from nijigan.pictures import grid
 
 CSV = "dropped.csv"
@@ -60,7 +59,7 @@ def write_sheet(folder: Path, pairs: Sequence[tuple[Origin, Origin]], previous: 
     """
 
     def draw(origin: Origin) -> npt.NDArray[np.uint8]:
-        return square(decode(read(origin.file, origin.position), None).image, side)
+        return square(decode(picture(origin), None).image, side)
 
     if pairs:
         tiles = [np.concatenate([draw(one), draw(other)], axis=1) for one, other in pairs[:PAIRS]]

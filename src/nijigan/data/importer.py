@@ -13,14 +13,15 @@ import pyarrow.parquet as pq
 
 from nijigan.data.dataset import COLUMNS, MANIFEST, SPLITS, FaceDataset
 from nijigan.data.decode import MAX_PIXELS
-from nijigan.data.dedupe import distances, survivors
+from nijigan.data.dedupe import BYTES, distances, survivors
 from nijigan.data.dropped import Dropped, write_csv, write_sheet
 from nijigan.data.labels import fill_gaps, forget_rare, merge_values, parse_merge
+from nijigan.data.matching import label
 from nijigan.data.measure import measure
 from nijigan.data.report import ImportReport, nothing_usable
 from nijigan.data.sources import Entry, walk
 from nijigan.data.store import Origin, write_faces
-from nijigan.data.tags import Labels, label
+from nijigan.data.tags import Labels
 from nijigan.errors import UserError
 from nijigan.files import replacing_folder
 
@@ -126,7 +127,7 @@ class _Candidates:
 
     def hashes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         joined = b"".join(self.rows["phash"].take(rows).to_pylist())
-        return np.frombuffer(joined, np.uint8).reshape(len(rows), -1)
+        return np.frombuffer(joined, np.uint8).reshape(len(rows), BYTES)
 
 
 def _known(out: Path, pad: bool) -> _Candidates:

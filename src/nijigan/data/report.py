@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from nijigan.data.dropped import Dropped
-from nijigan.data.tags import TagReport
+from nijigan.data.matching import TagReport
 
 NAMED = 5
 

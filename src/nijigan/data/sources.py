@@ -7,6 +7,7 @@ import struct
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nijigan.data.dataset import MANIFEST
 from nijigan.data.decode import SUFFIXES
 from nijigan.errors import UserError
 
@@ -53,7 +55,7 @@ class Listing:
 
 
 def walk(sources: Sequence[Path]) -> Listing:
-    """List what folders (recursively), .zip archives, Parquet files and picture files hold.
+    """List what folders (recursively), .zip archives, Parquet files and picture files hold; hidden files are passed over.
 
     Raises:
         UserError: a source does not exist, or an archive breaks a limit and is no collection of pictures.
@@ -85,13 +87,15 @@ def _walk_folder(root: Path, listing: Listing) -> None:
             folders.clear()
             continue
         seen.add((here.st_dev, here.st_ino))
-        folders.sort()
-        if "dataset.json" in files:  # one of our own datasets: its faces, not its caches and contact sheets
+        folders[:] = sorted(inner for inner in folders if not inner.startswith("."))
+        faces = [file for file in files if fnmatch(file, "faces-*.parquet")]
+        if faces and MANIFEST in files:  # one of our own datasets: its faces, not its caches and contact sheets
             folders.clear()
-            files = [file for file in files if file.endswith(".parquet")]
+            files = faces
         for file in sorted(files):
             path = Path(folder, file)
-            _add_file(path, name(path), listing)
+            if not file.startswith("."):
+                _add_file(path, name(path), listing)
 
 
 def _add_file(path: Path, name: str, listing: Listing) -> None:
@@ -128,7 +132,7 @@ def _walk_zip(path: Path, listing: Listing) -> None:
         )
     for position, info in enumerate(infos):
         entry = Entry(printable(f"{path.name}/{info.filename}"), str(path), position)
-        if info.is_dir() or info.filename.startswith("__MACOSX/"):
+        if info.is_dir() or "/." in f"/{info.filename}" or info.filename.startswith("__MACOSX/"):
             continue
         if info.flag_bits & 1:
             listing.aside.append((entry.name, "encrypted"))
@@ -175,12 +179,12 @@ def read(file: str, position: int) -> bytes:
         Exception: whatever the file system, the archive or its decompressor may raise.
     """
     path = Path(file)
-    if path.suffix.lower() == ".parquet":
-        return _read_row(path, position)
     state = path.stat()
     if not stat.S_ISREG(state.st_mode):  # a pipe would keep us waiting for ever
         raise OSError("not a regular file")
-    if path.suffix.lower() == ".zip":
+    if file.lower().endswith(".parquet"):
+        return _read_row(path, state.st_mtime_ns, position)
+    if file.lower().endswith(".zip"):
         archive = _archive(file, state.st_mtime_ns)
         with archive.open(archive.infolist()[position]) as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
@@ -197,8 +201,7 @@ def _archive(file: str, modified: int) -> zipfile.ZipFile:  # the time in the ke
     return zipfile.ZipFile(file)
 
 
-def _read_row(path: Path, position: int) -> bytes:
-    modified = path.stat().st_mtime_ns
+def _read_row(path: Path, modified: int, position: int) -> bytes:
     ends = _row_group_ends(path, modified)
     group = bisect.bisect_right(ends, position)
     data = _row_group(path, modified, group)[position - (ends[group - 1] if group else 0)].as_py()
@@ -225,4 +228,8 @@ def _row_group(path: Path, modified: int, group: int) -> pa.ChunkedArray:
 
 def printable(name: str) -> str:
     """A name that can be shown on a terminal and stored as UTF-8, whatever bytes the file system or an archive held."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name.replace("\\", "/"))
+    return (
+        name
+        if name.isprintable() and "\\" not in name
+        else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name.replace("\\", "/"))
+    )

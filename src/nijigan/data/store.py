@@ -18,7 +18,9 @@ from nijigan.data.decode import decode, to_png
 from nijigan.data.sources import read
 from nijigan.errors import UserError
 
-ROW_GROUP = 1000
+SUFFIX_BY_START = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp"}
+GROUP_ROWS = 1000
+GROUP_BYTES = 2**25
 FILE_BYTES = 2**28
 
 
@@ -98,10 +100,8 @@ def _write_parquet(folder: Path, faces: pa.Table, origins: Sequence[Origin], sch
                 room = FILE_BYTES
             rows = faces.slice(start, len(pictures))
             images = [
-                {"bytes": data, "path": _file_name(source, origin)}
-                for data, source, origin in zip(
-                    pictures, rows["source"].to_pylist(), origins[start : start + len(rows)], strict=True
-                )
+                {"bytes": data, "path": PurePosixPath(source).stem + SUFFIX_BY_START[data[:2]]}
+                for data, source in zip(pictures, rows["source"].to_pylist(), strict=True)
             ]
             rows = rows.append_column(schema.field("image"), pa.array(images, schema.field("image").type))
             writer.write_table(rows.select(schema.names).cast(schema))
@@ -110,11 +110,6 @@ def _write_parquet(folder: Path, faces: pa.Table, origins: Sequence[Origin], sch
         if writer:
             writer.close()
     return names
-
-
-def _file_name(source: str, origin: Origin) -> str:
-    name = PurePosixPath(source)
-    return name.name if origin.plain else f"{name.stem}.png"
 
 
 def _in_order(spool: Path, origins: Sequence[Origin]) -> Iterator[tuple[int, list[bytes]]]:
@@ -127,19 +122,30 @@ def _in_order(spool: Path, origins: Sequence[Origin]) -> Iterator[tuple[int, lis
     sizes = np.zeros(len(origins), np.int64)
     with spool.open("wb") as stream:
         for row in sorted(range(len(origins)), key=lambda row: (origins[row].file, origins[row].position)):
-            sizes[row] = stream.write(_picture(origins[row]))
+            sizes[row] = stream.write(picture(origins[row]))
             ends[row] = stream.tell()
     with spool.open("rb") as stream:
-        for start in range(0, len(origins), ROW_GROUP):
-            pictures = []
-            for row in range(start, min(start + ROW_GROUP, len(origins))):
+        start = 0
+        while start < len(origins):
+            pictures: list[bytes] = []
+            room = GROUP_BYTES
+            for row in range(start, min(start + GROUP_ROWS, len(origins))):
                 stream.seek(ends[row] - sizes[row])
                 pictures.append(stream.read(sizes[row]))
+                room -= sizes[row]
+                if room <= 0:
+                    break
             yield start, pictures
+            start += len(pictures)
     spool.unlink()
 
 
-def _picture(origin: Origin) -> bytes:
+def picture(origin: Origin) -> bytes:
+    """The picture of a face as it is stored.
+
+    Raises:
+        UserError: it is no longer what it was when it was measured.
+    """
     try:
         data = read(origin.file, origin.position)
         if origin.sha256 and hashlib.sha256(data).hexdigest() != origin.sha256:

@@ -1,195 +1,100 @@
-"""Files of tags, and which picture each line of them speaks of.
+"""Files of tags: which labels they give to which file name or id.
 
 Formats, told apart by their content:
-    pairs: no header, `id,<hair> hair <eyes> eyes`
-    columns: CSV with a header, one column of file names or ids, the others attributes; JSON lines likewise
-    words: with a mapping file only: a file name or id, then booru-style tags separated by spaces or commas
+    pairs: no header, lines of `id,<hair> hair <eyes> eyes`
+    columns: CSV with a header; one column holds file names or ids, the others are attributes; or JSON lines likewise
+    words: where a mapping says what they mean: a file name or id, then booru-style tags separated by spaces or commas
 """
 
 import csv
+import io
 import json
-import logging
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from nijigan.data.dataset import COLUMNS
-from nijigan.data.sources import Entry, printable, read
+from nijigan.data.decode import SUFFIXES
+from nijigan.data.sources import printable
 from nijigan.errors import UserError
 
 Labels = dict[str, str]
 """Attribute to value."""
 
 KEYS = ("file_name", "filename", "file", "path", "image", "id", "name")
-RESERVED = {
-    *COLUMNS, "attributes", "batch_size", "columns", "count", "data", "device", "devices", "each", "epochs", "fps", "help",
-    "format", "json", "kimg", "label", "labels", "latent", "model", "n", "name", "out", "psi", "recipe", "resolution",
-    "rows", "scale", "seed", "tags", "truncation", "unknown",
-}  # fmt: skip
-"""What no attribute may be called: the columns of every dataset, and the options of commands that take attributes."""
+"""Headers of the column that holds file names or ids; without any of them it is the first."""
+
 PAIRS = re.compile(r"(?P<hair>.+?) hair (?P<eyes>.+?) eyes")
 
-log = logging.getLogger("nijigan")
+RESERVED = {
+    *COLUMNS, "attributes", "batch_size", "columns", "count", "data", "device", "devices", "each", "epochs", "format",
+    "fps", "help", "json", "kimg", "label", "labels", "latent", "model", "n", "name", "out", "psi", "recipe", "rows",
+    "resolution", "scale", "seed", "tags", "truncation", "unknown",
+}  # fmt: skip
+"""What no attribute may be called: the columns of every dataset, and the options of commands that take attributes."""
 
 
 @dataclass
-class TagReport:
-    """How the lines of the tag files met the pictures."""
+class TagTable:
+    """What a file of tags says."""
 
-    files: list[str] = field(default_factory=list)
-    matched: int = 0
-    """Pictures that got a label."""
-    untagged: int = 0
-    """Pictures that got none."""
-    missing: list[str] = field(default_factory=list)
-    """Ids without a picture."""
-    ambiguous: list[str] = field(default_factory=list)
-    """Ids that fit several pictures, and so none."""
-    repeated: int = 0
-    """Lines that say again what an earlier one said."""
-    conflicting: list[str] = field(default_factory=list)
-    """Ids whose lines or tags contradict each other: unlabelled where they do."""
+    lines: list[tuple[str, Labels]] = field(default_factory=list)
+    """(file name or id, labels), in the order of the file."""
     malformed: int = 0
     """Lines that cannot be read."""
-    unknown: Counter[str] = field(default_factory=Counter)
-    """Tags the mapping does not know."""
-
-    def sentences(self) -> list[str]:
-        """The same for people."""
-        text = [
-            f"Tags from {', '.join(self.files)}: {self.matched:,} pictures labelled, {self.untagged:,} without tags."
-        ]
-        for ids, what in (
-            (self.missing, "ids have no picture"),
-            (self.ambiguous, "ids fit several pictures and were left out; give their paths"),
-            (self.conflicting, "ids contradict themselves and are unlabelled where they do"),
-        ):
-            if ids:
-                text.append(f"{len(ids):,} {what}: {_few(ids)}.")
-        if self.repeated:
-            text.append(f"{self.repeated:,} lines repeat others.")
-        if self.malformed:
-            text.append(f"{self.malformed:,} lines could not be read.")
-        if self.unknown:
-            common = [f"{tag} ({count:,})" for tag, count in self.unknown.most_common(5)]
-            text.append(f"{len(self.unknown):,} tags are not in the mapping: {_few(common)}.")
-        return text
+    conflicting: list[str] = field(default_factory=list)
+    """Ids whose tags contradict each other; they have no label where they do."""
+    unknown: dict[str, int] = field(default_factory=dict)
+    """Tags that the mapping does not know, and how often they occur."""
 
 
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-
-
-def label(
-    pictures: Sequence[Entry], tables: Sequence[Entry], tags: Path | None = None, tag_map: Path | None = None
-) -> tuple[dict[int, Labels], TagReport | None]:
-    """Label pictures from `tags`; without it, from any metadata.csv|jsonl, or a tags.csv in the root of a source.
+def parse(name: str, data: bytes, mapping: Mapping[str, tuple[str, str]] | None = None) -> TagTable:
+    """Read a file of tags.
 
     Args:
-        pictures: what may be labelled.
-        tables: CSV and JSON-lines files found beside them, asked when `tags` is not given.
-        tags: a file in one of the formats above.
-        tag_map: a CSV of `tag,attribute=value` lines, or JSON `{"tag": "attribute=value"}`, for booru-style tags.
-
-    Returns:
-        Labels by position in `pictures`, and a report when there were any tags.
+        name: the file's, for its suffix and for messages.
+        data: its content.
+        mapping: tag to (attribute, value), for booru-style tags; see `read_mapping`.
 
     Raises:
-        UserError: `tags` or `tag_map` is of no known format or names an attribute like one of our options.
+        UserError: the format is not known, or an attribute is called like one of our options.
     """
-    mapping = _read_mapping(tag_map) if tag_map else None
-    collector = _Collector(pictures)
-    if tags:
-        collector.add("", tags.name, _parse(tags, _read_bytes(tags), mapping, collector.report))
-    else:
-        for table in tables:
-            inside = PurePosixPath(table.name)
-            if inside.name in ("metadata.csv", "metadata.jsonl") or (
-                inside.name == "tags.csv" and len(inside.parts) == 2
-            ):
-                try:
-                    lines = _parse(Path(table.name), read(table.file, table.position), mapping, collector.report)
-                except UserError as error:
-                    log.warning("%s Its tags are not used.", error)
-                else:
-                    collector.add(f"{inside.parent}/", table.name, lines)
-    return collector.finish()
-
-
-class _Collector:
-    """Meets lines with pictures and keeps count."""
-
-    def __init__(self, pictures: Sequence[Entry]) -> None:
-        self.pictures = pictures
-        self.report = TagReport()
-        self.labels: dict[int, Labels] = {}
-        self.disputed: dict[int, set[str]] = {}
-
-    def add(self, folder: str, name: str, lines: Sequence[tuple[str, Labels]]) -> None:
-        self.report.files.append(name)
-        index = _index(self.pictures, folder)
-        for key, labels in lines:
-            position = index.get(key.replace("\\", "/").removeprefix("./"))
-            if position is None:
-                self.report.missing.append(key)
-            elif position < 0:
-                self.report.ambiguous.append(key)
-            elif self.labels.setdefault(position, labels) is not labels:
-                self._combine(key, position, labels)
-
-    def _combine(self, key: str, position: int, labels: Labels) -> None:
-        before = self.labels[position]
-        disputed = {name for name in labels.keys() & before.keys() if labels[name] != before[name]}
-        if disputed:
-            self.report.conflicting.append(key)
-        else:
-            self.report.repeated += 1
-        self.disputed.setdefault(position, set()).update(disputed)
-        self.labels[position] = labels | before
-
-    def finish(self) -> tuple[dict[int, Labels], TagReport | None]:
-        for position, names in self.disputed.items():
-            self.labels[position] = {k: v for k, v in self.labels[position].items() if k not in names}
-        labels = {position: labels for position, labels in self.labels.items() if labels}
-        self.report.matched = len(labels)
-        self.report.untagged = len(self.pictures) - len(labels)
-        return labels, self.report if self.report.files else None
-
-
-def _index(pictures: Sequence[Entry], folder: str) -> dict[str, int]:
-    """What a line may call a picture below `folder`: its path there, its name or its stem; -1 where several fit."""
-    paths: dict[str, int] = {}
-    names: dict[str, int] = {}
-    stems: dict[str, int] = {}
-    for position, picture in enumerate(pictures):
-        if picture.name.startswith(folder):
-            path = PurePosixPath(picture.name.removeprefix(folder))
-            below = path if folder else PurePosixPath(*path.parts[1:])  # without the source's own name
-            for index, key in ((paths, str(below)), (names, path.name), (stems, path.stem)):
-                index[key] = -1 if key in index else position
-    return stems | names | paths
-
-
-def _read_bytes(path: Path) -> bytes:
+    text = _text(name, data)
+    if name.lower().endswith(".jsonl"):
+        return _parse_records(name, text)
+    head = text.split("\n", 1)[0]
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"Could not read {path}: {error.strerror}.") from error
+        table = csv.reader(io.StringIO(text, newline=""), delimiter=max(",\t;", key=head.count))
+        rows = [cells for row in table if any(cells := [cell.strip() for cell in row])]
+    except csv.Error as error:
+        raise UserError(f"{name} is no CSV file ({error}).") from error
+    if mapping is not None:
+        return _parse_words(rows, mapping)
+    if any(len(row) == 2 and PAIRS.fullmatch(row[1]) for row in rows[:2]):
+        return _parse_pairs(rows)
+    return _parse_columns(name, rows)
 
 
-def _read_mapping(path: Path) -> dict[str, tuple[str, str]]:
-    text = _text(path, _read_bytes(path))
+def read_mapping(path: Path) -> dict[str, tuple[str, str]]:
+    """Read what booru-style tags mean: a CSV of `tag,attribute=value`, or JSON `{"tag": "attribute=value"}`.
+
+    Returns:
+        Tag to (attribute, value).
+
+    Raises:
+        UserError: it is neither, or an attribute is called like one of our options.
+    """
+    text = _text(path.name, read_file(path))
     try:
         if path.suffix.lower() == ".json":
-            pairs = [(tag, str(target)) for tag, target in json.loads(text).items()]
+            pairs = list(json.loads(text).items())
         else:
-            pairs = [(row[0], row[1]) for row in csv.reader(text.splitlines()) if row]
-        split = [
-            (tag.strip(), *target.split("=", 1)) for tag, target in pairs if "=" in target or pairs[0] != (tag, target)
-        ]
-        mapping = {tag: (_attribute(path, attribute), _value(value)) for tag, attribute, value in split}
+            pairs = [(row[0], row[1]) for row in csv.reader(io.StringIO(text, newline="")) if row]
+            if pairs and "=" not in pairs[0][1]:  # a header
+                pairs = pairs[1:]
+        split = [(tag.strip(), *target.split("=")) for tag, target in pairs]
+        mapping = {tag: (_attribute(path.name, attribute), _value(value)) for tag, attribute, value in split}
     except UserError:
         raise
     except (ValueError, IndexError, AttributeError, csv.Error) as error:
@@ -201,78 +106,66 @@ def _read_mapping(path: Path) -> dict[str, tuple[str, str]]:
     return mapping
 
 
-def _parse(
-    path: Path, data: bytes, mapping: Mapping[str, tuple[str, str]] | None, report: TagReport
-) -> list[tuple[str, Labels]]:
-    text = _text(path, data)
-    if path.suffix.lower() == ".jsonl":
-        return _parse_records(path, text, report)
-    head = text.split("\n", 1)[0]
-    delimiter = max(",\t;", key=head.count)
+def read_file(path: Path) -> bytes:
+    """The content of a file that the user named.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise UserError(f"{path} is no CSV file ({error}).") from error
-    if mapping is not None:
-        return _parse_words(rows, mapping, report)
-    if any(len(row) == 2 and PAIRS.fullmatch(row[1].strip()) for row in rows[:2]):
-        return _parse_pairs(rows, report)
-    return _parse_columns(path, rows, report)
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"Could not read {path}: {error.strerror}.") from error
 
 
-def _parse_pairs(rows: Sequence[Sequence[str]], report: TagReport) -> list[tuple[str, Labels]]:
-    lines = []
+def _parse_pairs(rows: Sequence[Sequence[str]]) -> TagTable:
+    table = TagTable()
     for number, row in enumerate(rows):
-        match = PAIRS.fullmatch(row[1].strip()) if len(row) == 2 else None
+        match = PAIRS.fullmatch(row[1]) if len(row) == 2 else None
         if match:
-            lines.append((row[0].strip(), {name: _value(value) for name, value in match.groupdict().items()}))
+            table.lines.append((row[0], {name: _value(value) for name, value in match.groupdict().items()}))
         elif number:  # the first may be a header
-            report.malformed += 1
-    return lines
+            table.malformed += 1
+    return table
 
 
-def _parse_columns(path: Path, rows: Sequence[Sequence[str]], report: TagReport) -> list[tuple[str, Labels]]:
-    header = [cell.strip() for cell in rows[0]] if rows else []
-    if len(header) < 2:
-        raise UserError(f"{path} is no table of tags: a header with a file column and attribute columns is needed.")
+def _parse_columns(name: str, rows: Sequence[Sequence[str]]) -> TagTable:
+    header = rows[0] if rows else []
     lowered = [cell.lower() for cell in header]
-    key = next((lowered.index(name) for name in KEYS if name in lowered), 0)
-    names = {column: _attribute(path, cell) for column, cell in enumerate(header) if column != key}
-    lines = []
+    key = next((lowered.index(word) for word in KEYS if word in lowered), 0)
+    if len(header) < 2 or PurePosixPath(lowered[key]).suffix in SUFFIXES:
+        raise UserError(f"{name} is no table of tags; give it a header that names a file column and attributes.")
+    attributes = {column: _attribute(name, cell) for column, cell in enumerate(header) if column != key}
+    table = TagTable()
     for row in rows[1:]:
-        if len(row) != len(header):
-            report.malformed += 1
-            continue
-        labels = {name: _value(row[column]) for column, name in names.items() if row[column].strip()}
-        lines.append((row[key].strip(), labels))
-    return lines
+        if len(row) == len(header):
+            table.lines.append((row[key], {a: _value(row[column]) for column, a in attributes.items() if row[column]}))
+        else:
+            table.malformed += 1
+    return table
 
 
-def _parse_records(path: Path, text: str, report: TagReport) -> list[tuple[str, Labels]]:
-    lines = []
+def _parse_records(name: str, text: str) -> TagTable:
+    table = TagTable()
     for line in filter(None, map(str.strip, text.splitlines())):
         try:
             record = json.loads(line)
-            key = str(next(record.pop(name) for name in KEYS if name in record))
+            key = str(next(record.pop(word) for word in KEYS if word in record))
         except (ValueError, AttributeError, TypeError, StopIteration):
-            report.malformed += 1
+            table.malformed += 1
             continue
-        scalars = {
-            name: value for name, value in record.items() if isinstance(value, str | int | float) and value != ""
-        }
-        lines.append((key, {_attribute(path, name): _value(str(value)) for name, value in scalars.items()}))
-    if not lines:
-        raise UserError(f"{path} is no table of tags: every line must be a JSON object with a file_name.")
-    return lines
+        values = {column: str(value) for column, value in record.items() if isinstance(value, str | int | float)}
+        table.lines.append((key, {_attribute(name, column): _value(v) for column, v in values.items() if v.strip()}))
+    if not table.lines:
+        raise UserError(f"{name} is no table of tags; every line must be a JSON object with a file_name.")
+    return table
 
 
-def _parse_words(
-    rows: Sequence[Sequence[str]], mapping: Mapping[str, tuple[str, str]], report: TagReport
-) -> list[tuple[str, Labels]]:
-    lines = []
+def _parse_words(rows: Sequence[Sequence[str]], mapping: Mapping[str, tuple[str, str]]) -> TagTable:
+    table = TagTable()
     for number, row in enumerate(rows):
         key, *words = row if len(row) > 1 else row[0].split(maxsplit=1)
-        if number == 0 and key.strip().lower() in KEYS:
+        if number == 0 and key.lower() in KEYS:
             continue
         labels: dict[str, set[str]] = {}
         for tag in re.split(r"[\s,]+", " ".join(words).strip()):
@@ -280,26 +173,28 @@ def _parse_words(
             if target:
                 labels.setdefault(target[0], set()).add(target[1])
             elif tag:
-                report.unknown[printable(tag)] += 1
+                table.unknown[printable(tag)] = table.unknown.get(printable(tag), 0) + 1
         if any(len(values) > 1 for values in labels.values()):
-            report.conflicting.append(key.strip())
-        lines.append((key.strip(), {name: values.pop() for name, values in labels.items() if len(values) == 1}))
-    return lines
+            table.conflicting.append(key)
+        table.lines.append((key, {name: values.pop() for name, values in labels.items() if len(values) == 1}))
+    return table
 
 
-def _text(path: Path, data: bytes) -> str:
+def _text(name: str, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+        raise UserError(f"{name} is not UTF-8 text; save it as UTF-8.") from error
 
 
-def _attribute(path: Path, name: str) -> str:
+def _attribute(file: str, name: str) -> str:
     attribute = re.sub(r"\W+", "_", name.strip().lower()).strip("_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", attribute):
-        raise UserError(f"{path} names an attribute {name!r}; use letters, digits and underscores.")
+        raise UserError(
+            f"{file} calls an attribute {name!r}; begin with a letter and use letters, digits and underscores."
+        )
     if attribute in RESERVED:
-        raise UserError(f"{path} names an attribute {name!r}, which means something else here; rename it.")
+        raise UserError(f"{file} calls an attribute {name!r}, which means something else here; rename it.")
     return attribute
 
 
