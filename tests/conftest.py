@@ -40,5 +40,3 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceDataset:
     write_faces(folder / "pictures", 120, resolution=32)
     import_faces([folder / "pictures"], folder / "faces")
     return FaceDataset(folder / "faces")
-
-

@@ -9,6 +9,9 @@ from nijigan.cli import Train, main, parse
 from nijigan.data.dataset import FaceDataset
 from nijigan.recipes import RECIPES
 
+SMALL = ["--resolution", "16", "--batch-size", "8", "--generator.width", "4", "--discriminator.width", "4"]
+SMALL += ["--device", "cpu"]
+
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["train", "dcgan-tiny", "--help"]])
 def test_help_needs_neither_torch_nor_daft(arguments: list[str]) -> None:
@@ -47,7 +50,11 @@ def test_the_fields_of_the_named_recipe_are_the_defaults() -> None:
     ],
 )
 def test_mistakes_are_one_sentence_and_exit_2(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
@@ -72,8 +79,7 @@ def test_the_main_job(faces: FaceDataset, tmp_path: Path, capsys: pytest.Capture
     assert main(["import", str(pictures), "--out", data]) == 0
     assert main(["inspect", data]) == 0
     assert "hair" in capsys.readouterr().out
-    train = ["train", "dcgan-tiny", "--data", data, "--out", run, "--resolution", "16", "--kimg", "0.2", "--device", "cpu",
-             "--generator.width", "4", "--discriminator.width", "4", "--batch-size", "8", "--snapshot-kimg", "0.1"]  # fmt: skip
+    train = ["train", "dcgan-tiny", "--data", data, "--out", run, "--kimg", "0.2", "--snapshot-kimg", "0.1", *SMALL]
     assert main([*train, "--dry-run"]) == 0
     assert "images/s" in capsys.readouterr().out
     assert not Path(run).exists()
@@ -89,8 +95,7 @@ def test_the_main_job(faces: FaceDataset, tmp_path: Path, capsys: pytest.Capture
 def test_pictures_are_imported_beside_themselves_once(faces: FaceDataset, tmp_path: Path) -> None:
     pictures = tmp_path / "art"
     pictures.symlink_to(faces.path.parent / "pictures")
-    arguments = ["train", "dcgan", "--data", str(pictures), "--dry-run", "--resolution", "16", "--generator.width", "4",
-                 "--discriminator.width", "4", "--batch-size", "8"]  # fmt: skip
+    arguments = ["train", "dcgan", "--data", str(pictures), "--dry-run", *SMALL]
     assert main(arguments) == 0
     made = (tmp_path / "art-faces" / "dataset.json").stat().st_mtime_ns
     assert main(arguments) == 0
@@ -106,5 +111,7 @@ def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_module_runs() -> None:
     environment = os.environ | {"COLUMNS": "80"}
-    result = subprocess.run([sys.executable, "-m", "nijigan", "recipes"], env=environment, capture_output=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-m", "nijigan", "recipes"], env=environment, capture_output=True, check=False
+    )
     assert result.returncode == 0

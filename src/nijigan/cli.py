@@ -169,6 +169,7 @@ class Train:
             device=self.device, devices=self.devices, nodes=self.nodes,
         )  # fmt: skip
         _narrate(f"Faces: {out / 'samples'}. Draw new ones with `nijigan generate {out} --n 64 --out grid.png`.")
+        _leave(self.devices * self.nodes)
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,7 @@ class Resume:
         from nijigan.training import resume
 
         resume(self.folder, kimg=self.kimg, device=self.device, devices=self.devices, nodes=self.nodes)
+        _leave(self.devices * self.nodes)
 
 
 @dataclass(frozen=True)
@@ -352,6 +354,14 @@ def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
     ) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _leave(processes: int) -> None:
+    """End one of several processes at once: gloo's threads may abort a process that winds down after all is done."""
+    if processes > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 class _Narrator(logging.Handler):

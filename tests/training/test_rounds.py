@@ -36,7 +36,10 @@ def test_a_round_is_the_update_of_the_tutorials(tiny: Recipe) -> None:
     state, rounds = start(tiny)
     generator, discriminator = deepcopy(state.generator), deepcopy(state.discriminator)
     adam = {"lr": 2e-4, "betas": (0.5, 0.999)}
-    g_adam, d_adam = torch.optim.Adam(generator.parameters(), **adam), torch.optim.Adam(discriminator.parameters(), **adam)
+    g_adam, d_adam = (
+        torch.optim.Adam(generator.parameters(), **adam),
+        torch.optim.Adam(discriminator.parameters(), **adam),
+    )
 
     rounds.play(total=400)
 
@@ -119,12 +122,12 @@ def test_turns() -> None:
 
 
 def test_accumulation_averages_the_gradients_of_the_parts(tiny: Recipe) -> None:
-    """Without moments (β = 0), Adam's first step is the sign of the gradient: so check the gradient through SGD's eyes."""
+    """Seen in Adam's first moment, which after one step is (1 - β1) times the gradient."""
     recipe = replace(tiny, accumulate=2, d_optimizer=OptimizerConfig(lr=1e-9))
     state, rounds = start(recipe)
     discriminator, generator = deepcopy(state.discriminator), deepcopy(state.generator)
     rounds.play(400)
-    moments = state.d_optimizer.state_dict()["state"][0]["exp_avg"]  # (1 - β1) · gradient after one step
+    moments = state.d_optimizer.state_dict()["state"][0]["exp_avg"]
 
     torch.manual_seed(mix(recipe.seed, 1, 0))
     real = to_unit(reads(0, 8), CPU, "tanh")

@@ -58,14 +58,26 @@ def test_what_a_run_leaves_behind(tiny: Recipe, faces: FaceDataset, tmp_path: Pa
     run = train(tiny, faces, tmp_path / "run", device="cpu")
     assert sorted(p.name for p in (run / "samples").iterdir()) == ["kimg-000000.png"]  # 0.2 and 0.4 kimg, the same name
     assert sorted(p.name for p in (run / "plots").iterdir()) == ["losses.png", "scores.png"]
-    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["000000000200.safetensors", "000000000400.safetensors"]
-    assert [path for path in run.rglob(".*")] == []  # no temporary file is left
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == [
+        "000000000200.safetensors",
+        "000000000400.safetensors",
+    ]
+    assert list(run.rglob(".*")) == []  # no temporary file is left
     with Image.open(run / "timelapse.webp") as timelapse:
         assert timelapse.format == "WEBP"
     lines = read_log(run)
     assert [line["images"] for line in lines] == [104, 200, 304, 400]
     for line in lines:
-        assert {"kimg", "epoch", "d_loss", "g_loss", "real_score", "fake_score", "images_per_second", "seconds"} <= line.keys()
+        assert {
+            "kimg",
+            "epoch",
+            "d_loss",
+            "g_loss",
+            "real_score",
+            "fake_score",
+            "images_per_second",
+            "seconds",
+        } <= line.keys()
         assert 0 < line["real_score"] < 1
     assert any((run / "tensorboard").iterdir())
     header = Generator.load(run).header
@@ -193,8 +205,14 @@ def test_a_full_disk_is_a_sentence(
     assert list((tmp_path / "run").rglob("*.safetensors")) == []
 
 
-@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"),
-                                   RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 99 bytes")])  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"),
+    ],
+)
 def test_out_of_memory_names_a_batch_size(
     error: Exception, tiny: Recipe, faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,10 +254,13 @@ def test_a_plan_counts_the_arithmetic(faces: FaceDataset, tiny: Recipe) -> None:
     assert "GFLOP per image" in str(counted)
 
 
+NIJIGAN = [sys.executable, "-m", "nijigan"]
+
+
 def _command(run: Path, dataset: Path, kimg: float) -> list[str]:
-    return [sys.executable, "-m", "nijigan", "train", "dcgan", "--data", str(dataset), "--out", str(run), "--resolution", "16",
-            "--kimg", str(kimg), "--generator.width", "8", "--discriminator.width", "8", "--batch-size", "8",
-            "--snapshot-kimg", "1", "--device", "cpu"]  # fmt: skip
+    small = ["--resolution", "16", "--batch-size", "8", "--generator.width", "8", "--discriminator.width", "8"]
+    place = ["--data", str(dataset), "--out", str(run), "--device", "cpu"]
+    return [*NIJIGAN, "train", "dcgan", *place, *small, "--kimg", str(kimg), "--snapshot-kimg", "1"]
 
 
 def _wait_for_log(run: Path, kimg: float, process: subprocess.Popen[bytes]) -> None:
@@ -258,7 +279,10 @@ def test_killed_and_resumed_equals_uninterrupted(faces: FaceDataset, tmp_path: P
     _wait_for_log(tmp_path / "killed", 10, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert subprocess.run([sys.executable, "-m", "nijigan", "resume", str(tmp_path / "killed")], check=False).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-m", "nijigan", "resume", str(tmp_path / "killed")], check=False).returncode
+        == 0
+    )
     assert_equal_runs(tmp_path / "killed", tmp_path / "straight")
     images = [line["images"] for line in read_log(tmp_path / "killed")]
     assert images == [line["images"] for line in read_log(tmp_path / "straight")]
@@ -279,8 +303,9 @@ def test_ctrl_c_saves_and_says_how_to_go_on(faces: FaceDataset, tmp_path: Path) 
 @pytest.mark.slow
 def test_two_processes_share_a_batch(faces: FaceDataset, tmp_path: Path) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [*_command(tmp_path / "run", faces.path, 1), "--devices", "2"]
-    assert subprocess.run(command, env=environment, check=False, timeout=240).returncode == 0
-    assert read_log(tmp_path / "run")[-1]["images"] == 1000
-    assert subprocess.run([sys.executable, "-m", "nijigan", "resume", str(tmp_path / "run"), "--kimg", "2", "--devices", "2"],
-                          env=environment, check=False, timeout=240).returncode == 0  # fmt: skip
+    run = tmp_path / "run"
+    longer = [*NIJIGAN, "resume", str(run), "--kimg", "2", "--device", "cpu"]
+    for command in (_command(run, faces.path, 1), longer):
+        result = subprocess.run([*command, "--devices", "2"], env=environment, check=False, timeout=240)
+        assert result.returncode == 0
+    assert read_log(run)[-1]["images"] == 2000

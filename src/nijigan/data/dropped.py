@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +17,13 @@ CSV = "dropped.csv"
 SHEET = "dropped.png"
 PAIRS = 64
 
-Kind = Literal["exact duplicate", "near-duplicate", "too small", "too large", "unreadable", "not a picture"]
-
 
 class Dropped(NamedTuple):
     """A file left out."""
 
     file: str
-    kind: Kind
+    kind: str
+    """exact duplicate, near-duplicate, too small, too large, unreadable, or not a picture."""
     detail: str = ""
     survivor: str = ""
     """Id of the face that stands for a duplicate."""
@@ -33,19 +32,19 @@ class Dropped(NamedTuple):
 
 def write_csv(folder: Path, rows: Iterable[Dropped], previous: Path) -> None:
     """List files left out, after those that earlier imports listed in the dataset `previous`."""
-    known = [tuple(row.values()) for row in read_csv(previous)]
+    listed = {(row.file, row.kind): row for row in [*rows, *read_csv(previous)]}
     with (folder / CSV).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(Dropped._fields)
-        writer.writerows(dict.fromkeys([*known, *map(tuple, rows)]))
+        writer.writerows(sorted(listed.values()))
 
 
-def read_csv(folder: Path) -> list[dict[str, str]]:
-    """The rows of `dropped.csv`; none where there is no such file."""
+def read_csv(folder: Path) -> list[Dropped]:
+    """The rows of `dropped.csv`; none where there is no such file, and none that somebody has broken."""
     if not (folder / CSV).is_file():
         return []
     with (folder / CSV).open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+        return [Dropped(*row) for row in csv.reader(stream) if len(row) == len(Dropped._fields)][1:]
 
 
 def write_sheet(folder: Path, pairs: Sequence[tuple[Origin, Origin]], previous: Path, side: int = 96) -> None:

@@ -65,7 +65,7 @@ def inspect(dataset: FaceDataset) -> Summary:
             name: dict(Counter(value or "" for value in dataset.table[name].to_pylist()).most_common())
             for name in dataset.attributes
         },
-        left_out=dict(Counter(row["kind"] for row in read_csv(dataset.path)).most_common()),
+        left_out=dict(Counter(row.kind for row in read_csv(dataset.path)).most_common()),
     )
 
 

@@ -55,7 +55,7 @@ class Listing:
 
 
 def walk(sources: Sequence[Path]) -> Listing:
-    """List what folders (recursively), .zip archives, Parquet files and picture files hold; hidden files are passed over.
+    """List what folders (recursively), .zip archives, Parquet files and picture files hold; hidden files are skipped.
 
     Raises:
         UserError: a source does not exist, or an archive breaks a limit and is no collection of pictures.

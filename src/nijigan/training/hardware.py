@@ -1,5 +1,6 @@
 """Devices, processes and precision: everything that depends on the machine."""
 
+import logging
 import time
 
 import torch
@@ -34,6 +35,8 @@ def launch(device: str, devices: int = 1, nodes: int = 1) -> Fabric:
             f"Cannot use {devices} × {device} here: {str(error).splitlines()[0]} Try --device auto."
         ) from error
     fabric.launch()
+    if not fabric.is_global_zero:
+        logging.getLogger("nijigan").setLevel(logging.ERROR)  # one process speaks for all
     return fabric
 
 
