@@ -1,6 +1,6 @@
 """How fast training is: our trainer against a loop as tutorials write it, and against the processor's own limit.
 
-    OMP_WAIT_POLICY=passive python benchmarks/training.py [--rounds 4] [--batches 16]
+    OMP_WAIT_POLICY=passive python benchmarks/training.py [--rounds 4] [--ticks 2]
 
 Both sides train the 64 px DCGAN of width 64 with batches of 128 on the same drawn faces, in turn, in one process. Ours
 runs as users run it: averaged weights, logging and loading on, precision auto. The reference is fp32 and eager, reads
@@ -33,6 +33,7 @@ from nijigan.training.monitor import read_log
 from nijigan.training.plan import plan
 
 BATCH = 128
+TICK = 10 * BATCH  # images between two log lines with their plots, as in a default run of 128 kimg
 
 
 class ImageFiles(Dataset[Tensor]):
@@ -105,9 +106,9 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=4, help="turns of each side")
-    parser.add_argument("--batches", type=int, default=16, help="batches in a turn")
+    parser.add_argument("--ticks", type=int, default=2, help="ticks in a turn, of ten batches each")
     options = parser.parse_args()
-    images = options.batches * BATCH
+    images = options.ticks * TICK
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_faces(folder / "pictures", 4000, resolution=64)
@@ -115,7 +116,7 @@ def main() -> None:
         dataset, run = FaceDataset(folder / "faces"), folder / "run"
         recipe = replace(
             find_recipe("dcgan"), resolution=64, latent=LatentConfig(size=100), generator=GeneratorConfig(),
-            discriminator=DiscriminatorConfig(), batch_size=BATCH, kimg=2 * BATCH / 1000, tick_kimg=BATCH / 1000,
+            discriminator=DiscriminatorConfig(), batch_size=BATCH, kimg=TICK / 1000, tick_kimg=TICK / 1000,
             snapshot_kimg=1000,
         )  # fmt: skip
         gflop = plan(recipe, dataset, "cpu").gflop_per_image
@@ -128,13 +129,13 @@ def main() -> None:
         for turn in range(options.rounds):
             limit.append(matmul_rate())
             done = len(read_log(run))
-            resume(run, kimg=(read_log(run)[-1]["images"] + images + BATCH) / 1000, device="cpu")
+            resume(run, kimg=(read_log(run)[-1]["images"] + images + TICK) / 1000, device="cpu")
             lines = read_log(run)[done:]
-            # The first batch of each turn pays for opening the run; the rest is training.
+            # The first tick of each turn pays for opening the run; the rest is training.
             ours.append((lines[-1]["images"] - lines[0]["images"]) / (lines[-1]["seconds"] - lines[0]["seconds"]))
             next(reference)
             start = time.perf_counter()
-            for _ in range(options.batches):
+            for _ in range(images // BATCH):
                 next(reference)
             theirs.append(images / (time.perf_counter() - start))
             print(f"{turn + 1:4} {ours[-1]:12.0f} {theirs[-1]:16.0f} {ours[-1] / theirs[-1]:7.2f} {limit[-1]:21.0f}"

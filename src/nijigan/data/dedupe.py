@@ -6,23 +6,25 @@ their brightness and contrast, so pale faces on white do not crowd together; the
 apart.
 
 The thresholds were chosen by looking at pairs from 20,000 faces of 64×64 pixels. Up to 44 differing signs every pair
-was the same drawing; other faces begin at 46 and are the rule from 56 on. From about 30 on the two are cut out so
-differently that a network sees two pictures, hence 28. Hair painted another colour moves the thumbnail by 15 grey
-levels or more; recompression and a shift by two pixels, by at most 10.
+was the same drawing; other faces begin at 46 and are the rule from 56 on. From about 30 on the two were cut out more
+than a pixel apart, or one is a little larger: the same drawing, but no longer the same picture to a network, hence 30.
+Recompression, resizing and a shift by one pixel move the thumbnail by at most 10 grey levels, hair painted another
+colour by 15 or more, hence 12.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-MAX_BITS = 28
+MAX_BITS = 30
 """Signs, of 256, that may differ between near-duplicates."""
 MAX_COLOUR = 12.0
 """Mean absolute difference of the thumbnails, in grey levels, that may separate near-duplicates."""
 
 SIDE = 32
 BYTES = 32 + 8 * 8 * 3
-PERMUTATIONS = 32
+PERMUTATIONS = 16
 NEIGHBOURS = 8
+"""How many orders of the bits are sorted in one round, and how many neighbours each picture then meets."""
 
 Hashes = npt.NDArray[np.uint8]
 
@@ -89,9 +91,25 @@ def survivors(hashes: Hashes, known: int = 0) -> npt.NDArray[np.int64]:
     Returns:
         int64, N: the row that stands for each; its own for a picture that stays.
     """
+    random = np.random.Generator(np.random.PCG64(0))
+    everyone = np.arange(len(hashes))
+    keeper = everyone.copy()
+    while True:  # a crowd of copies shrinks from round to round; usually the second finds nothing more
+        staying = np.flatnonzero(keeper == everyone)
+        stands = staying[_sweep(hashes[staying], known, random)]
+        if np.array_equal(stands, staying):
+            return keeper
+        keeper[staying] = stands
+        orphans = np.flatnonzero(keeper[keeper] != keeper)
+        heirs = keeper[keeper[orphans]]
+        keeper[orphans] = np.where(near(hashes[orphans], hashes[heirs]), heirs, orphans)
+
+
+def _sweep(hashes: Hashes, known: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    """One round of `survivors`: each picture against those before it that it is near, as far as they are found."""
     keeper = np.arange(len(hashes))
     earlier: dict[int, list[int]] = {}
-    for first, second in _near_pairs(hashes):
+    for first, second in _near_pairs(hashes, random).tolist():
         earlier.setdefault(second, []).append(first)
     for row in sorted(earlier):
         if row < known:
@@ -104,25 +122,25 @@ def survivors(hashes: Hashes, known: int = 0) -> npt.NDArray[np.int64]:
     return keeper
 
 
-def _near_pairs(hashes: Hashes) -> list[tuple[int, int]]:
-    """Near-duplicates (earlier row, later row), found in linear time.
+def _near_pairs(hashes: Hashes, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Near-duplicates, P×2 as (earlier row, later row), found in time that grows like sorting.
 
     Charikar 2002 ("Similarity Estimation Techniques from Rounding Algorithms", section 3): under enough random orders
     of the bits, near hashes come to lie next to each other when sorted. The number of comparisons does not depend on
     how crowded the hashes are. On the faces above this finds every pair that comparing all with all finds.
     """
     if len(hashes) < 2:
-        return []
+        return np.empty((0, 2), np.int64)
+    words = np.ascontiguousarray(hashes[:, :32]).view(np.uint64)
     bits = np.unpackbits(hashes[:, :32], axis=1)
-    random = np.random.Generator(np.random.PCG64(0))
     found = []
     for _ in range(PERMUTATIONS):
-        shuffled = np.ascontiguousarray(np.packbits(bits[:, random.permutation(256)], axis=1))
-        order = np.argsort(shuffled.view("S32").ravel(), kind="stable")
+        leading = np.packbits(bits[:, random.permutation(256)[:64]], axis=1)  # 64 bits tell a million pictures apart
+        order = np.argsort(np.ascontiguousarray(leading).view(">u8").ravel(), kind="stable")
+        ordered = words[order]
         for step in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
             first, second = order[:-step], order[step:]
-            close = np.bitwise_count(hashes[first, :32] ^ hashes[second, :32]).sum(1, dtype=np.int64) <= MAX_BITS
+            close = np.bitwise_count(ordered[:-step] ^ ordered[step:]).sum(1, dtype=np.int64) <= MAX_BITS
             found.append(np.stack([first[close], second[close]], axis=1))
     pairs = np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
-    pairs = pairs[near(hashes[pairs[:, 0]], hashes[pairs[:, 1]])]
-    return [(int(first), int(second)) for first, second in pairs]
+    return pairs[near(hashes[pairs[:, 0]], hashes[pairs[:, 1]])]

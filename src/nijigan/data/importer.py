@@ -42,8 +42,9 @@ def import_faces(
 ) -> ImportReport:
     """Turn pictures into a dataset of faces, or add them to one.
 
-    Of pictures that are the same or nearly so one stays: one that the dataset has already, else the largest. Which ones
-    stay does not depend on the order of the files. Faces that `out` has already stay, and stay in their split.
+    Of pictures that are the same or nearly so one stays: one that the dataset has already, else the largest in pixels,
+    then in bytes. Which ones stay does not depend on the order of the files. Faces that `out` has already stay, and stay
+    in their split.
 
     Args:
         sources: folders, .zip archives, Parquet files, single pictures.
@@ -152,38 +153,31 @@ def _found(
     entries: Sequence[Entry], labels: Mapping[int, Labels], measures: pa.Table, min_size: int
 ) -> tuple[_Candidates, list[Dropped]]:
     """Tell what can be used from what cannot."""
-    dropped = []
-    used = []
-    for row, (error, too_large, width, height) in enumerate(
-        zip(*(measures[name].to_pylist() for name in ("error", "too_large", "width", "height")), strict=True)
-    ):
-        if error:
-            dropped.append(Dropped(entries[row].name, "too large" if too_large else "unreadable", error))
-        elif min(width, height) < min_size:
-            dropped.append(Dropped(entries[row].name, "too small", f"{width}×{height}"))
+    dropped: list[Dropped] = []
+    used: list[int] = []
+    origins: list[Origin] = []
+    for row, (entry, found) in enumerate(zip(entries, measures.drop_columns("phash").to_pylist(), strict=True)):
+        if found["error"]:
+            dropped.append(Dropped(entry.name, "too large" if found["too_large"] else "unreadable", found["error"]))
+        elif min(found["width"], found["height"]) < min_size:
+            dropped.append(Dropped(entry.name, "too small", f"{found['width']}×{found['height']}"))
         else:
             used.append(row)
-    attributes = sorted({name for row in used for name in labels.get(row, ())})
-    columns = {name: measures[name].take(used) for name in ("width", "height", "sha256", "phash")}
+            origins.append(Origin(entry.file, entry.position, found["plain"], found["sha256"], found["bytes"]))
+    columns = {name: measures[name].take(pa.array(used, pa.int64())) for name in ("width", "height", "sha256", "phash")}
     columns["source"] = pa.array([entries[row].name for row in used], pa.string())
-    for name in attributes:
+    for name in sorted({name for row in used for name in labels.get(row, ())}):
         columns[name] = pa.array([labels.get(row, {}).get(name) for row in used], pa.string())
-    origins = [
-        Origin(entries[row].file, entries[row].position, plain, digest)
-        for row, plain, digest in zip(
-            used, measures["plain"].take(used).to_pylist(), columns["sha256"].to_pylist(), strict=True
-        )
-    ]
     return _Candidates(pa.table(columns), origins), dropped
 
 
 def _by_preference(known: _Candidates, found: _Candidates) -> _Candidates:
-    """All together: known faces, then larger pictures, then in the order of their digests, equal ones by name."""
+    """All together: known faces first, then the larger in pixels, then in bytes; the rest is decided by digest and name."""
     rows = pa.concat_tables([known.rows, found.rows], promote_options="default")
     origins = known.origins + found.origins
-    area = rows["width"].to_numpy().astype(np.int64) * rows["height"].to_numpy()
-    sha256 = _Candidates(rows, origins).sha256()
-    order = np.lexsort((sha256, -area, np.arange(len(origins)) >= known.known))
+    pixels = rows["width"].to_numpy().astype(np.int64) * rows["height"].to_numpy()
+    size = np.array([origin.bytes for origin in origins], np.int64)
+    order = np.lexsort((_Candidates(rows, origins).sha256(), -size, -pixels, np.arange(len(origins)) >= known.known))
     return _Candidates(rows.take(order), [origins[row] for row in order], known.known)
 
 

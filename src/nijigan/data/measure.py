@@ -23,6 +23,7 @@ MEASURES = pa.struct(
         "error": pa.string(),  # why it cannot be used; everything below is null then
         "too_large": pa.bool_(),
         "sha256": pa.string(),  # of the file, in hexadecimal
+        "bytes": pa.int64(),  # its size
         "width": pa.int32(),
         "height": pa.int32(),
         "plain": pa.bool_(),  # as in `Picture`
@@ -38,6 +39,8 @@ def measure(entries: Sequence[Entry], max_pixels: int, progress: Callable[[int, 
         One row an entry, in the order of `entries`, with the columns of `MEASURES`. A file that cannot be used has an
         `error` instead of measures; no file makes the whole fail.
     """
+    if not entries:
+        return pa.schema(MEASURES).empty_table()
     daft = _daft()
 
     @daft.func.batch(return_dtype=daft.DataType.from_arrow_type(MEASURES), unnest=True, batch_size=BATCH)
@@ -77,7 +80,7 @@ def _measure(files: Sequence[bytes], positions: Sequence[int], max_pixels: int) 
             continue
         width, height = picture.image.size
         digest = hashlib.sha256(data).hexdigest()
-        rows.append({"sha256": digest, "width": width, "height": height, "plain": picture.plain})
+        rows.append({"sha256": digest, "bytes": len(data), "width": width, "height": height, "plain": picture.plain})
     if thumbnails:
         hashes = iter(perceptual_hashes(np.stack(thumbnails)))
         for row in rows:

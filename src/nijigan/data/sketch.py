@@ -6,17 +6,18 @@ makes the edges smooth. Curves are linear in their control points, so each kind 
 
 from functools import lru_cache
 from math import ceil, cos, radians, sin
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from nijigan.pictures import Images
+
 Points = npt.NDArray[np.float64]
 Colour = tuple[int, int, int]
 
 _SAMPLES = 8  # points on each piece of a curve: corners stay under half a pixel at 512
-_CANVAS = 256  # the smallest canvas: below it thin lines would come and go with the resolution
+_CANVAS = 192  # the smallest canvas: below it thin lines would come and go with the resolution
 
 
 class Sketch:
@@ -24,7 +25,9 @@ class Sketch:
 
     def __init__(self) -> None:
         self._paths: list[Points] = []
-        self._paints: list[tuple[Colour | tuple[int, int, int, int], float]] = []  # fill where the width is 0, else a line
+        self._paints: list[
+            tuple[Colour | tuple[int, int, int, int], float]
+        ] = []  # fill where the width is 0, else a line
 
     def fill(self, path: Points, colour: Colour, opacity: float = 1.0) -> None:
         """Paint the inside of a closed path."""
@@ -41,7 +44,9 @@ class Sketch:
         self.fill(path, colour)
         self.line(path[_ring(len(path))], edge, width)
 
-    def render(self, background: Points, resolution: int, tilt: float, scale: float, shift: tuple[float, float]) -> Any:
+    def render(
+        self, background: Points, resolution: int, tilt: float, scale: float, shift: tuple[float, float]
+    ) -> Images:
         """Draw everything on a vertical gradient.
 
         Args:
@@ -56,9 +61,15 @@ class Sketch:
         """
         factor = max(3, ceil(_CANVAS / resolution))
         side = factor * resolution
-        canvas = Image.fromarray(background[:, None].astype(np.uint8)).resize((side, side), Image.Resampling.BILINEAR)
+        rows = np.linspace(0, len(background) - 1, side)
+        gradient = np.stack([np.interp(rows, np.arange(len(background)), channel) for channel in background.T], axis=1)
+        canvas = Image.fromarray(np.repeat(gradient.astype(np.uint8)[:, None], side, axis=1))
         opaque, blended = ImageDraw.Draw(canvas), ImageDraw.Draw(canvas, "RGBA")
-        turn = scale * side * np.array([[cos(radians(tilt)), sin(radians(tilt))], [-sin(radians(tilt)), cos(radians(tilt))]])
+        turn = (
+            scale
+            * side
+            * np.array([[cos(radians(tilt)), sin(radians(tilt))], [-sin(radians(tilt)), cos(radians(tilt))]])
+        )
         pixels = (np.concatenate(self._paths) @ turn + side * (0.5 + np.array(shift))).astype(np.float32)
         start = 0
         for path, (colour, width) in zip(self._paths, self._paints, strict=True):

@@ -132,7 +132,8 @@ def _walk_zip(path: Path, listing: Listing) -> None:
         )
     for position, info in enumerate(infos):
         entry = Entry(printable(f"{path.name}/{info.filename}"), str(path), position)
-        if info.is_dir() or "/." in f"/{info.filename}" or info.filename.startswith("__MACOSX/"):
+        hidden = any(p.startswith(".") and p not in (".", "..") for p in info.filename.split("/"))
+        if info.is_dir() or hidden or info.filename.startswith("__MACOSX/"):
             continue
         if info.flag_bits & 1:
             listing.aside.append((entry.name, "encrypted"))

@@ -34,6 +34,8 @@ class Origin:
     """Its bytes are kept; otherwise it is stored as an RGB PNG."""
     sha256: str | None = None
     """What the bytes must still hash to, where that is known."""
+    bytes: int = 0
+    """How many they are, where that is known."""
 
 
 def write_faces(folder: Path, faces: pa.Table, origins: Sequence[Origin], pad: bool) -> None:

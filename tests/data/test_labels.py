@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from nijigan.data.labels import MAX_VALUES, fill_gaps, forget_rare, merge_values, parse_merge
+from nijigan.errors import UserError
+
+
+def test_merges_rename_values_of_one_attribute_or_of_all() -> None:
+    columns = {"hair": ["orange", None, "red"], "eyes": ["orange", "blue", "grey"]}
+    notes = merge_values(columns, [parse_merge("Hair:orange=red"), parse_merge("grey=gray"), parse_merge("teal=aqua")])
+    assert columns == {"hair": ["red", None, "red"], "eyes": ["orange", "blue", "gray"]}
+    assert notes == ["merge: no picture has 'teal' for any attribute."]
+
+
+@pytest.mark.parametrize("text", ["", "red", "=red", "red=", ":a=b", "hair:=b"])
+def test_merges_that_make_no_sense_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="merge"):
+        parse_merge(text)
+
+
+def test_faces_take_the_labels_their_duplicates_agree_on() -> None:
+    keeper = np.array([0, 0, 0, 3, 3, 3, 6, 6])
+    columns = {"hair": [None, "red", "red", None, "red", "blue", "green", "red"]}
+    fill_gaps(columns, keeper)
+    assert [columns["hair"][row] for row in (0, 3, 6)] == ["red", None, "green"]
+
+
+def test_rare_values_and_endless_ones_are_forgotten() -> None:
+    many: list[str | None] = [str(number) for number in range(MAX_VALUES + 1)]
+    columns = {"hair": ["red", "red", *["blue"] * (MAX_VALUES - 1)], "text": many, "empty": [None] * (MAX_VALUES + 1)}
+    notes = forget_rare(columns, np.arange(1, MAX_VALUES + 1), 2)  # the first is no face: only one red is left
+    assert set(columns) == {"hair"}
+    assert set(columns["hair"]) == {None, "blue"}
+    assert len(notes) == 2
