@@ -1,7 +1,7 @@
 """A generator that is small, untrained and yet draws pictures with contrast, for tests to open, draw with and break."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nijigan.generator import Generator, GeneratorHeader, TrainingSet
 from nijigan.latents import latents
@@ -37,3 +37,20 @@ def small_generator(seed: int = 0, **changes) -> Generator:
                 layer.momentum = 1.0  # so that one batch sets the running statistics
     module.train()(torch.from_numpy(latents(range(64), header.latent.size)))
     return Generator(module, header)
+
+
+class Gradient(nn.Module):
+    """Fades from the colour of a latent's first three numbers on the left to that of the next three on the right."""
+
+    def __init__(self, resolution: int) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.linspace(0, 1, resolution).expand(resolution, resolution))
+
+    def forward(self, z: Tensor) -> Tensor:
+        left, right = z[:, :3, None, None].tanh(), z[:, 3:6, None, None].tanh()
+        return left + (right - left) * self.places
+
+
+def smooth_generator() -> Generator:
+    """Draws what lossy formats keep, at 32 px."""
+    return Generator(Gradient(32), small_header())

@@ -68,6 +68,8 @@ def generate(
         )
     if columns is not None and suffix not in _PICTURES:
         raise UserError("Columns belong to a grid; leave them out, or end the output in .png.")
+    if suffix == "" and out.is_file():
+        raise UserError(f"{out} is a file; name a folder, or a new name that ends in .png or .zip.")
     faces = _draw(generator, n, seed, psi, scale, progress)
     if suffix == "":
         _write_folder(out, faces)

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.generate import BATCH, Progress, check_grid, check_range, lay_out
 from nijigan.generator import Generator
-from nijigan.latents import latents, slerp, truncate
+from nijigan.latents import Latents, latents, slerp, truncate
 from nijigan.pictures import Images, enlarge
 
 _FASTEST = {".webp": 60, ".gif": 50, ".mp4": 60}  # browsers slow a GIF down that asks for more
@@ -37,12 +38,11 @@ def walk(
 ) -> None:
     """Film a walk along great circles from latent to latent that ends where it began.
 
-    The first walker visits the faces of seeds seed ... seed + stops - 1, the second those of the next `stops` seeds, and
-    so on.
+    The first walker visits the faces of seeds seed ... seed + stops - 1, the next one those of the next `stops` seeds.
 
     Args:
         generator: who draws.
-        out: `.webp` or `.gif`, or `.mp4` where there is an ffmpeg. They loop without end; an `.mp4` plays once.
+        out: `.webp` or `.gif`, which loop without end, or `.mp4` where there is an ffmpeg.
         stops: faces on the way, at least 2.
         frames_per_stop: frames from one face to the next.
         fps: frames per second.
@@ -54,7 +54,7 @@ def walk(
         progress: called with (frames drawn, frames).
 
     Raises:
-        UserError: a number is out of its range, `out` is of another kind or cannot be written to, or there is no ffmpeg.
+        UserError: a number is out of its range, `out` is of another kind or cannot be written to, or ffmpeg is missing.
     """
     suffix = out.suffix.lower()
     if suffix not in _FASTEST:
@@ -63,34 +63,33 @@ def walk(
         raise UserError("A walk needs 2 stops or more, and 1 frame or more from each to the next.")
     if not 1 <= fps <= _FASTEST[suffix]:
         raise UserError(f"{fps} frames per second is out of range; choose 1 to {_FASTEST[suffix]} for {suffix}.")
-    check_range(generator, n, seed, psi, scale)
+    if n < 1:
+        raise UserError(f"{n} walkers were asked for; ask for 1 or more.")
     check_range(generator, n * stops, seed, psi, scale)
     side = generator.header.resolution * scale
     check_grid(n, columns, side)
-    count = stops * frames_per_stop
-    frames = _draw(generator, stops, frames_per_stop, n, columns, seed, psi, scale, progress)
+    count, size = stops * frames_per_stop, generator.header.latent.size
+    if suffix != ".mp4" and count * n * side**2 * 3 > _MOST_BYTES_IN_MEMORY:
+        raise UserError(f"A {suffix} of {count:,} such frames does not fit in memory; make it smaller, or an .mp4.")
+    places = truncate(latents(range(seed, seed + n * stops), size), psi).reshape(n, stops, size)
+    frames = _draw(generator, places, frames_per_stop, columns, scale, progress)
     if suffix == ".mp4":
         _write_mp4(out, frames, fps)
     else:
-        if count * n * side**2 * 3 > _MOST_BYTES_IN_MEMORY:
-            raise UserError(f"A {suffix} of {count:,} such frames does not fit in memory; make it smaller or an .mp4.")
         _write_animation(out, frames, fps)
 
 
 def _draw(
     generator: Generator,
-    stops: int,
+    places: Latents,
     frames_per_stop: int,
-    n: int,
     columns: int | None,
-    seed: int,
-    psi: float,
     scale: int,
     progress: Progress | None,
 ) -> Iterator[Images]:
-    """Yield the frames, H×W×3 each."""
-    size, count = generator.header.latent.size, stops * frames_per_stop
-    places = truncate(latents(range(seed, seed + n * stops), size), psi).reshape(n, stops, size)
+    """Yield the frames, H×W×3 each, of walks through `places`, n×stops×size."""
+    n, stops, size = places.shape
+    count = stops * frames_per_stop
     together = max(1, BATCH // n)
     for start in range(0, count, together):
         frame = np.arange(start, min(start + together, count))
@@ -106,13 +105,23 @@ def _draw(
 def _write_animation(out: Path, frames: Iterator[Images], fps: int) -> None:
     """Write an animated WebP or GIF that loops without end."""
     pictures = [Image.fromarray(frame) for frame in frames]
-    unit = 10 if out.suffix.lower() == ".gif" else 1  # milliseconds that a format can tell apart
+    unit = 1  # milliseconds that the format can tell apart
+    if out.suffix.lower() == ".gif":
+        pictures, unit = _share_palette(pictures), 10
     ends = [round(1000 / unit * (index + 1) / fps) for index in range(len(pictures))]
-    durations = [unit * (end - start) for start, end in zip([0, *ends], ends, strict=False)]
+    durations = [unit * (end - start) for start, end in pairwise([0, *ends])]
     with replacing(out) as temporary:
         pictures[0].save(
-            temporary, save_all=True, append_images=pictures[1:], duration=durations, loop=0, quality=90, method=4
+            temporary, save_all=True, append_images=pictures[1:], duration=durations, loop=0, quality=90, method=2
         )
+
+
+def _share_palette(pictures: list[Image.Image]) -> list[Image.Image]:
+    """Reduce all pictures to the same 256 colours: one palette each would flicker, and take a hundred times as long."""
+    some = pictures[:: max(1, len(pictures) // 32)]
+    sheet = Image.fromarray(np.concatenate([np.asarray(picture)[::4, ::4] for picture in some]))
+    palette = sheet.quantize(256, Image.Quantize.FASTOCTREE)
+    return [picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for picture in pictures]
 
 
 def _write_mp4(out: Path, frames: Iterator[Images], fps: int) -> None:
@@ -120,13 +129,13 @@ def _write_mp4(out: Path, frames: Iterator[Images], fps: int) -> None:
     ffmpeg = _find_ffmpeg()
     first = _even(next(frames))
     height, width, _ = first.shape
+    # Players take an untagged film for whatever they like, and skin turns green: say which colours these are.
+    colours = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
     with replacing(out) as temporary, tempfile.TemporaryFile() as narration:
         command = [
             *(ffmpeg, "-v", "error", "-y"),
             *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "-"),
-            # Players take untagged films for whatever they like, and skin turns green: say which colours these are.
-            *("-vf", "scale=out_color_matrix=bt709:out_range=tv", "-pix_fmt", "yuv420p"),
-            *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"),
+            *("-vf", f"scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd,{colours}", "-pix_fmt", "yuv420p"),
             *("-c:v", "libx264", "-crf", "18", "-movflags", "+faststart", str(temporary.resolve())),
         ]
         with (

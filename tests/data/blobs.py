@@ -15,7 +15,7 @@ def blob(seed: int, width: int = 48, height: int = 48) -> Image.Image:
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def portrait(seed: int, hair: str, side: int = 64) -> Image.Image:
+def portrait(seed: int, hair: str, side: int = 64, eyes: str = "navy") -> Image.Image:
     """A line drawing of a face on white, whose colours do not depend on the seed."""
     random = np.random.default_rng(seed)
     x, y = random.uniform(-4, 4, 2)
@@ -23,9 +23,9 @@ def portrait(seed: int, hair: str, side: int = 64) -> Image.Image:
     draw = ImageDraw.Draw(picture)
     draw.ellipse((40 + 4 * x, 30 + 4 * y, 216 + 4 * x, 236 + 4 * y), hair, "black", 4)
     draw.ellipse((70, 70, 186, 226), "bisque", "black", 4)
-    for eye in (92, 146):
+    for eye in (88, 138):
         top = 120 + 3 * y
-        draw.ellipse((eye, top, eye + 26, top + random.uniform(15, 50)), "navy")
+        draw.ellipse((eye, top, eye + 32, top + random.uniform(25, 50)), eyes)
     for _ in range(6):  # strands of hair over the forehead
         left = random.uniform(60, 180)
         draw.polygon(

@@ -130,9 +130,10 @@ def test_whatever_is_in_a_file_decoding_ends_in_a_picture_or_a_reason(kind: str,
     data = bytearray(encode(blob(3), kind))
     data[place % len(data) : place % len(data) + len(patch)] = patch
     try:
-        assert decode(bytes(data), max_pixels=10**6).image.mode == "RGB"
-    except UnreadableError as error:
-        assert str(error)
+        image = decode(bytes(data), max_pixels=10**6).image
+    except UnreadableError:
+        return
+    assert image.mode == "RGB"
 
 
 def test_png_keeps_every_pixel() -> None:

@@ -42,8 +42,13 @@ def test_records() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["a.png,blue_hair red_eyes 1girl", 'a.png,"blue_hair, red_eyes, 1girl"', "a.png,blue_hair,red_eyes,1girl"]
-    + ["a.png blue_hair red_eyes 1girl", "a.png\tblue_hair:120\tred_eyes:7\t1girl"],
+    [
+        "a.png,blue_hair red_eyes 1girl",
+        'a.png,"blue_hair, red_eyes, 1girl"',
+        "a.png,blue_hair,red_eyes,1girl",
+        "a.png blue_hair red_eyes 1girl",
+        "a.png\tblue_hair:120\tred_eyes:7\t1girl",
+    ],
 )
 def test_words(line: str) -> None:
     table = parse("tags.txt", f"{line}\n{line.replace('a.png', 'b.png')}\n".encode(), MAPPING)
@@ -72,9 +77,16 @@ def test_mappings(tmp_path: Path, name: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("m.csv", ""), ("m.csv", "a\nb\n"), ("m.csv", "t,hair=x\nu,hair\n"), ("m.json", "[1]"), ("m.json", "{"), ("m.json", '{"a": 1}')]
-    + [("m.csv", "a,seed=1\n")],
-)  # fmt: skip
+    [
+        ("m.csv", ""),
+        ("m.csv", "a\nb\n"),
+        ("m.csv", "t,hair=x\nu,hair\n"),
+        ("m.csv", "a,seed=1\n"),
+        ("m.json", "[1]"),
+        ("m.json", "{"),
+        ("m.json", '{"a": 1}'),
+    ],
+)
 def test_broken_mappings_are_refused(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=name):

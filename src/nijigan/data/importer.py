@@ -19,7 +19,7 @@ from nijigan.data.labels import fill_gaps, forget_rare, merge_values, parse_merg
 from nijigan.data.matching import label
 from nijigan.data.measure import measure
 from nijigan.data.report import ImportReport, nothing_usable
-from nijigan.data.sources import Entry, walk
+from nijigan.data.sources import Entry, close, walk
 from nijigan.data.store import Origin, write_faces
 from nijigan.data.tags import Labels
 from nijigan.errors import UserError
@@ -43,8 +43,8 @@ def import_faces(
     """Turn pictures into a dataset of faces, or add them to one.
 
     Of pictures that are the same or nearly so one stays: one that the dataset has already, else the largest in pixels,
-    then in bytes. Which ones stay does not depend on the order of the files. Faces that `out` has already stay, and stay
-    in their split.
+    then in bytes. Which one stays does not depend on the order of the files. Faces that `out` has already stay, and in
+    their split.
 
     Args:
         sources: folders, .zip archives, Parquet files, single pictures.
@@ -73,7 +73,7 @@ def import_faces(
 
     listing = walk([Path(source) for source in sources])
     entries = sorted(listing.pictures)  # by name: nothing below depends on the order in which they were found
-    labels, tag_report = label(entries, listing.tables, tags, tag_map)
+    labels, tag_report = label(entries, listing.tables, tags and Path(tags), tag_map and Path(tag_map))
     found, dropped = _found(entries, labels, measure(entries, max_pixels, progress), min_size)
     dropped += [Dropped(name, "not a picture", reason) for name, reason in listing.aside]
     candidates = _by_preference(known, found)
@@ -96,6 +96,7 @@ def import_faces(
         write_faces(folder, faces, [candidates.origins[row] for row in kept], pad)
         write_csv(folder, dropped, out)
         write_sheet(folder, [pair for row, pair in duplicates if row.kind == "near-duplicate"], out)
+    close()
     return ImportReport(
         out=str(out),
         faces=len(faces),
@@ -172,7 +173,7 @@ def _found(
 
 
 def _by_preference(known: _Candidates, found: _Candidates) -> _Candidates:
-    """All together: known faces first, then the larger in pixels, then in bytes; the rest is decided by digest and name."""
+    """All together: known faces first, then the larger in pixels, then in bytes, then by digest and name."""
     rows = pa.concat_tables([known.rows, found.rows], promote_options="default")
     origins = known.origins + found.origins
     pixels = rows["width"].to_numpy().astype(np.int64) * rows["height"].to_numpy()
@@ -218,19 +219,16 @@ def _duplicates(
     """What is left out as a duplicate, with its picture and that of the face that stays; the least similar first."""
     everyone = np.arange(len(keeper))
     rows = everyone[(keeper != everyone) & (exact >= candidates.known)]
-    bits, colour = distances(candidates.hashes(rows), candidates.hashes(keeper[rows]))
+    bits, shade, _ = distances(candidates.hashes(rows), candidates.hashes(keeper[rows]))
     names = candidates.rows["source"].to_pylist()
     digests = candidates.rows["sha256"].to_pylist()
     duplicates = []
-    for place in np.lexsort((rows, -colour, -bits)):
+    for place in np.lexsort((rows, -shade, -bits)):
         row, stays = int(rows[place]), int(keeper[rows[place]])
-        detail = f"{bits[place]} of 256 signs, {colour[place]:.1f} grey levels apart"
-        copy = Dropped(
-            names[row],
-            "exact duplicate" if exact[row] != row else "near-duplicate",
-            detail,
-            digests[stays][:16],
-            names[stays],
-        )
+        if exact[row] == row:
+            kind, detail = "near-duplicate", f"{bits[place]} of 256 signs, {shade[place]:.1f} grey levels apart"
+        else:
+            kind, detail = "exact duplicate", f"of {names[exact[row]]}"
+        copy = Dropped(names[row], kind, detail, digests[stays][:16], names[stays])
         duplicates.append((copy, (candidates.origins[row], candidates.origins[stays])))
     return duplicates

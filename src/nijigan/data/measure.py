@@ -43,10 +43,12 @@ def measure(entries: Sequence[Entry], max_pixels: int, progress: Callable[[int, 
         return pa.schema(MEASURES).empty_table()
     daft = _daft()
 
-    @daft.func.batch(return_dtype=daft.DataType.from_arrow_type(MEASURES), unnest=True, batch_size=BATCH)
-    def measures(file: Any, position: Any) -> pa.Array:
+    def batch(file: Any, position: Any) -> pa.Array:
         return _measure(file.to_pylist(), position.to_pylist(), max_pixels)
 
+    measures = daft.func.batch(return_dtype=daft.DataType.from_arrow_type(MEASURES), unnest=True, batch_size=BATCH)(
+        batch
+    )
     columns = {
         "row": np.arange(len(entries)),
         "file": [os.fsencode(entry.file) for entry in entries],  # file names need not be Unicode

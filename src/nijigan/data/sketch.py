@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from nijigan.data.palette import Colour
 from nijigan.pictures import Images
 
 Points = npt.NDArray[np.float64]
-Colour = tuple[int, int, int]
 
 _SAMPLES = 8  # points on each piece of a curve: corners stay under half a pixel at 512
 _CANVAS = 192  # the smallest canvas: below it thin lines would come and go with the resolution
@@ -45,12 +45,17 @@ class Sketch:
         self.line(path[_ring(len(path))], edge, width)
 
     def render(
-        self, background: Points, resolution: int, tilt: float, scale: float, shift: tuple[float, float]
+        self,
+        background: tuple[Colour, Colour],
+        resolution: int,
+        tilt: float,
+        scale: float,
+        shift: tuple[float, float],
     ) -> Images:
         """Draw everything on a vertical gradient.
 
         Args:
-            background: colours from top to bottom, 0-255, n×3.
+            background: colours at the top and at the bottom.
             resolution: height and width in pixels.
             tilt: turn of the whole sketch in degrees, clockwise.
             scale: enlargement about the centre.
@@ -61,15 +66,11 @@ class Sketch:
         """
         factor = max(3, ceil(_CANVAS / resolution))
         side = factor * resolution
-        rows = np.linspace(0, len(background) - 1, side)
-        gradient = np.stack([np.interp(rows, np.arange(len(background)), channel) for channel in background.T], axis=1)
-        canvas = Image.fromarray(np.repeat(gradient.astype(np.uint8)[:, None], side, axis=1))
+        gradient = np.linspace(*background, side).astype(np.uint8)  # side×3
+        canvas = Image.fromarray(np.repeat(gradient[:, None], side, axis=1))
         opaque, blended = ImageDraw.Draw(canvas), ImageDraw.Draw(canvas, "RGBA")
-        turn = (
-            scale
-            * side
-            * np.array([[cos(radians(tilt)), sin(radians(tilt))], [-sin(radians(tilt)), cos(radians(tilt))]])
-        )
+        cosine, sine = cos(radians(tilt)), sin(radians(tilt))
+        turn = scale * side * np.array([[cosine, sine], [-sine, cosine]])
         pixels = (np.concatenate(self._paths) @ turn + side * (0.5 + np.array(shift))).astype(np.float32)
         start = 0
         for path, (colour, width) in zip(self._paths, self._paints, strict=True):
@@ -102,7 +103,7 @@ def smooth(*points: tuple[float, float]) -> Points:
 
 
 def symmetric(*points: tuple[float, float]) -> Points:
-    """`smooth` through the points and their mirror images, given from top to bottom; ends with x = 0 are not doubled."""
+    """`smooth` through the points, given from top to bottom, and their mirror images; ends at x = 0 stand once."""
     left = [(-x, y) for x, y in reversed(points) if x != 0]
     return smooth(*points, *left)
 

@@ -13,6 +13,7 @@ from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nijigan.data.dataset import MANIFEST
@@ -159,7 +160,7 @@ def _picture_names(path: Path) -> list[str | None]:
         column, is_struct = _picture_column(file.schema_arrow)
         if not is_struct or file.schema_arrow.field(column).type.get_field_index("path") < 0:
             return [None] * file.metadata.num_rows
-        return list(pa.compute.struct_field(file.read([f"{column}.path"])[column], "path").to_pylist())
+        return list(pc.struct_field(file.read([f"{column}.path"])[column], "path").to_pylist())
 
 
 def _picture_column(schema: pa.Schema) -> tuple[str, bool]:
@@ -223,14 +224,18 @@ def _row_group(path: Path, modified: int, group: int) -> pa.ChunkedArray:
     with pq.ParquetFile(path) as file:
         column, is_struct = _picture_column(file.schema_arrow)
         if is_struct:
-            return pa.compute.struct_field(file.read_row_group(group, [f"{column}.bytes"])[column], "bytes")
+            return pc.struct_field(file.read_row_group(group, [f"{column}.bytes"])[column], "bytes")
         return file.read_row_group(group, [column])[column]
+
+
+def close() -> None:
+    """Let go of archives and row groups, which are kept open between reads."""
+    _archive.cache_clear()
+    _row_group.cache_clear()
 
 
 def printable(name: str) -> str:
     """A name that can be shown on a terminal and stored as UTF-8, whatever bytes the file system or an archive held."""
-    return (
-        name
-        if name.isprintable() and "\\" not in name
-        else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name.replace("\\", "/"))
-    )
+    if name.isprintable() and "\\" not in name:
+        return name
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name.replace("\\", "/"))
