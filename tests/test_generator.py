@@ -107,7 +107,7 @@ class Echo(nn.Module):
 def test_pixels_are_rounded_to_the_nearest_of_256_levels(output, low):
     header = small_header(generator=GeneratorConfig(output=output), latent=LatentConfig(size=192), resolution=8)
     levels = np.arange(192).reshape(3, 8, 8)  # channel, row, column
-    shown = low + (levels + 0.4) / 255 * (1 - low)
+    shown = low + (levels + 0.4 * (-1) ** levels) / 255 * (1 - low)  # now above and now below the level
     picture = Generator(Echo(), header).draw(shown.reshape(1, 192).astype(np.float32))
     np.testing.assert_array_equal(picture[0], levels.transpose(1, 2, 0))
 

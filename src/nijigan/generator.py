@@ -113,8 +113,6 @@ class Generator:
         """
         if n < 1:
             raise UserError(f"{n} faces were asked for; ask for 1 or more.")
-        check_seed(seed)
-        check_seed(seed + n - 1)
         return self.draw(truncate(latents(range(seed, seed + n), self.header.latent.size), psi), batch_size)
 
     def draw(self, latents: Latents, batch_size: int = 64) -> Images:

@@ -132,12 +132,7 @@ def read(path: Path) -> tuple[nn.Module, GeneratorHeader]:
     except (OSError, SafetensorError) as error:
         raise UserError(f"Could not read the generator {path}: {error}. Fetch or save it again.") from error
     _refuse_non_finite(tensors, str(path))
-    counters = {
-        name: torch.zeros(tensor.shape, dtype=tensor.dtype)
-        for name, tensor in module.state_dict().items()
-        if name not in tensors
-    }
-    module.load_state_dict(tensors | counters, assign=True)
+    module.load_state_dict(tensors, assign=True)  # batch norm starts its step counters, which are not stored, anew
     return module, header
 
 

@@ -89,7 +89,7 @@ class OptimizerConfig:
 class EmaConfig:
     """The moving average of the generator's weights: what samples, checkpoints and scores use."""
 
-    half_life_kimg: float = 20.0
+    half_life_kimg: float = 5.0
     """Thousands of images after which a weight counts half; 0 switches the average off."""
     warmup: float = 0.05
     """While training is young the half-life is at most this share of the images seen so far."""

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from blobs import blob, encode, write
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -194,6 +194,7 @@ def test_half_of_the_faces_are_mirrored_anew_in_every_epoch() -> None:
     assert np.array_equal(FaceStream(FACES, 3, flip=False).read(0, 23), FACES[stream.indices(0, 23)])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(0, 2**63))
 def test_any_start_continues_the_same_stream(start: int, counts: list[int], seed: int) -> None:
     whole = FaceStream(FACES, seed).read(start, sum(counts))
@@ -204,6 +205,7 @@ def test_any_start_continues_the_same_stream(start: int, counts: list[int], seed
     assert np.array_equal(np.concatenate(parts), whole)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5), st.integers(1, 40), st.integers(0, 100))
 def test_ranks_share_a_batch(world: int, share: int, start: int) -> None:
     whole = FaceStream(FACES, 1).read(start, world * share)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from blobs import blob, encode, portrait, write, write_zip
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from test_decode import png
@@ -162,6 +162,7 @@ def test_a_face_never_leaves_its_split(tmp_path: Path) -> None:
     assert set(before.values()) == set(SPLITS)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=32, max_size=32), st.floats(0, 0.99), st.floats(0, 0.99))
 def test_a_larger_holdout_only_takes_from_train(digest: bytes, one: float, other: float) -> None:
     small, large = (importer._split(digest.hex(), holdout) for holdout in sorted((one, other)))

@@ -32,7 +32,7 @@ def test_the_published_discriminator() -> None:
     assert shapes(discriminator) == [
         (64, 3, 4, 4), (128, 64, 4, 4), (256, 128, 4, 4), (512, 256, 4, 4), (1, 512, 4, 4),
     ]  # fmt: skip
-    assert sum(p.numel() for p in discriminator.parameters()) == 2_765_568
+    assert sum(p.numel() for p in discriminator.parameters()) == 2_765_568 + 64  # the first bias
     kinds = [type(layer) for layer in discriminator.layers]
     hidden = [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
     assert kinds == [nn.Conv2d, nn.LeakyReLU, *hidden * 3, nn.Conv2d]
@@ -49,15 +49,28 @@ def test_every_resolution_from_one_definition(resolution: int, depth: int) -> No
         assert discriminator(images).logits.shape == (2,)
 
 
+def test_the_discriminator_sees_contrast() -> None:
+    """Batch norm would hide the scale of a whole batch from it, were it not for the first bias."""
+    torch.manual_seed(0)
+    discriminator = build_discriminator(DiscriminatorConfig(width=8), 32)
+    images = 100 * torch.randn(16, 3, 32, 32)  # far above batch norm's epsilon
+    assert torch.allclose(discriminator(images).logits, discriminator(0.5 * images).logits, atol=1e-3)
+    images /= 100
+    with torch.no_grad():
+        discriminator.layers[0].bias.normal_(0, 0.1)
+    assert not torch.allclose(discriminator(images).logits, discriminator(0.5 * images).logits, atol=1e-2)
+
+
 @pytest.mark.parametrize("output", ["tanh", "sigmoid"])
 def test_pixels_stay_in_range(output: str) -> None:
     torch.manual_seed(0)
     generator = build_generator(GeneratorConfig(width=4, output=output), LatentConfig(size=8), 16)
-    images = generator(100 * torch.randn(16, 8)).detach()
+    with torch.no_grad():
+        generator.layers[-2].weight *= 1000
+        images = generator(torch.randn(16, 8))
     low = -1 if output == "tanh" else 0
-    assert float(images.min()) >= low
-    assert float(images.max()) <= 1
-    assert float(images.min()) < low + 0.5
+    assert low <= float(images.min()) < low + 0.01
+    assert 0.99 < float(images.max()) <= 1
 
 
 def test_initial_weights_are_normal_with_the_papers_deviation() -> None:

@@ -1,33 +1,36 @@
 """The artist's colours: one for every class of hair and eyes, and what an illustrator does to a colour."""
 
-from colorsys import hsv_to_rgb
+from colorsys import hsv_to_rgb, rgb_to_hsv
 
 Colour = tuple[int, int, int]
 
 HAIR: dict[str, Colour] = {
-    "blonde": (247, 216, 124),
-    "brown": (138, 88, 58),
-    "black": (56, 52, 66),
-    "blue": (78, 124, 220),
-    "pink": (248, 156, 192),
-    "purple": (146, 96, 204),
-    "silver": (208, 212, 224),
-    "green": (92, 180, 106),
-    "red": (204, 52, 56),
-    "orange": (242, 140, 54),
+    "blonde": (250, 222, 126),
+    "brown": (142, 92, 62),
+    "black": (58, 54, 68),
+    "blue": (80, 128, 224),
+    "pink": (250, 160, 196),
+    "purple": (150, 100, 208),
+    "silver": (212, 216, 228),
+    "green": (96, 184, 112),
+    "red": (208, 54, 58),
+    "orange": (244, 142, 56),
 }
 EYES: dict[str, Colour] = {
-    "blue": (56, 124, 232),
+    "blue": (58, 126, 236),
     "brown": (142, 84, 46),
-    "green": (52, 172, 92),
-    "red": (214, 38, 52),
-    "purple": (138, 72, 206),
-    "yellow": (240, 190, 40),
-    "pink": (250, 110, 170),
+    "green": (48, 172, 88),
+    "red": (216, 36, 50),
+    "purple": (138, 72, 210),
+    "yellow": (242, 192, 40),
+    "pink": (252, 112, 174),
     "gray": (132, 138, 150),
 }
 WHITE: Colour = (255, 255, 255)
-INK: Colour = (66, 40, 56)
+INK: Colour = (66, 38, 54)
+ROSE: Colour = (255, 88, 106)
+LIPS: Colour = (168, 46, 62)
+TONGUE: Colour = (246, 132, 138)
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:
@@ -52,10 +55,10 @@ def blush_shade(skin: Colour, depth: float) -> Colour:
     return _colour(r * (1 - 0.3 * depth), g * (1 - 0.62 * depth), b * (1 - 0.58 * depth))
 
 
-def vary(colour: Colour, hue: float, tint: float, value: float) -> Colour:
+def vary(colour: Colour, hue: float, saturation: float, value: float) -> Colour:
     """A neighbour of the colour that a person would give the same name; three numbers in [-1, 1] say which."""
-    r, g, b = (part * (1 + 0.05 * value) for part in colour)
-    return _colour(r + 7 * hue, g + 6 * tint, b - 7 * hue)
+    h, s, v = rgb_to_hsv(*(part / 255 for part in colour))
+    return hsv(h + 0.011 * hue, min(1, s * (1 + 0.12 * saturation)), min(1, v * (1 + 0.06 * value)))
 
 
 def _colour(r: float, g: float, b: float) -> Colour:

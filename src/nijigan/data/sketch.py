@@ -5,7 +5,7 @@ makes the edges smooth. Curves are linear in their control points, so each kind 
 """
 
 from functools import lru_cache
-from math import ceil, cos, radians, sin
+from math import ceil, cos, hypot, radians, sin
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,9 @@ from nijigan.data.palette import Colour
 from nijigan.pictures import Images
 
 Points = npt.NDArray[np.float64]
+Point = tuple[float, float]
 
-_SAMPLES = 8  # points on each piece of a curve: corners stay under half a pixel at 512
+_SAMPLES = 6  # points on each piece of a curve: chords stay within half a pixel of it at 512
 _CANVAS = 192  # the smallest canvas: below it thin lines would come and go with the resolution
 
 
@@ -25,14 +26,12 @@ class Sketch:
 
     def __init__(self) -> None:
         self._paths: list[Points] = []
-        self._paints: list[
-            tuple[Colour | tuple[int, int, int, int], float]
-        ] = []  # fill where the width is 0, else a line
+        self._paints: list[tuple[Colour, float]] = []  # width of the line, 0 where the inside is filled
 
-    def fill(self, path: Points, colour: Colour, opacity: float = 1.0) -> None:
+    def fill(self, path: Points, colour: Colour) -> None:
         """Paint the inside of a closed path."""
         self._paths.append(path)
-        self._paints.append((colour if opacity == 1 else (*colour, round(255 * opacity)), 0.0))
+        self._paints.append((colour, 0.0))
 
     def line(self, path: Points, colour: Colour, width: float) -> None:
         """Paint along an open path."""
@@ -48,11 +47,11 @@ class Sketch:
         self,
         background: tuple[Colour, Colour],
         resolution: int,
-        tilt: float,
-        scale: float,
-        shift: tuple[float, float],
+        tilt: float = 0.0,
+        scale: float = 1.0,
+        shift: Point = (0.0, 0.0),
     ) -> Images:
-        """Draw everything on a vertical gradient.
+        """Paint everything on a vertical gradient.
 
         Args:
             background: colours at the top and at the bottom.
@@ -66,28 +65,30 @@ class Sketch:
         """
         factor = max(3, ceil(_CANVAS / resolution))
         side = factor * resolution
-        gradient = np.linspace(*background, side).astype(np.uint8)  # side×3
-        canvas = Image.fromarray(np.repeat(gradient[:, None], side, axis=1))
-        opaque, blended = ImageDraw.Draw(canvas), ImageDraw.Draw(canvas, "RGBA")
-        cosine, sine = cos(radians(tilt)), sin(radians(tilt))
-        turn = scale * side * np.array([[cosine, sine], [-sine, cosine]])
+        column = Image.fromarray(np.linspace(*background, side).astype(np.uint8)[:, None])
+        canvas = column.resize((side, side), Image.Resampling.NEAREST)
+        brush = ImageDraw.Draw(canvas)
+        zoom, angle = scale * side, radians(tilt)
+        turn = zoom * np.array([[cos(angle), sin(angle)], [-sin(angle), cos(angle)]])
         pixels = (np.concatenate(self._paths) @ turn + side * (0.5 + np.array(shift))).astype(np.float32)
         start = 0
         for path, (colour, width) in zip(self._paths, self._paints, strict=True):
             points, start = pixels[start : start + len(path)], start + len(path)
+            # Pillow takes a float32 buffer as it is, which spares a list of numbers; its annotations do not say so.
             if width:
-                opaque.line(points, colour, max(1, round(width * scale * side)))  # type: ignore[arg-type]
+                brush.line(points, colour, max(1, round(width * zoom)))  # type: ignore[arg-type]
             else:
-                (opaque if len(colour) == 3 else blended).polygon(points, colour)  # type: ignore[arg-type]
+                brush.polygon(points, colour)  # type: ignore[arg-type]
         return np.asarray(canvas.reduce(factor))
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, start: float = 0.0, end: float = 360.0) -> Points:
     """An ellipse, or its arc between two angles in degrees, clockwise from the right."""
-    return _circle(start, end) * (rx, ry) + (x, y)
+    path: Points = _circle(start, end) * (rx, ry) + (x, y)
+    return path
 
 
-def bezier(*points: tuple[float, float]) -> Points:
+def bezier(*points: Point) -> Points:
     """Quadratic Bézier pieces end to end: on the curve, control, on the curve, control, ... on the curve."""
     return pieces(np.array(points))
 
@@ -97,15 +98,23 @@ def pieces(points: Points) -> Points:
     return _bezier(len(points)) @ points
 
 
-def smooth(*points: tuple[float, float]) -> Points:
+def smooth(*points: Point) -> Points:
     """A closed Catmull-Rom curve through all points."""
-    return _catmull_rom(len(points)) @ np.array(points)
+    path: Points = _catmull_rom(len(points)) @ np.array(points)
+    return path
 
 
-def symmetric(*points: tuple[float, float]) -> Points:
-    """`smooth` through the points, given from top to bottom, and their mirror images; ends at x = 0 stand once."""
-    left = [(-x, y) for x, y in reversed(points) if x != 0]
-    return smooth(*points, *left)
+def mirrored(path: Points) -> Points:
+    """The path, from top to bottom on the right, and back up along its mirror image on the left."""
+    return np.concatenate([path, path[::-1] * (-1, 1)])
+
+
+def stroke(start: Point, control: Point, end: Point, width: float) -> Points:
+    """A brush stroke along a quadratic Bézier curve, pointed at both ends and `width` wide in the middle."""
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    scale = width / hypot(dx, dy)
+    x, y = -dy * scale, dx * scale
+    return bezier(start, (control[0] + x, control[1] + y), end, (control[0] - x, control[1] - y), start)
 
 
 @lru_cache
@@ -115,7 +124,7 @@ def _ring(count: int) -> npt.NDArray[np.intp]:
 
 @lru_cache
 def _circle(start: float, end: float) -> Points:
-    angles = np.radians(np.linspace(start, end, 33))
+    angles = np.radians(np.linspace(start, end, 4 * _SAMPLES + 1))
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 

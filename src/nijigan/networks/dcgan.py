@@ -61,6 +61,10 @@ class DCGANDiscriminator(nn.Module):
 
     At 64 px and width 64: 3×64×64 → 64×32×32 → 128×16×16 → 256×8×8 → 512×4×4 → 1, LeakyReLU 0.2 between and batch norm
     everywhere but after the first convolution.
+
+    The first convolution has a bias, which the released code has not. Without it the network up to its first batch norm
+    is homogeneous, D(a·x) = D(x) for a whole batch scaled by a > 0: nothing holds the generator to the contrast of the
+    data, and it drifts.
     """
 
     def __init__(self, config: DiscriminatorConfig, resolution: int) -> None:
@@ -69,7 +73,7 @@ class DCGANDiscriminator(nn.Module):
         channels.reverse()
         layers: list[nn.Module] = []
         for inner, outer in zip([3, *channels[:-1]], channels, strict=True):
-            layers += [nn.Conv2d(inner, outer, 4, 2, 1, bias=False)]
+            layers += [nn.Conv2d(inner, outer, 4, 2, 1, bias=inner == 3)]
             layers += [nn.BatchNorm2d(outer)] if inner != 3 else []
             layers += [nn.LeakyReLU(0.2, inplace=True)]
             layers += _refine(outer, config.depth - 1, nn.LeakyReLU(0.2, inplace=True))
