@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nijigan.errors import UserError
@@ -27,11 +27,10 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
-        raise UserError(
-            f"Could not write {path}: {error.strerror or error}. Free some space or choose another place."
-        ) from error
+        raise _could_not_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -44,27 +43,42 @@ def write_text(path: Path, text: str) -> None:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a new empty folder beside `path`; on success it takes the place of `path`, on failure it is removed.
 
-    The old folder, if any, is moved aside before the rename and removed after it, so that at every moment one whole
-    folder stands under one of the two names.
+    The old folder, if any, is moved aside before the rename and removed after it. Killed between the two, it stands
+    under its name for the meantime: see `recover_folder`.
+
+    Raises:
+        UserError: the disk is full or the place cannot be written to; `path` is as it was.
     """
     token = secrets.token_hex(4)
     temporary, old = path.with_name(f".{path.name}.{token}.new"), path.with_name(f".{path.name}.{token}.old")
     try:
+        recover_folder(path)
         temporary.mkdir(parents=True)
         yield temporary
+        os.sync()
         if path.exists():
             path.rename(old)
         temporary.rename(path)
         _sync(path.parent)
     except OSError as error:
-        raise UserError(
-            f"Could not write {path}: {error.strerror or error}. Free some space or choose another place."
-        ) from error
+        raise _could_not_write(path, error) from error
     finally:
-        if old.exists() and not path.exists():
-            old.rename(path)
+        with suppress(OSError):
+            if old.exists() and not path.exists():
+                old.rename(path)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_folder(path: Path) -> None:
+    """Put back a folder that `replacing_folder` had moved aside when it was killed; otherwise do nothing."""
+    if not path.exists():
+        for old in sorted(path.parent.glob(f".{path.name}.*.old"))[:1]:
+            old.rename(path)
+
+
+def _could_not_write(path: Path, error: OSError) -> UserError:
+    return UserError(f"Could not write {path}: {error.strerror or error}. Free some space or choose another place.")
 
 
 def _sync(path: Path) -> None:

@@ -89,7 +89,7 @@ def test_hair_has_the_colour_of_its_label() -> None:
     for seed in range(200):
         image, labels = draw_face(seed, 48)
         hair = image[changed(seed, 48, "hair", "black", "silver")]
-        distances = np.abs(colours - np.median(hair, axis=0)).sum(1)
+        distances = np.square(colours - np.median(hair, axis=0)).sum(1)
         assert names[distances.argmin()] == labels["hair"], seed
 
 

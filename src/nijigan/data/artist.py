@@ -62,9 +62,13 @@ TRAITS: dict[str, tuple[float, float]] = {
     "background turn": (-0.15, 0.15),
     "background saturation": (0, 0.3),
 }
-"""What varies from face to face beside the labels, each uniformly between two bounds."""
+"""What varies from face to face beside the labels, each uniformly between two bounds.
 
-JITTERS = 18
+The tilt is in degrees; "eye slant", "iris" and "gaze" are in halves of the eye's height or width; what has the bounds
+-1 and 1 only leans one way or the other.
+"""
+
+JITTERS = 15
 """Further numbers in [-1, 1] that set strand apart from strand."""
 
 

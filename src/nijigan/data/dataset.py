@@ -20,7 +20,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from nijigan.data.decode import UnreadableError, decode, square
 from nijigan.errors import UserError
-from nijigan.files import replacing
+from nijigan.files import recover_folder, replacing
 
 FORMAT = 1
 SPLITS = ("train", "val", "test")
@@ -148,6 +148,7 @@ class _Manifest:
 
 
 def _read_manifest(path: Path) -> _Manifest:
+    recover_folder(path)
     file = path / MANIFEST
     if not file.is_file():
         raise UserError(f"{path} is no dataset of faces; make one with: nijigan import PICTURES --out {path}")
