@@ -181,7 +181,7 @@ def _build_on_meta(header: GeneratorHeader, path: Path) -> nn.Module:
     return module
 
 
-def _read_tensors(file: safe_open, module: nn.Module, path: Path) -> dict[str, Tensor]:
+def _read_tensors(file: Any, module: nn.Module, path: Path) -> dict[str, Tensor]:
     """Read exactly the tensors that `module` needs, as fp32 copies: the file may change or go afterwards."""
     expected = {name: list(tensor.shape) for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
     found = set(file.keys())

@@ -18,8 +18,8 @@ RECIPES: dict[str, Recipe] = {
             resolution=32,
             generator=GeneratorConfig(width=32),
             discriminator=DiscriminatorConfig(width=32),
-            kimg=60,
-            tick_kimg=3,
+            kimg=80,
+            tick_kimg=2.5,
             snapshot_kimg=5,
         ),
     )
