@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pydantic_core
 import safetensors.torch
