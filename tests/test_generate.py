@@ -123,7 +123,7 @@ def test_many_faces_are_streamed(generator, tmp_path, monkeypatch):
         ("grid.png", {"n": 0}, "1 or more"),
         ("grid.png", {"n": -5}, "1 or more"),
         ("grid.png", {"seed": -1}, "seed"),
-        ("folder", {"n": 2, "seed": 2**63 - 1}, "seed"),
+        ("folder", {"n": 100, "seed": 2**63 - 99}, "seed"),
         ("folder", {"psi": -0.5}, "psi"),
         ("folder", {"psi": float("nan")}, "psi"),
         ("grid.png", {"scale": 0}, "scale"),

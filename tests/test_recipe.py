@@ -68,6 +68,13 @@ def test_bad_json_names_the_field(text: str, words: str) -> None:
         Recipe.from_json(text)
 
 
+def test_a_strangers_json_cannot_speak_to_the_terminal() -> None:
+    with pytest.raises(UserError) as error:
+        Recipe.from_json(json.dumps({"\x1b[31m" * 100: 1}))
+    assert "\x1b" not in str(error.value)
+    assert len(str(error.value)) < 200
+
+
 def test_an_unknown_recipe_suggests_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean dcgan"):
         find_recipe("dcgn")

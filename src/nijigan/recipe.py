@@ -209,7 +209,8 @@ def parse_json(kind: type[T], text: str, source: str) -> T:
         raise UserError(f"{source} is not valid: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = "".join(f"{part}." for part in first["loc"]).rstrip(".")
+        # A stranger's file may hold control codes that a terminal would obey.
+        where = ascii(".".join(map(str, first["loc"])))[1:-1][:80]
         raise UserError(f"{source} is not valid: {where + ': ' if where else ''}{first['msg']}.") from error
 
 
