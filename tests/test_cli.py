@@ -1,6 +1,8 @@
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +41,8 @@ def test_the_fields_of_the_named_recipe_are_the_defaults() -> None:
     ("arguments", "words"),
     [
         (["train", "dcgn", "--data", "x"], "did you mean dcgan"),
-        (["train", "dcgan", "--data", "nowhere"], "nothing at nowhere"),
+        (["train", "dcgan", "--data", "nowhere"], "nothing at /"),
+        (["demo", "--out", __file__], "holds something already"),
         (["train", "dcgan", "--data", "x", "--resolution", "65"], "choose 64, 80"),
         (["train", "dcgan", "--data", "x", "--latent.size", "0"], "choose 1 to 4096"),
         (["train", "dcgan", "--data", "x", "--label-smoothing", "0.1", "--objective", "minimax"], "bce"),
@@ -93,13 +96,21 @@ def test_the_main_job(faces: FaceDataset, tmp_path: Path, capsys: pytest.Capture
 
 
 def test_pictures_are_imported_beside_themselves_once(faces: FaceDataset, tmp_path: Path) -> None:
-    pictures = tmp_path / "art"
-    pictures.symlink_to(faces.path.parent / "pictures")
+    pictures = tmp_path / "art.v1"
+    shutil.copytree(faces.path.parent / "pictures", pictures)
     arguments = ["train", "dcgan", "--data", str(pictures), "--dry-run", *SMALL]
     assert main(arguments) == 0
-    made = (tmp_path / "art-faces" / "dataset.json").stat().st_mtime_ns
+    made = (tmp_path / "art.v1-faces" / "dataset.json").stat().st_mtime_ns
     assert main(arguments) == 0
-    assert (tmp_path / "art-faces" / "dataset.json").stat().st_mtime_ns == made
+    assert (tmp_path / "art.v1-faces" / "dataset.json").stat().st_mtime_ns == made
+
+
+def test_flags_are_checked_against_the_recipe_that_was_named(tmp_path: Path) -> None:
+    path = tmp_path / "big.json"
+    path.write_text(replace(RECIPES["dcgan"], batch_size=128).to_json())
+    command = parse(["train", str(path), "--data", "faces", "--accumulate", "32"])
+    assert isinstance(command, Train)
+    assert (command.settings.batch_size, command.settings.accumulate) == (128, 32)
 
 
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,8 @@ def test_names_of_the_table_are_the_names_of_the_recipes() -> None:
         ({"alternate_epochs": 2, "n_critic": 5}, "must stay 1"),
         ({"kimg": 0}, "above 0"),
         ({"epochs": -1.0}, "above 0"),
+        ({"kimg": float("inf")}, "finite"),
+        ({"tick_kimg": float("nan")}, "finite"),
         ({"seed": -1}, "seed"),
         ({"n_critic": 0}, "at least 1"),
     ],

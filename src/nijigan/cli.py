@@ -279,7 +279,14 @@ def parse(arguments: Sequence[str]) -> Command:
         SystemExit: help was asked for (0), or the words are wrong (2).
         UserError: there is no such recipe, or its settings contradict each other.
     """
-    command = _parse(arguments, RECIPES["dcgan"])
+    try:
+        command = _parse(arguments, RECIPES["dcgan"])
+    except UserError:
+        # What contradicts the fields of one recipe may suit those of the one that was named.
+        named = next((word for word in arguments[1:] if word in RECIPES or word.endswith(".json")), None)
+        if arguments[0] != "train" or named is None:
+            raise
+        return _parse(arguments, find_recipe(named))
     if isinstance(command, Train) and command.recipe != "dcgan":
         command = _parse(arguments, find_recipe(command.recipe))
     return command
@@ -295,7 +302,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _narrate(f"nijigan: {error}")
         return 2
     except KeyboardInterrupt:
-        _narrate("Interrupted.")
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -321,15 +327,18 @@ def _open_or_import(data: Path) -> "FaceDataset":
     from nijigan.data.dataset import FaceDataset
     from nijigan.data.importer import import_faces
 
+    data = data.resolve()
     if (data / "dataset.json").exists():
         return FaceDataset(data)
     if not data.exists():
         raise UserError(f"There is nothing at {data}; name a dataset, a folder of pictures or a .zip.")
-    imported = data.with_name(f"{data.stem}-faces")
-    if not (imported / "dataset.json").exists():
-        _narrate(f"Importing {data} into {imported} first.")
-        with _progress("Importing") as progress:
-            import_faces([data], imported, progress=progress)
+    imported = data.with_name(f"{data.name}-faces")
+    if (imported / "dataset.json").exists():
+        _narrate(f"Using {imported}, imported earlier; `nijigan import {data} --out {imported}` takes in new pictures.")
+        return FaceDataset(imported)
+    _narrate(f"Importing {data} into {imported} first.")
+    with _progress("Importing") as progress:
+        import_faces([data], imported, progress=progress)
     return FaceDataset(imported)
 
 
@@ -337,9 +346,12 @@ def _torch_device(name: Device) -> str:
     """The device that `auto` stands for, when no processes need launching."""
     import torch
 
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return next(kind for kind, there in available.items() if there)
+    if not available[name]:
+        raise UserError(f"There is no {name} here; use --device auto or cpu.")
+    return name
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def demo(out: Path, progress: Callable[[int, int], None] | None = None) -> None:
     Raises:
         UserError: `out` holds something.
     """
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} holds something already; remove it or choose another --out.")
     recipe = find_recipe("dcgan-tiny")
     pictures, faces, run, grid = out / "pictures", out / "faces", out / "run", out / "faces.png"

@@ -1,5 +1,8 @@
 """Files that are whole or absent: everything is written beside its place, flushed to disk, then renamed."""
 
+import errno
+import fcntl
+import glob
 import os
 import secrets
 import shutil
@@ -73,12 +76,30 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 def recover_folder(path: Path) -> None:
     """Put back a folder that `replacing_folder` had moved aside when it was killed; otherwise do nothing."""
     if not path.exists():
-        for old in sorted(path.parent.glob(f".{path.name}.*.old"))[:1]:
+        aside = path.parent.glob(f".{glob.escape(path.name)}.*.old")
+        for old in sorted(aside, key=lambda folder: folder.stat().st_mtime)[-1:]:
             old.rename(path)
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` for the duration; it is given up when the process ends, however it ends.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"Another process is at work in {path.parent}; wait for it or stop it.") from error
+        yield
+
+
 def _could_not_write(path: Path, error: OSError) -> UserError:
-    return UserError(f"Could not write {path}: {error.strerror or error}. Free some space or choose another place.")
+    advice = "Free some space or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
+    return UserError(f"Could not write {path}: {error.strerror or error}. {advice} another place.")
 
 
 def _sync(path: Path) -> None:

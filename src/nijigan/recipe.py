@@ -6,6 +6,7 @@ field are its help on the command line; contradictions are refused when the obje
 
 import json
 from dataclasses import asdict, dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
@@ -95,7 +96,7 @@ class EmaConfig:
     """While training is young the half-life is at most this share of the images seen so far."""
 
     def __post_init__(self) -> None:
-        _check(self.half_life_kimg >= 0, "ema.half_life_kimg must be 0 (off) or more.")
+        _check(0 <= self.half_life_kimg < inf, "ema.half_life_kimg must be 0 (off) or more, and finite.")
         _check(0 < self.warmup <= 1, "ema.warmup must lie in (0, 1].")
 
 
@@ -169,10 +170,9 @@ class Recipe:
             self.alternate_epochs == 0 or (self.n_critic == 1 and self.g_steps == 1),
             "alternate_epochs trains one network at a time, so n_critic and g_steps must stay 1.",
         )
-        _check(self.kimg > 0, f"kimg is {self.kimg:g}; it must be above 0.")
-        _check(self.epochs is None or self.epochs > 0, "epochs must be above 0.")
-        _check(self.snapshot_kimg is None or self.snapshot_kimg > 0, "snapshot_kimg must be above 0.")
-        _check(self.tick_kimg is None or self.tick_kimg > 0, "tick_kimg must be above 0.")
+        for name in ("kimg", "epochs", "snapshot_kimg", "tick_kimg"):
+            length = getattr(self, name)
+            _check(length is None or 0 < length < inf, f"{name} is {length}; it must be above 0 and finite.")
         _check(0 <= self.seed < 2**63, "The seed must lie between 0 and 2^63 - 1.")
 
     @property
@@ -230,9 +230,10 @@ def nearest_resolutions(resolution: int) -> list[int]:
     return below + above
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Read a recipe file, such as a run's `recipe.json`."""
+def read_json(kind: type[T], path: Path) -> T:
+    """Read a dataclass from a JSON file, strictly; what cannot be read is a `UserError` that names the file."""
     try:
-        return Recipe.from_json(path.read_text(encoding="utf-8"), str(path))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Could not read the recipe {path}: {error}.") from error
+        raise UserError(f"Could not read {path}: {error}.") from error
+    return parse_json(kind, text, str(path))

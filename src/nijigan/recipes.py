@@ -4,7 +4,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from nijigan.errors import UserError
-from nijigan.recipe import DiscriminatorConfig, GeneratorConfig, Recipe, load_recipe
+from nijigan.recipe import DiscriminatorConfig, GeneratorConfig, Recipe, read_json
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -35,7 +35,7 @@ def find_recipe(name: str) -> Recipe:
     if name in RECIPES:
         return RECIPES[name]
     if name.endswith(".json") or Path(name).is_file():
-        return load_recipe(Path(name))
+        return read_json(Recipe, Path(name))
     near = get_close_matches(name, RECIPES, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(RECIPES)}."
     raise UserError(

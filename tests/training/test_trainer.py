@@ -20,11 +20,13 @@ from safetensors import safe_open
 from conftest import shrink
 from nijigan.data.dataset import FaceDataset
 from nijigan.errors import UserError
+from nijigan.files import locked
 from nijigan.generator import Generator
 from nijigan.networks import Critique
-from nijigan.recipe import Recipe, load_recipe
+from nijigan.recipe import Recipe, read_json
 from nijigan.recipes import RECIPES
 from nijigan.training import resume, train
+from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
 from nijigan.training.monitor import read_log
 from nijigan.training.plan import plan
 from nijigan.training.rounds import Rounds
@@ -82,7 +84,7 @@ def test_what_a_run_leaves_behind(tiny: Recipe, faces: FaceDataset, tmp_path: Pa
     assert any((run / "tensorboard").iterdir())
     header = Generator.load(run).header
     assert header.kimg == 0.4
-    assert header.recipe == load_recipe(run / "recipe.json") == tiny
+    assert header.recipe == read_json(Recipe, run / "recipe.json") == tiny
     assert header.dataset.fingerprint == faces.fingerprint
 
 
@@ -145,10 +147,57 @@ def test_only_damaged_checkpoints_are_a_sentence(tiny: Recipe, faces: FaceDatase
 
 def test_a_checkpoint_of_other_networks_is_a_sentence(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
     run = train(tiny, faces, tmp_path / "run", device="cpu")
-    recipe = load_recipe(run / "recipe.json")
+    recipe = read_json(Recipe, run / "recipe.json")
     (run / "recipe.json").write_text(replace(recipe, generator=replace(recipe.generator, width=5)).to_json())
+    with pytest.raises(UserError, match="another generator"):
+        resume(run, kimg=1, device="cpu")
+    (run / "recipe.json").write_text(recipe.to_json())
+    path = max((run / "checkpoints").glob("*.safetensors"))
+    tensors, state = load_checkpoint(run / "checkpoints")
+    del tensors["generator.layers.0.weight"]
+    save_checkpoint(run / "checkpoints", int(path.stem), tensors, state)
     with pytest.raises(UserError, match="does not fit"):
         resume(run, kimg=1, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("seed", 5), ("objective", "minimax"), ("batch_size", 4), ("flip", False)]
+)
+def test_an_edited_recipe_is_not_resumed(
+    field: str, value: object, tiny: Recipe, faces: FaceDataset, tmp_path: Path
+) -> None:
+    run = train(replace(tiny, kimg=0.1), faces, tmp_path / "run", device="cpu")
+    (run / "recipe.json").write_text(replace(tiny, **{field: value}).to_json())
+    with pytest.raises(UserError, match=f"another {field}"):
+        resume(run, device="cpu")
+
+
+def test_one_process_at_a_time(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    run = train(replace(tiny, kimg=0.1), faces, tmp_path / "run", device="cpu")
+    with locked(run / "run.lock"), pytest.raises(UserError, match="Another process"):
+        resume(run, kimg=0.2, device="cpu")
+
+
+@pytest.mark.parametrize("tail", [b'{"images": 1', b"\xff\xfe", b'{"images": 5}', b"3"])
+def test_a_damaged_log_line_is_left_out(tail: bytes, tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    run = train(replace(tiny, kimg=0.1), faces, tmp_path / "run", device="cpu")
+    lines = read_log(run)
+    with (run / "log.jsonl").open("ab") as file:
+        file.write(tail + b"\n")
+    resume(run, kimg=0.2, device="cpu")
+    assert read_log(run)[: len(lines)] == lines
+    assert read_log(run)[-1]["images"] == 200
+
+
+@pytest.mark.parametrize("kimg", [float("inf"), float("nan"), -1.0, 0.0])
+def test_a_senseless_length_leaves_the_run_as_it_is(
+    kimg: float, tiny: Recipe, faces: FaceDataset, tmp_path: Path
+) -> None:
+    run = train(replace(tiny, kimg=0.1), faces, tmp_path / "run", device="cpu")
+    before = (run / "recipe.json").read_text()
+    with pytest.raises(UserError, match="longer|finite"):
+        resume(run, kimg=kimg, device="cpu")
+    assert (run / "recipe.json").read_text() == before
 
 
 def test_a_run_is_not_overwritten(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
@@ -294,7 +343,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(faces: FaceDataset, tmp_path: Path) 
     _wait_for_log(tmp_path / "run", 1, process)
     process.send_signal(signal.SIGINT)
     _, narration = process.communicate(timeout=60)
-    assert process.returncode == 0
+    assert process.returncode == 130
     assert b"nijigan resume" in narration
     saved = int(max((tmp_path / "run" / "checkpoints").iterdir()).stem)
     assert saved == read_log(tmp_path / "run")[-1]["images"] < 200_000

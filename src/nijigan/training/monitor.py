@@ -111,14 +111,16 @@ class Monitor:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The log lines of a run, oldest first; a last line that was cut off is left out."""
+    """The log lines of a run, oldest first; lines that were cut off or damaged are left out."""
     path = folder / "log.jsonl"
     lines = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         try:
-            lines.append(json.loads(text))
+            line = json.loads(text)
         except json.JSONDecodeError:
-            break
+            continue
+        if isinstance(line, dict) and line.keys() >= {"images", "kimg", *_SHOWN}:
+            lines.append(line)
     return lines
 
 

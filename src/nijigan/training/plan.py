@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from math import ceil
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -41,9 +42,9 @@ class Plan:
             f"{self.recipe.to_json()}\n"
             f"faces          {self.faces:,} for training; {self.recipe.kimg:g} kimg are {epochs:.1f} epochs\n"
             f"parameters     generator {self.parameters[0]:,}, discriminator {self.parameters[1]:,}\n"
-            f"arithmetic     {self.gflop_per_image:.2f} GFLOP per image, {self.recipe.precision}\n"
+            f"arithmetic     {self.gflop_per_image:.3g} GFLOP per image, {self.recipe.precision}\n"
             f"speed          {self.images_per_second:.0f} images/s\n"
-            f"time           {self.hours:.1f} hours"
+            f"time           {self.hours:.2g} hours"
         )
 
 
@@ -66,7 +67,7 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto") -> Plan:
     rounds = Rounds(
         replace(recipe, alternate_epochs=0), state, fabric, FaceStream(faces, recipe.seed, recipe.flip).read, len(faces)
     )
-    total = round(recipe.kimg * 1000)
+    total = ceil(recipe.kimg * 1000)
     with FlopCounterMode(display=False) as counter:
         rounds.play(total)
     counted = state.images

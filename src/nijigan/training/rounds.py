@@ -29,22 +29,14 @@ class Rounds:
         fabric: says which process this is.
         read: (position, count) → this process's share of `count` real faces from there, uint8 n×H×W×3.
         faces: in the training split, which makes an epoch.
-
-    Raises:
-        UserError: the batch cannot be shared evenly.
     """
 
     def __init__(
         self, recipe: Recipe, state: TrainingState, fabric: Fabric, read: Callable[[int, int], Images], faces: int
     ) -> None:
         self.recipe, self.state, self.fabric, self.read, self.faces = recipe, state, fabric, read, faces
-        if recipe.batch_size % (fabric.world_size * recipe.accumulate):
-            raise UserError(
-                f"A batch of {recipe.batch_size} cannot be shared by {fabric.world_size} processes times "
-                f"{recipe.accumulate} accumulation steps; choose a --batch-size that divides evenly."
-            )
         self.objective = build_objective(recipe)
-        self.part = recipe.batch_size // fabric.world_size // recipe.accumulate
+        self.part = part_size(recipe, fabric.world_size)
         dtype = _DTYPES[recipe.precision]
         self._autocast = torch.autocast(fabric.device.type, dtype, enabled=dtype is not torch.float32)
         self._sums = {
@@ -144,6 +136,21 @@ class Rounds:
         for key, value in values.items():
             self._sums[key] += value.detach()
             self._counts[key] += 1
+
+
+def part_size(recipe: Recipe, processes: int) -> int:
+    """Images that go through a network at once, on each of so many processes.
+
+    Raises:
+        UserError: the batch cannot be shared evenly.
+    """
+    part, left = divmod(recipe.batch_size, processes * recipe.accumulate)
+    if left or part < 2:
+        raise UserError(
+            f"A batch of {recipe.batch_size} cannot be shared by {processes} processes times {recipe.accumulate} "
+            "accumulation steps, two images or more each; choose a --batch-size that divides evenly."
+        )
+    return part
 
 
 def to_unit(images: Images, device: torch.device, output: str) -> Tensor:

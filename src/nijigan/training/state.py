@@ -59,11 +59,16 @@ class TrainingState:
             UserError: the names or shapes are not those of this state's networks.
         """
         try:
-            for name, value in self._named():
-                value.copy_(tensors[name].view_as(value))
+            named = dict(self._named())
+            if odd := {n for n in named.keys() | tensors.keys() if n not in named or n not in tensors}:
+                raise KeyError(min(odd))
+            for name, value in named.items():
+                if tensors[name].shape != value.shape:
+                    raise ValueError(f"{name} is of another shape")
+                value.copy_(tensors[name])
             self.images, self.seconds = int(numbers["images"]), float(numbers["seconds"])
             self.scaler.load_state_dict(numbers["scaler"])
-        except (KeyError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise UserError(
                 f"The checkpoint does not fit the recipe of this run: {error}. Was recipe.json edited?"
             ) from error

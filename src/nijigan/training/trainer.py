@@ -8,13 +8,12 @@ order of the faces from the position in their endless stream, so that a run that
 was not: on the same machine, with the same versions and number of threads.
 """
 
-import errno
 import json
 import logging
 import math
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -23,16 +22,16 @@ from lightning_fabric import Fabric
 
 from nijigan.data.dataset import FaceDataset, FaceStream
 from nijigan.errors import UserError
-from nijigan.files import write_text
+from nijigan.files import locked, write_text
 from nijigan.generator import Generator, GeneratorHeader, TrainingSet
 from nijigan.latents import latents
-from nijigan.recipe import Recipe, load_recipe, parse_json
+from nijigan.recipe import Recipe, read_json
 from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
 from nijigan.training.ema import recalibrate
 from nijigan.training.hardware import launch, resolve_precision
 from nijigan.training.interrupt import Interrupt
 from nijigan.training.monitor import Monitor
-from nijigan.training.rounds import Rounds, mix
+from nijigan.training.rounds import Rounds, mix, part_size
 from nijigan.training.state import TrainingState
 
 log = logging.getLogger("nijigan")
@@ -69,12 +68,16 @@ def train(
 
     Raises:
         UserError: bad options, no room on the disk or in memory, or a loss that is no longer finite.
+        KeyboardInterrupt: SIGINT or SIGTERM came; the run is saved.
     """
+    if dataset.count("train") == 0:
+        raise UserError(f"{dataset.path} has no face to train on; import more pictures or hold fewer out.")
     fabric = launch(device, devices, nodes)
+    part_size(recipe, fabric.world_size)
     recipe = replace(
         recipe.resolved(dataset.count("train")), precision=resolve_precision(recipe.precision, fabric.device)
     )
-    if fabric.broadcast((out / "recipe.json").exists()):
+    if fabric.broadcast((out / "recipe.json").exists() or (out / "checkpoints").exists()):
         raise UserError(f"{out} holds a run already; go on with `nijigan resume {out}` or choose another --out.")
     if recipe.resolution > dataset.size:
         log.warning(
@@ -97,8 +100,7 @@ def resume(out: Path, *, kimg: float | None = None, device: str = "auto", device
     """
     if not (out / "recipe.json").exists():
         raise UserError(f"There is no run in {out}; start one with `nijigan train RECIPE --data FACES --out {out}`.")
-    recipe = load_recipe(out / "recipe.json")
-    info = parse_json(RunInfo, (out / "run.json").read_text(encoding="utf-8"), str(out / "run.json"))
+    recipe, info = read_json(Recipe, out / "recipe.json"), read_json(RunInfo, out / "run.json")
     dataset = FaceDataset(Path(info.dataset))
     if dataset.fingerprint != info.fingerprint:
         raise UserError(f"The faces in {info.dataset} have changed since this run began; start a new run on them.")
@@ -109,7 +111,7 @@ def resume(out: Path, *, kimg: float | None = None, device: str = "auto", device
             torch.get_num_threads(),
         )
     fabric = launch(device, devices, nodes)
-    if kimg is not None and kimg < recipe.kimg:
+    if kimg is not None and not kimg >= recipe.kimg:
         raise UserError(f"The run is {recipe.kimg:g} kimg long already; --kimg can only make it longer.")
     if kimg is not None and kimg > recipe.kimg:
         # The cadence stays what it was, or the log would change its step in the middle.
@@ -120,10 +122,12 @@ def resume(out: Path, *, kimg: float | None = None, device: str = "auto", device
 
 
 def _run(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric) -> Path:
-    with _own_randomness(fabric.device), _failures_as_sentences(recipe, out):
+    alone = locked(out / "run.lock") if fabric.is_global_zero else nullcontext()
+    with alone, _own_randomness(fabric.device), _failures_as_sentences(recipe, out):
         torch.manual_seed(mix(recipe.seed))
         state = TrainingState.start(recipe, fabric.device, fp16=recipe.precision == "fp16")
         if (checkpoint := load_checkpoint(out / "checkpoints")) is not None:
+            _check_same_game(recipe, checkpoint[1].get("recipe"))
             state.load(*checkpoint)
         if state.images >= recipe.kimg * 1000:
             log.info(
@@ -187,10 +191,11 @@ def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state
                 generator = _averaged_generator(recipe, dataset, state)
                 monitor.samples(generator.sample(_GRID, seed=0), state.images)
                 generator.save(out / "last.safetensors")
-                save_checkpoint(out / "checkpoints", state.images, *state.tensors())
+                tensors, numbers = state.tensors()
+                save_checkpoint(out / "checkpoints", state.images, tensors, numbers | {"recipe": asdict(recipe)})
             if stop and not done:
                 log.warning("Stopped and saved at %g kimg; go on with `nijigan resume %s`.", state.images / 1000, out)
-                return
+                raise KeyboardInterrupt
         if monitor is not None:
             monitor.timelapse()
 
@@ -206,6 +211,20 @@ def _averaged_generator(recipe: Recipe, dataset: FaceDataset, state: TrainingSta
         recipe=recipe, dataset=TrainingSet(dataset.path.name, dataset.fingerprint, dataset.count("train")),
     )  # fmt: skip
     return Generator(module, header)
+
+
+def _check_same_game(recipe: Recipe, saved: object) -> None:
+    """Refuse to go on with another recipe than the checkpoint's; its length and cadence may differ."""
+    free = {"name", "kimg", "snapshot_kimg", "tick_kimg"}
+    differing = [
+        name
+        for name, value in asdict(recipe).items()
+        if name not in free and isinstance(saved, dict) and saved.get(name) != value
+    ]
+    if differing:
+        raise UserError(
+            f"The checkpoint was trained with another {differing[0]} than recipe.json says; put it back, or start anew."
+        )
 
 
 def _crossed(before: int, after: int, every_kimg: float) -> bool:
@@ -232,6 +251,6 @@ def _failures_as_sentences(recipe: Recipe, out: Path) -> Iterator[None]:
             f"{max(2, recipe.batch_size // 2)}, or --accumulate {2 * recipe.accumulate}."
         ) from error
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise UserError(f"The disk is full; free some space and go on with `nijigan resume {out}`.") from error
+        raise UserError(
+            f"Could not write the run: {error.strerror or error}. Mend that and go on with `nijigan resume {out}`."
+        ) from error
