@@ -245,6 +245,8 @@ class Walk:
     """Frames per second."""
     n: int = 1
     """Faces that walk side by side."""
+    columns: int | None = None
+    """Faces in a row; left out, the nearest to a square."""
     seed: int = 0
     """Seed of the first face."""
     psi: float = 1.0
@@ -262,8 +264,8 @@ class Walk:
         with _progress("Filming") as progress:
             walk(
                 Generator.load(self.model).to(_torch_device(self.device)), self.out, stops=self.stops,
-                frames_per_stop=self.frames_per_stop, fps=self.fps, n=self.n, seed=self.seed, psi=self.psi,
-                scale=self.scale, progress=progress,
+                frames_per_stop=self.frames_per_stop, fps=self.fps, n=self.n, columns=self.columns, seed=self.seed,
+                psi=self.psi, scale=self.scale, progress=progress,
             )  # fmt: skip
         print(self.out)
 
