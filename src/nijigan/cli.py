@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
@@ -115,7 +115,7 @@ class Recipes:
     def run(self) -> None:
         """List."""
         if self.json:
-            print(json.dumps({name: json.loads(recipe.to_json()) for name, recipe in RECIPES.items()}, indent=2))
+            print(json.dumps({name: asdict(recipe) for name, recipe in RECIPES.items()}, indent=2))
             return
         from rich.console import Console
         from rich.table import Table

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from nijigan.files import replacing
+from nijigan.files import replacing, write_text
 from nijigan.pictures import Images, grid
 from nijigan.training.plots import plot_curves
 
@@ -34,8 +34,7 @@ class Monitor:
         for path in (folder / "samples").glob("kimg-*.png"):
             if _kimg(path) > images // 1000:
                 path.unlink()
-        with replacing(folder / "log.jsonl") as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+        write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in self.lines))
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1 if images else None)
         console = Console(stderr=True)
         self._progress = Progress(
