@@ -28,8 +28,8 @@ from nijigan.data.drawn import write_faces
 from nijigan.data.importer import import_faces
 from nijigan.recipe import DiscriminatorConfig, GeneratorConfig, LatentConfig
 from nijigan.recipes import find_recipe
+from nijigan.runs import read_log
 from nijigan.training import resume, train
-from nijigan.training.monitor import read_log
 from nijigan.training.plan import plan
 
 BATCH = 128

@@ -1,4 +1,4 @@
-"""Shared by all tests: tiny recipes, a tiny dataset."""
+"""Shared by all tests: tiny recipes, tiny datasets."""
 
 from dataclasses import replace
 
@@ -39,4 +39,13 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceDataset:
     folder = tmp_path_factory.mktemp("drawn")
     write_faces(folder / "pictures", 120, resolution=32)
     import_faces([folder / "pictures"], folder / "faces")
+    return FaceDataset(folder / "faces")
+
+
+@pytest.fixture(scope="session")
+def judged_faces(tmp_path_factory: pytest.TempPathFactory) -> FaceDataset:
+    """240 drawn faces at 32 px, imported with enough held out to judge by."""
+    folder = tmp_path_factory.mktemp("judged")
+    write_faces(folder / "pictures", 240, resolution=32)
+    import_faces([folder / "pictures"], folder / "faces", holdout=0.4)
     return FaceDataset(folder / "faces")

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -63,8 +64,39 @@ def test_at_equilibrium_the_losses_are_those_of_the_paper() -> None:
 
 
 def test_losses_stay_finite_for_huge_logits() -> None:
-    for name in ("bce", "minimax"):
+    for name in get_args(Recipe.__annotations__["objective"]):
         objective = build_objective(replace(Recipe(), objective=name))
         huge = torch.tensor([1e4, -1e4])
         assert torch.isfinite(objective.d_loss(huge, huge))
         assert torch.isfinite(objective.g_loss(huge))
+
+
+@given(real=LOGITS, fake=LOGITS)
+def test_least_squares_by_hand(real: list[float], fake: list[float]) -> None:
+    objective = build_objective(Recipe(objective="mse"))
+    x, g = torch.tensor(real, dtype=torch.float64), torch.tensor(fake, dtype=torch.float64)
+    by_hand = 0.5 * mean([(d - 1) ** 2 for d in real]) + 0.5 * mean([d**2 for d in fake])
+    assert float(objective.d_loss(x, g)) == pytest.approx(by_hand, abs=1e-9)
+    assert float(objective.g_loss(g)) == pytest.approx(0.5 * mean([(d - 1) ** 2 for d in fake]), abs=1e-9)
+
+
+def test_the_best_least_squares_discriminator_is_the_papers() -> None:
+    """D*(x) = p_data / (p_data + p_g) for a = 0, b = 1: Mao et al. 2017, equation 5; here where 3 of 4 are real."""
+    logit = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([logit], lr=0.1)
+    objective = build_objective(Recipe(objective="mse"))
+    for _ in range(400):
+        optimizer.zero_grad()
+        (3 * objective.d_loss(logit, logit.new_zeros(1)) + objective.d_loss(logit.new_ones(1), logit)).backward()
+        optimizer.step()
+    assert float(logit.detach()) == pytest.approx(0.75, abs=1e-4)
+
+
+@given(real=LOGITS, fake=LOGITS, constant=st.floats(-5, 5))
+def test_a_critic_only_knows_differences(real: list[float], fake: list[float], constant: float) -> None:
+    objective = build_objective(Recipe(objective="wasserstein"))
+    x, g = torch.tensor(real, dtype=torch.float64), torch.tensor(fake, dtype=torch.float64)
+    assert float(objective.d_loss(x, g)) == pytest.approx(mean(fake) - mean(real), abs=1e-9)
+    shifted = objective.d_loss(x + constant, g + constant)
+    assert float(shifted) == pytest.approx(float(objective.d_loss(x, g)), abs=1e-9)
+    assert float(objective.g_loss(g)) == pytest.approx(-mean(fake), abs=1e-9)

@@ -23,7 +23,7 @@ class Objective:
     g_loss: Callable[[Tensor], Tensor]
     """(fake logits) → the generator's loss."""
     score: Callable[[Tensor], Tensor] = torch.sigmoid
-    """Logits → what the monitor plots: D's probability of "real" here."""
+    """Logits → what the monitor plots: D's probability of "real" for the cross-entropies, the bare logit elsewhere."""
 
 
 def bce_d_loss(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -46,7 +46,39 @@ def minimax_g_loss(fake: Tensor) -> Tensor:
     return -softplus(fake).mean()
 
 
+def mse_d_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Least squares: ½(D(x)-1)² + ½D(G(z))². Mao et al., "Least Squares GANs", ICCV 2017, equation 9."""
+    return 0.5 * (real - 1).square().mean() + 0.5 * fake.square().mean()
+
+
+def mse_g_loss(fake: Tensor) -> Tensor:
+    """Least squares: ½(D(G(z))-1)². Mao et al. 2017, equation 9."""
+    return 0.5 * (fake - 1).square().mean()
+
+
+def wasserstein_d_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """The critic's: D(G(z)) - D(x), minus a lower bound of the Wasserstein distance up to the Lipschitz constant of D.
+
+    Arjovsky, Chintala and Bottou, "Wasserstein GAN", ICML 2017, equation 3.
+    """
+    return fake.mean() - real.mean()
+
+
+def wasserstein_g_loss(fake: Tensor) -> Tensor:
+    """-D(G(z)). Arjovsky et al. 2017, equation 3."""
+    return -fake.mean()
+
+
+def _logit(logits: Tensor) -> Tensor:
+    return logits
+
+
 def build_objective(recipe: Recipe) -> Objective:
     """The game a recipe asks for."""
-    d_loss = partial(bce_d_loss, smoothing=recipe.label_smoothing)
-    return Objective(d_loss, {"bce": bce_g_loss, "minimax": minimax_g_loss}[recipe.objective])
+    bce = partial(bce_d_loss, smoothing=recipe.label_smoothing)
+    return {
+        "bce": Objective(bce, bce_g_loss),
+        "minimax": Objective(bce, minimax_g_loss),
+        "mse": Objective(mse_d_loss, mse_g_loss, _logit),
+        "wasserstein": Objective(wasserstein_d_loss, wasserstein_g_loss, _logit),
+    }[recipe.objective]

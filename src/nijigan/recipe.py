@@ -72,18 +72,31 @@ class DiscriminatorConfig:
 class OptimizerConfig:
     """How one network's weights move."""
 
-    kind: Literal["adam"] = "adam"
-    """The algorithm: adam = Kingma and Ba 2015."""
+    kind: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
+    """The algorithm: adam = Kingma and Ba 2015; adamw = Loshchilov and Hutter 2019; rmsprop = Hinton's lectures."""
     lr: float = 2e-4
     """Learning rate before any schedule."""
     beta1: float = 0.5
-    """Decay of the first moment."""
+    """Decay of the first moment: of adam's gradient mean, and sgd's momentum."""
     beta2: float = 0.999
-    """Decay of the second moment."""
+    """Decay of the second moment: of adam's and rmsprop's mean square."""
 
     def __post_init__(self) -> None:
         _check(0 < self.lr < 10, f"The learning rate is {self.lr}; choose one above 0 (2e-4 is usual).")
         _check(0 <= self.beta1 < 1 and 0 <= self.beta2 < 1, "beta1 and beta2 must lie in [0, 1).")
+
+
+@dataclass(frozen=True)
+class PenaltyConfig:
+    """What keeps the discriminator from growing too steep."""
+
+    kind: Literal["auto", "none", "clip"] = "auto"
+    """clip = weight clipping, Arjovsky et al. 2017; auto = clip for the objective wasserstein, none for others."""
+    clip: float = 0.01
+    """After each update every weight is cut to [-clip, clip]."""
+
+    def __post_init__(self) -> None:
+        _check(0 < self.clip < inf, f"penalty.clip is {self.clip}; choose one above 0 (0.01 is usual).")
 
 
 @dataclass(frozen=True)
@@ -111,10 +124,12 @@ class Recipe:
     latent: LatentConfig = field(default_factory=LatentConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
-    objective: Literal["bce", "minimax"] = "bce"
-    """The game: bce = non-saturating cross-entropy; minimax = the original, Goodfellow et al. 2014, equation 1."""
+    objective: Literal["bce", "minimax", "mse", "wasserstein"] = "bce"
+    """The game: bce = non-saturating cross-entropy; minimax = the original, Goodfellow et al. 2014, equation 1; mse =
+    least squares, Mao et al. 2017; wasserstein = Arjovsky et al. 2017."""
     label_smoothing: float = 0.0
     """One-sided: real images are asked for 1 minus this instead of 1."""
+    penalty: PenaltyConfig = field(default_factory=PenaltyConfig)
     g_optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     d_optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     lr_schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -142,6 +157,15 @@ class Recipe:
     """Thousands of images between checkpoints and sample grids; left out, a twentieth of the run, at least 1."""
     tick_kimg: float | None = None
     """Thousands of images between log lines and plots; left out, a hundredth of the run, at least 1."""
+    evaluate_every: float | None = None
+    """Thousands of images between evaluations against the validation split, which choose the best checkpoint; left out,
+    never, or every snapshot_kimg with early_stop."""
+    evaluate_faces: int = 2000
+    """Faces drawn for each of these evaluations."""
+    early_stop: bool = False
+    """End the run when the KID on the validation split has not improved for `patience` evaluations."""
+    patience: int = 5
+    """Evaluations without a better KID that early_stop waits for."""
     seed: int = 0
     """Decides the weights at the start, the order of the faces and every latent."""
 
@@ -170,15 +194,31 @@ class Recipe:
             self.alternate_epochs == 0 or (self.n_critic == 1 and self.g_steps == 1),
             "alternate_epochs trains one network at a time, so n_critic and g_steps must stay 1.",
         )
-        for name in ("kimg", "epochs", "snapshot_kimg", "tick_kimg"):
+        for name in ("kimg", "epochs", "snapshot_kimg", "tick_kimg", "evaluate_every"):
             length = getattr(self, name)
             _check(length is None or 0 < length < inf, f"{name} is {length}; it must be above 0 and finite.")
+        _check(self.patience >= 1, f"patience is {self.patience}; it must be at least 1.")
+        _check(
+            100 <= self.evaluate_faces <= 100_000,
+            f"evaluate_faces is {self.evaluate_faces}; choose 100 to 100,000: fewer say nothing.",
+        )
         _check(0 <= self.seed < 2**63, "The seed must lie between 0 and 2^63 - 1.")
 
     @property
     def snapshot_every(self) -> float:
         """Kimg between checkpoints and grids."""
         return self.snapshot_kimg or max(1.0, self.kimg / 20)
+
+    @property
+    def evaluation_every(self) -> float | None:
+        """Kimg between evaluations, or None for none."""
+        return self.evaluate_every or (self.snapshot_every if self.early_stop else None)
+
+    @property
+    def clip(self) -> float | None:
+        """The bound that the discriminator's weights are clipped to, or None."""
+        clips = self.penalty.kind == "clip" or (self.penalty.kind == "auto" and self.objective == "wasserstein")
+        return self.penalty.clip if clips else None
 
     @property
     def tick_every(self) -> float:

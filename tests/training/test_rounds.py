@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from nijigan.recipe import OptimizerConfig, Recipe
 from nijigan.training.rounds import Rounds, mix, rate_factor, to_unit, turns
-from nijigan.training.state import TrainingState
+from nijigan.training.state import TrainingState, build_optimizer
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
 CPU = torch.device("cpu")
@@ -176,3 +176,37 @@ def test_seeds_mix_well() -> None:
     seeds = {mix(seed, rank, images) for seed in range(4) for rank in range(4) for images in range(0, 640, 64)}
     assert len(seeds) == 160
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_a_clipped_critic_stays_within_its_bounds(tiny: Recipe) -> None:
+    """Weights start at N(0, 0.02), so a bound of 0.01 cuts many at once; after every round all lie within."""
+    recipe = replace(tiny, objective="wasserstein", n_critic=2, d_optimizer=OptimizerConfig(kind="rmsprop", lr=0.05))
+    state, rounds = start(recipe)
+    assert weights(state.discriminator).abs().max() > 0.01
+    for _ in range(2):
+        rounds.play(total=400)
+        assert weights(state.discriminator).abs().max() <= 0.01
+    assert weights(state.generator).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "rmsprop", "sgd"])
+def test_an_optimizer_built_at_rest_moves_as_a_new_one(kind: str, tiny: Recipe) -> None:
+    """Making the moments before the first step must not change any step."""
+    torch.manual_seed(0)
+    ours = torch.nn.Linear(4, 3)
+    theirs = deepcopy(ours)
+    config = OptimizerConfig(kind=kind, lr=0.01, beta1=0.5, beta2=0.9)
+    optimizer = build_optimizer(config, ours)
+    plain = {
+        "adam": lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.5, 0.9)),
+        "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, betas=(0.5, 0.9)),
+        "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, alpha=0.9),
+        "sgd": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.5),
+    }[kind](theirs.parameters())
+    for step in range(3):
+        batch = torch.randn(5, 4, generator=torch.Generator().manual_seed(step))
+        for module, stepper in ((ours, optimizer), (theirs, plain)):
+            stepper.zero_grad()
+            module(batch).square().sum().backward()
+            stepper.step()
+    assert torch.allclose(weights(ours), weights(theirs), atol=1e-7)

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,14 +21,15 @@ from safetensors import safe_open
 from conftest import shrink
 from nijigan.data.dataset import FaceDataset
 from nijigan.errors import UserError
+from nijigan.evaluation.results import Score
 from nijigan.files import locked
 from nijigan.generator import Generator
 from nijigan.networks import Critique
 from nijigan.recipe import Recipe, read_json
 from nijigan.recipes import RECIPES
-from nijigan.training import resume, train
+from nijigan.runs import read_log
+from nijigan.training import resume, train, trainer
 from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
-from nijigan.training.monitor import read_log
 from nijigan.training.plan import plan
 from nijigan.training.rounds import Rounds
 
@@ -301,6 +303,82 @@ def test_a_plan_counts_the_arithmetic(faces: FaceDataset, tiny: Recipe) -> None:
     assert counted.parameters == (3_576_704, 2_765_632)
     assert counted.images_per_second > 0
     assert "GFLOP per image" in str(counted)
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Evaluations that find given KIDs, one after the other, so that the search for the best can be followed."""
+    kids: list[float] = []
+
+    def next_kid(generator: Generator, real: object, n: int) -> tuple[Score, Score]:
+        return Score(kids.pop(0), 0.0, 9.0), Score(0.5, 0.4, 0.6)
+
+    monkeypatch.setattr(trainer, "kid_and_yield", next_kid)
+    monkeypatch.setattr(trainer, "real_faces", lambda dataset, split, resolution, space: SimpleNamespace(space=space))
+    return kids
+
+
+def test_the_best_is_kept_and_the_run_ends_when_it_is_old(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path, scripted: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    """KIDs 5, 3, 4, 4 with a patience of 2: the second is the best, the fourth is the last."""
+    recipe = replace(tiny, kimg=1.6, snapshot_kimg=0.8, evaluate_every=0.1, early_stop=True, patience=2)
+    scripted += [5, 3, 4, 4, 1]
+    with caplog.at_level(logging.INFO, "nijigan"):
+        run = train(recipe, faces, tmp_path / "run", device="cpu")
+    assert "No better KID for 2 evaluations" in caplog.text
+    assert [line["kid"] for line in read_log(run) if "kid" in line] == [5, 3, 4, 4]
+    assert read_log(run)[-1]["images"] == 400
+    best = Generator.load(run)
+    assert best.header.kimg == 0.2
+    assert best.header.metrics == {"kid-lite0@128/val": 3, "yield/val": 0.5}
+    kept = sorted(int(p.stem) for p in (run / "checkpoints").iterdir())
+    assert kept == [200, 304, 400]  # the last two, and the best
+    assert {p.name for p in (run / "plots").iterdir()} == {"losses.png", "scores.png", "kid.png", "yield.png"}
+    assert (run / "timelapse.webp").is_file()
+
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "nijigan"):
+        resume(run, device="cpu")
+    assert "is finished at 0.4 kimg" in caplog.text
+
+
+def test_a_stopped_run_goes_on_when_it_is_made_longer(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path, scripted: list[float]
+) -> None:
+    recipe = replace(tiny, kimg=1.6, snapshot_kimg=0.8, evaluate_every=0.1, early_stop=True, patience=1)
+    scripted += [5, 6]
+    run = train(recipe, faces, tmp_path / "run", device="cpu")
+    assert read_log(run)[-1]["images"] == 200
+    scripted += [6.0, 4.0, 7.0]
+    resume(run, kimg=2.0, device="cpu")
+    # Patience begins anew: the 6 is the first of it, and with a patience of 1 the last.
+    assert read_log(run)[-1]["images"] == 304
+
+
+def test_judging_changes_no_weight(tiny: Recipe, faces: FaceDataset, tmp_path: Path, scripted: list[float]) -> None:
+    plain = train(tiny, faces, tmp_path / "plain", device="cpu")
+    scripted += [3.0] * 4
+    judged = train(replace(tiny, evaluate_every=0.1), faces, tmp_path / "judged", device="cpu")
+    assert_equal_runs(plain, judged)
+
+
+def test_cut_off_in_an_evaluation_a_run_resumes_exactly(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scripted: list[float]
+) -> None:
+    recipe = replace(tiny, evaluate_every=0.1, early_stop=True, patience=2, kimg=1.6, snapshot_kimg=0.8)
+    kids = [5.0, 3.0, 4.0, 4.0]
+    scripted += kids
+    straight = train(recipe, faces, tmp_path / "straight", device="cpu")
+
+    scripted += [5.0, 3.0]
+    with pytest.raises(IndexError):  # the third evaluation dies
+        train(recipe, faces, tmp_path / "cut", device="cpu")
+    scripted += [4.0, 4.0]
+    cut = resume(tmp_path / "cut", device="cpu")
+    assert_equal_runs(cut, straight)
+    assert [line.get("kid") for line in read_log(cut)] == [line.get("kid") for line in read_log(straight)]
+    assert Generator.load(cut).weights_hash == Generator.load(straight).weights_hash
 
 
 NIJIGAN = [sys.executable, "-m", "nijigan"]

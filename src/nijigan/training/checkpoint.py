@@ -16,14 +16,17 @@ log = logging.getLogger("nijigan")
 _KEPT = 2  # the newest may be cut off by a dying disk; the one before is then still there
 
 
-def save_checkpoint(folder: Path, images: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> Path:
-    """Write `<folder>/<images>.safetensors`, whole or not at all, and remove all but the two newest."""
+def save_checkpoint(
+    folder: Path, images: int, tensors: dict[str, Tensor], state: dict[str, Any], best: int = 0
+) -> Path:
+    """Write `<folder>/<images>.safetensors`, whole or not at all, and remove all but the two newest and `best`."""
     path = folder / f"{images:012d}.safetensors"
     content = safetensors.torch.save(tensors, metadata={"nijigan": json.dumps(state)})
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     for old in _newest_first(folder)[_KEPT:]:
-        old.unlink()
+        if int(old.stem) != best:
+            old.unlink()
     return path
 
 

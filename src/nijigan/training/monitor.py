@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from nijigan.files import replacing, write_text
 from nijigan.pictures import Images, grid
+from nijigan.runs import read_log
 from nijigan.training.plots import plot_curves
 
 log = logging.getLogger("nijigan")
@@ -78,6 +79,7 @@ class Monitor:
                 f"{line['images_per_second']:.0f} img/s",
             ]
             + [f"{label} {line[key]:.2f}" for key, label in _SHOWN.items() if line[key] is not None]
+            + ([f"KID {line['kid']:.4f} · yield {line['yield']:.0%}"] if "kid" in line else [])
         )
         self._progress.update(self._task, description=summary, completed=line["images"])
         if self._progress.disable:
@@ -107,20 +109,6 @@ class Monitor:
                 duration=[250] * (len(frames) - 1) + [2000],
             )
         return out
-
-
-def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The log lines of a run, oldest first; lines that were cut off or damaged are left out."""
-    path = folder / "log.jsonl"
-    lines = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(line, dict) and line.keys() >= {"images", "kimg", *_SHOWN}:
-            lines.append(line)
-    return lines
 
 
 def _kimg(path: Path) -> int:

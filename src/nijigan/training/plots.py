@@ -1,7 +1,6 @@
 """The curves of a run, as pictures."""
 
 from collections.abc import Sequence
-from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +11,31 @@ from nijigan.files import replacing
 _FIGURES = {
     "losses": ("Loss", {"d_loss": "discriminator", "g_loss": "generator"}),
     "scores": ("Score", {"real_score": "real faces", "fake_score": "drawn faces"}),
+    "kid": ("KID on validation faces", {"kid": "drawn faces"}),
+    "yield": ("Share of good faces", {"yield": "drawn faces"}),
 }
 _COLOURS = ("#2b6cb0", "#e0567a")
 
 
 def plot_curves(lines: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Draw `losses.png` (both networks' losses) and `scores.png` (D's mean score of real and of drawn faces) over kimg.
+    """Draw the curves of a run over kimg, one picture each: of those that its log lines hold.
+
+    `losses.png` has both networks' losses, `scores.png` D's mean score of real and of drawn faces, `kid.png` and
+    `yield.png` what the evaluations on validation faces found.
 
     Args:
         lines: the run's log lines, oldest first.
         folder: where the two pictures go.
     """
-    kimg = [line["kimg"] for line in lines]
     for name, (title, curves) in _FIGURES.items():
-        figure = Figure(figsize=(7, 4), layout="constrained")
-        axes = figure.subplots()
-        for (key, label), colour in zip(curves.items(), _COLOURS, strict=True):
-            axes.plot(
-                kimg,
-                [nan if line[key] is None else line[key] for line in lines],
-                label=label,
-                color=colour,
-                linewidth=1.4,
-                marker="o" if len(lines) == 1 else None,
-            )
+        if not any(line.get(key) is not None for line in lines for key in curves):
+            continue
+        figure = Figure(figsize=(7, 4))
+        axes = figure.add_axes((0.11, 0.14, 0.86, 0.82))  # placed by hand: a layout engine takes twice the time
+        for (key, label), colour in zip(curves.items(), _COLOURS, strict=False):
+            points = [(line["kimg"], line[key]) for line in lines if line.get(key) is not None]
+            few = "o" if len(points) < 20 else None
+            axes.plot(*zip(*points, strict=True), label=label, color=colour, linewidth=1.4, marker=few, markersize=4)
         axes.set(xlabel="thousands of real images seen (kimg)", ylabel=title)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)

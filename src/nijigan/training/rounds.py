@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from nijigan.errors import UserError
 from nijigan.networks import Critique
 from nijigan.objectives import build_objective
+from nijigan.penalties import clip_weights
 from nijigan.pictures import Images
 from nijigan.recipe import Recipe
 from nijigan.training.state import TrainingState
@@ -69,6 +70,8 @@ class Rounds:
                     fake_score=self.objective.score(fake_logits).mean(),
                 )
             self._step(state.d_optimizer, state.discriminator, recipe.d_optimizer.lr * rate)
+            if recipe.clip is not None:
+                clip_weights(state.discriminator, recipe.clip)
             state.images += recipe.batch_size
 
         state.discriminator.requires_grad_(False)  # its gradients would be thrown away

@@ -1,16 +1,17 @@
 """Everything that changes while a run runs, and its way into flat tensors and back."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from nijigan.errors import UserError
 from nijigan.networks import build_discriminator, build_generator
 from nijigan.recipe import OptimizerConfig, Recipe
+from nijigan.training.best import BestSearch
 from nijigan.training.ema import Ema
 from nijigan.training.hardware import memory_format
 
@@ -29,6 +30,8 @@ class TrainingState:
     """Real images shown so far: the clock of the run."""
     seconds: float = 0.0
     """Time spent training so far, over all resumptions."""
+    search: BestSearch = field(default_factory=BestSearch)
+    """What the evaluations have found."""
 
     @classmethod
     def start(cls, recipe: Recipe, device: torch.device, fp16: bool) -> "TrainingState":
@@ -49,7 +52,12 @@ class TrainingState:
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Every tensor by a flat name, contiguous, on the CPU; and what is no tensor, for JSON."""
         tensors = {name: value.detach().to("cpu").contiguous() for name, value in self._named()}
-        return tensors, {"images": self.images, "seconds": self.seconds, "scaler": self.scaler.state_dict()}
+        return tensors, {
+            "images": self.images,
+            "seconds": self.seconds,
+            "search": asdict(self.search),
+            "scaler": self.scaler.state_dict(),
+        }
 
     @torch.no_grad()
     def load(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
@@ -67,6 +75,7 @@ class TrainingState:
                     raise ValueError(f"{name} is of another shape")
                 value.copy_(tensors[name])
             self.images, self.seconds = int(numbers["images"]), float(numbers["seconds"])
+            self.search = BestSearch(**numbers.get("search", {}))
             self.scaler.load_state_dict(numbers["scaler"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise UserError(
@@ -81,21 +90,36 @@ class TrainingState:
         for prefix, optimizer in (("g_optimizer", self.g_optimizer), ("d_optimizer", self.d_optimizer)):
             for index, parameter in enumerate(_parameters(optimizer)):
                 for key, value in sorted(optimizer.state[parameter].items()):
-                    yield f"{prefix}.{index:03d}.{key}", value
+                    if isinstance(value, Tensor):  # sgd without momentum keeps a None
+                        yield f"{prefix}.{index:03d}.{key}", value
 
 
 def build_optimizer(config: OptimizerConfig, module: nn.Module) -> Optimizer:
     """An optimizer over the parameters of `module`, its moments in place, so that every state has the same names."""
-    optimizer = Adam(module.parameters(), lr=0.0, betas=(config.beta1, config.beta2), fused=True)
+    optimizer = _at_rest(config, list(module.parameters()))
     for parameter in module.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()  # makes the moments; at a rate of 0 and without gradient nothing moves
     optimizer.zero_grad()
     for moments in optimizer.state.values():
-        moments["step"].zero_()
+        if "step" in moments:
+            moments["step"].zero_()
     for group in optimizer.param_groups:
         group["lr"] = config.lr
     return optimizer
+
+
+def _at_rest(config: OptimizerConfig, parameters: list[nn.Parameter]) -> Optimizer:
+    betas = (config.beta1, config.beta2)
+    match config.kind:
+        case "adam":
+            return Adam(parameters, lr=0.0, betas=betas, fused=True)
+        case "adamw":
+            return AdamW(parameters, lr=0.0, betas=betas, fused=True)
+        case "rmsprop":
+            return RMSprop(parameters, lr=0.0, alpha=config.beta2)
+        case "sgd":
+            return SGD(parameters, lr=0.0, momentum=config.beta1)
 
 
 def _parameters(optimizer: Optimizer) -> list[Tensor]:

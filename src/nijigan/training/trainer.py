@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -22,10 +22,14 @@ from lightning_fabric import Fabric
 
 from nijigan.data.dataset import FaceDataset, FaceStream
 from nijigan.errors import UserError
+from nijigan.evaluation.evaluate import kid_and_yield
+from nijigan.evaluation.features import DEFAULT, open_features
+from nijigan.evaluation.real import RealFaces, real_faces
 from nijigan.files import locked, write_text
 from nijigan.generator import Generator, GeneratorHeader, TrainingSet
 from nijigan.latents import latents
-from nijigan.recipe import Recipe, read_json
+from nijigan.recipe import Recipe, parse_json, read_json
+from nijigan.runs import RunInfo
 from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
 from nijigan.training.ema import recalibrate
 from nijigan.training.hardware import launch, resolve_precision
@@ -39,15 +43,6 @@ log = logging.getLogger("nijigan")
 _GRID = 64  # faces in the sample grid, from seeds 0 to 63 in every run
 _CALIBRATION = 1024  # latents that re-estimate batch norm, from seeds far from those of the grid
 _CALIBRATION_SEED = 2**40
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """What a run needs beside its recipe to go on: its `run.json`."""
-
-    dataset: str
-    fingerprint: str
-    threads: int
 
 
 def train(
@@ -127,12 +122,16 @@ def _run(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric) -> Pat
         torch.manual_seed(mix(recipe.seed))
         state = TrainingState.start(recipe, fabric.device, fp16=recipe.precision == "fp16")
         if (checkpoint := load_checkpoint(out / "checkpoints")) is not None:
-            _check_same_game(recipe, checkpoint[1].get("recipe"))
+            # A field that this version has and the one that wrote the checkpoint had not is at its default.
+            saved = parse_json(Recipe, json.dumps(checkpoint[1].get("recipe", asdict(recipe))), "The checkpoint")
+            _check_same_game(recipe, saved)
             state.load(*checkpoint)
-        if state.images >= recipe.kimg * 1000:
+            if state.search.stopped and recipe.kimg > saved.kimg:
+                state.search.stopped, state.search.stale = False, 0  # whoever makes it longer wants it to go on
+        if state.images >= recipe.kimg * 1000 or state.search.stopped:
             log.info(
                 "The run is finished at %g kimg; `nijigan resume %s --kimg %g` makes it longer.",
-                recipe.kimg,
+                state.images / 1000,
                 out,
                 2 * recipe.kimg,
             )
@@ -157,6 +156,9 @@ def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state
         fabric.device,
     )
 
+    real = None
+    if recipe.evaluation_every is not None and fabric.is_global_zero:
+        real = real_faces(dataset, "val", recipe.resolution, open_features(DEFAULT))
     with ExitStack() as stack:
         interrupt = stack.enter_context(Interrupt())
         monitor = stack.enter_context(Monitor(out, state.images, total)) if fabric.is_global_zero else None
@@ -169,7 +171,9 @@ def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state
 
             done = state.images >= total
             stop = bool(fabric.broadcast(interrupt.requested)) if fabric.world_size > 1 else interrupt.requested
-            snapshot = done or stop or _crossed(before, state.images, recipe.snapshot_every)
+            every = recipe.evaluation_every
+            judged = every is not None and (done or _crossed(before, state.images, every))
+            snapshot = done or stop or judged or _crossed(before, state.images, recipe.snapshot_every)
             if not snapshot and not _crossed(before, state.images, recipe.tick_every):
                 continue
 
@@ -181,23 +185,47 @@ def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state
                 )
             now = time.perf_counter()
             state.seconds += now - clock
-            if monitor is not None:
-                monitor.tick({
-                    "images": state.images, "kimg": state.images / 1000, "epoch": state.images / len(faces), **averages,
-                    "images_per_second": (state.images - ticked) / (now - clock), "seconds": state.seconds,
-                })  # fmt: skip
+            line = {
+                "images": state.images, "kimg": state.images / 1000, "epoch": state.images / len(faces), **averages,
+                "images_per_second": (state.images - ticked) / (now - clock), "seconds": state.seconds,
+            }  # fmt: skip
             clock, ticked = now, state.images  # what logging and saving take counts towards the next line
-            if snapshot and monitor is not None:
-                generator = _averaged_generator(recipe, dataset, state)
-                monitor.samples(generator.sample(_GRID, seed=0), state.images)
-                generator.save(out / "last.safetensors")
-                tensors, numbers = state.tensors()
-                save_checkpoint(out / "checkpoints", state.images, tensors, numbers | {"recipe": asdict(recipe)})
+            if monitor is not None:
+                generator = _averaged_generator(recipe, dataset, state) if snapshot else None
+                if judged and generator is not None:
+                    line |= _judge(generator, real, recipe, state, out)
+                    clock += time.perf_counter() - now  # judging is not training
+                monitor.tick(line)
+                if generator is not None:
+                    monitor.samples(generator.sample(_GRID, seed=0), state.images)
+                    generator.save(out / "last.safetensors")
+                    tensors, numbers = state.tensors()
+                    saved = numbers | {"recipe": asdict(recipe)}
+                    save_checkpoint(out / "checkpoints", state.images, tensors, saved, state.search.images)
+            if judged and fabric.broadcast(state.search.stopped):
+                log.info(
+                    "No better KID for %d evaluations: ended at %g kimg; the best, at %g, is in %s.",
+                    recipe.patience, state.images / 1000, state.search.images / 1000, out / "best.safetensors",
+                )  # fmt: skip
+                break
             if stop and not done:
                 log.warning("Stopped and saved at %g kimg; go on with `nijigan resume %s`.", state.images / 1000, out)
                 raise KeyboardInterrupt
         if monitor is not None:
             monitor.timelapse()
+
+
+def _judge(
+    generator: Generator, real: RealFaces | None, recipe: Recipe, state: TrainingState, out: Path
+) -> dict[str, float | None]:
+    """Score the averaged generator on val, keep it if it is the best yet, and say when the search is over."""
+    assert real is not None
+    kid, good = kid_and_yield(generator, real, recipe.evaluate_faces)
+    if state.search.record(kid.value, state.images):
+        metrics = {f"kid-{real.space.name}/val": kid.value, "yield/val": good.value}
+        Generator(generator.module, replace(generator.header, metrics=metrics)).save(out / "best.safetensors")
+    state.search.stopped = recipe.early_stop and state.search.stale >= recipe.patience
+    return {"kid": kid.value, "kid_low": kid.low, "kid_high": kid.high, "yield": good.value}
 
 
 def _averaged_generator(recipe: Recipe, dataset: FaceDataset, state: TrainingState) -> Generator:
@@ -213,14 +241,13 @@ def _averaged_generator(recipe: Recipe, dataset: FaceDataset, state: TrainingSta
     return Generator(module, header)
 
 
-def _check_same_game(recipe: Recipe, saved: object) -> None:
-    """Refuse to go on with another recipe than the checkpoint's; its length and cadence may differ."""
-    free = {"name", "kimg", "snapshot_kimg", "tick_kimg"}
-    differing = [
-        name
-        for name, value in asdict(recipe).items()
-        if name not in free and isinstance(saved, dict) and saved.get(name) != value
-    ]
+_FREE = {"name", "kimg", "snapshot_kimg", "tick_kimg", "evaluate_every", "evaluate_faces", "early_stop", "patience"}
+
+
+def _check_same_game(recipe: Recipe, saved: Recipe) -> None:
+    """Refuse to go on with another recipe than the checkpoint's; its length and cadences may differ."""
+    then = asdict(saved)
+    differing = [name for name, value in asdict(recipe).items() if name not in _FREE and then[name] != value]
     if differing:
         raise UserError(
             f"The checkpoint was trained with another {differing[0]} than recipe.json says; put it back, or start anew."

@@ -1,0 +1,73 @@
+"""Commands that make and show datasets."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional
+
+from nijigan.cli.common import narrate, progress_bar
+
+
+@dataclass(frozen=True)
+class Import:
+    """Turn pictures into a faces dataset: decoded, checked, without duplicates, split in train, val and test."""
+
+    sources: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="SRC...")]
+    """Folders, .zip archives, Parquet files or single pictures."""
+    out: Path
+    """The dataset folder; faces it holds already are kept and stay in their split."""
+    tags: Path | None = None
+    """Labels: `id,<hair> hair <eyes> eyes` lines, a CSV with a header, booru tags, or imagefolder metadata."""
+    tag_map: Path | None = None
+    """For booru tags: a CSV or JSON of tag → attribute=value."""
+    merge: tuple[str, ...] = ()
+    """Values to count as another, such as orange=red or hair:orange=red."""
+    min_count: int = 0
+    """Values rarer than this become unlabelled."""
+    holdout: float = 0.2
+    """Share set apart: half for validation, half for the test."""
+    min_size: int = 16
+    """Pictures with a side shorter than this are left out."""
+    max_pixels: int = 64_000_000
+    """Pictures with more pixels than this are left out unopened."""
+    pad: bool = False
+    """Pad pictures that are not square instead of cropping them to the centre."""
+    json: bool = False
+    """Print the report as JSON."""
+
+    def run(self) -> None:
+        """Import."""
+        from nijigan.data.importer import import_faces
+
+        with progress_bar("Importing") as progress:
+            report = import_faces(
+                self.sources, self.out, tags=self.tags, tag_map=self.tag_map, merge=self.merge,
+                min_count=self.min_count, holdout=self.holdout, min_size=self.min_size, max_pixels=self.max_pixels,
+                pad=self.pad, progress=progress,
+            )  # fmt: skip
+        print(report.to_json() if self.json else report)
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Count a dataset's faces, sizes, labels and dropped duplicates, and draw a contact sheet."""
+
+    faces: Annotated[Positional[Path], tyro.conf.arg(metavar="FACES")]
+    """The dataset folder."""
+    sheet: Path | None = None
+    """Where the contact sheet goes; left out, contact-sheet.png in the dataset."""
+    json: bool = False
+    """Print the numbers as JSON."""
+
+    def run(self) -> None:
+        """Inspect."""
+        from nijigan.data.dataset import FaceDataset
+        from nijigan.data.inspect import contact_sheet, inspect
+
+        dataset = FaceDataset(self.faces)
+        summary = inspect(dataset)
+        sheet = contact_sheet(dataset, self.sheet or self.faces / "contact-sheet.png")
+        print(summary.to_json() if self.json else summary)
+        narrate(f"Contact sheet: {sheet}")

@@ -1,0 +1,106 @@
+"""Commands that judge."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from nijigan.cli.common import Device, Model, narrate, open_or_import, progress_bar, torch_device
+
+_SPACES = "The feature space: lite0, anime, inception, a path to an .onnx file, or module:attribute."
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a generator against real faces: metrics.json, and a report to read."""
+
+    data: Path
+    """The dataset it learnt from, or its pictures."""
+    model: Model = None
+    """A run folder, a .safetensors file or a Hub id; left out, the generator that comes with nijigan."""
+    out: Path = Path("evaluation")
+    """Folder for metrics.json and report.html."""
+    split: Literal["val", "test"] = "test"
+    """The faces to score against: val while you still choose, test once, for what you publish."""
+    n: int = 5000
+    """Faces to draw."""
+    seed: int = 0
+    """Seed of the first face."""
+    psi: float = 1.0
+    """Truncation; scores are those of the model as trained at 1 alone."""
+    features: Annotated[str, tyro.conf.arg(help=_SPACES)] = "lite0"
+    device: Device = "cpu"
+    """Where to draw."""
+    json: bool = False
+    """Print the metrics as JSON."""
+
+    def run(self) -> None:
+        """Evaluate."""
+        from nijigan.evaluation.evaluate import evaluate
+        from nijigan.evaluation.gallery import write_evaluation
+        from nijigan.generator import Generator
+
+        generator = Generator.load(self.model).to(torch_device(self.device))
+        with progress_bar("Judging") as progress:
+            evaluation = evaluate(
+                generator, open_or_import(self.data), split=self.split, n=self.n, seed=self.seed, psi=self.psi,
+                features=self.features, model=self.model or "the generator in the box", progress=progress,
+            )  # fmt: skip
+        report = write_evaluation(evaluation, generator, self.out, self.model)
+        print(evaluation.metrics.to_json() if self.json else evaluation.metrics)
+        narrate(f"Report: {report}")
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Put models side by side on one page: the same latents, and ranks only where intervals separate them."""
+
+    models: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL...")]
+    """Run folders, .safetensors files or Hub ids."""
+    data: Path | None = None
+    """The faces to score against; left out, those that the first run was trained on."""
+    out: Path = Path("compare.html")
+    """The page."""
+    split: Literal["val", "test"] = "val"
+    """The faces to score against."""
+    n: int = 5000
+    """Faces to draw from each."""
+    features: Annotated[str, tyro.conf.arg(help=_SPACES)] = "lite0"
+
+    def run(self) -> None:
+        """Compare."""
+        from nijigan.evaluation.compare import compare
+        from nijigan.evaluation.entries import dataset_of, evaluated
+
+        dataset = open_or_import(self.data) if self.data else dataset_of(self.models)
+        entries = []
+        for model in self.models:
+            with progress_bar(f"Judging {model}") as progress:
+                entry = evaluated(model, dataset, split=self.split, n=self.n, features=self.features, progress=progress)
+            entries.append(entry)
+        compare(entries, self.out)
+        print(self.out)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Rate faces by hand in the browser, blind between models and real faces: yield by a person."""
+
+    models: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL...")]
+    """Run folders, .safetensors files or Hub ids."""
+    data: Path
+    """The dataset whose validation faces are mixed in."""
+    out: Path = Path("ratings")
+    """Folder for the votes, ratings.sqlite; the same folder goes on where you left."""
+    n: int = 100
+    """Faces from each model, and real ones."""
+    seed: int = 0
+    """Decides the faces and their order."""
+    port: int = 7861
+    """Of the page, on this machine alone."""
+
+    def run(self) -> None:
+        """Serve the page until Ctrl-C, then print the result."""
+        raise NotImplementedError

@@ -1,0 +1,83 @@
+"""The command line: one dataclass a command, whose body is a call to a plain function.
+
+Torch and everything slow are imported inside the bodies, so that `--help` answers at once.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, Union, get_args
+
+import tyro
+
+from nijigan.cli.common import narrate
+from nijigan.cli.data import Import, Inspect
+from nijigan.cli.draw import Generate, Walk
+from nijigan.cli.judge import Compare, Evaluate, Rate
+from nijigan.cli.train import Demo, Recipes, Resume, Sweep, Train
+from nijigan.errors import UserError
+from nijigan.recipe import Recipe
+from nijigan.recipes import RECIPES, find_recipe
+
+_DESCRIPTION = "Train, judge and run GANs that draw anime faces."
+
+Command = Demo | Import | Inspect | Recipes | Train | Resume | Sweep | Generate | Walk | Evaluate | Compare | Rate
+_COMMANDS: tuple[Any, ...] = get_args(Command)
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """Turn words into a command; the fields of `train` and `sweep` default to those of the recipe they name.
+
+    Raises:
+        SystemExit: help was asked for (0), or the words are wrong (2).
+        UserError: there is no such recipe, or its settings contradict each other.
+    """
+    try:
+        command = _parse(arguments, RECIPES["dcgan"])
+    except UserError:
+        # What contradicts the fields of one recipe may suit those of the one that was named.
+        named = next((word for word in arguments[1:] if word in RECIPES or word.endswith(".json")), None)
+        if arguments[0] not in ("train", "sweep") or named is None:
+            raise
+        return _parse(arguments, find_recipe(named))
+    if isinstance(command, Train | Sweep) and command.recipe != "dcgan":
+        command = _parse(arguments, find_recipe(command.recipe))
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_Narrator()], force=True)
+    logging.getLogger("nijigan").setLevel(logging.INFO)
+    try:
+        parse(sys.argv[1:] if arguments is None else arguments).run()
+    except UserError as error:
+        narrate(f"nijigan: {error}")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parse(arguments: Sequence[str], recipe: Recipe) -> Command:
+    """Parse with the recipe's fields as the defaults of `train` and `sweep`."""
+    commands: list[Any] = []
+    for kind in _COMMANDS:
+        default = kind(tyro.MISSING, tyro.MISSING, recipe) if kind in (Train, Sweep) else tyro.MISSING_NONPROP
+        name = kind.__name__.lower()
+        commands.append(Annotated[kind, tyro.conf.subcommand(name, default=default, prefix_name=False)])
+    union: Any = Union[tuple(commands)]  # noqa: UP007 - built at run time
+    command: Command = tyro.cli(
+        union, prog="nijigan", description=_DESCRIPTION, args=arguments, config=(tyro.conf.OmitSubcommandPrefixes,)
+    )
+    return command
+
+
+class _Narrator(logging.Handler):
+    """Log records as plain lines on whatever stderr is at the moment, so that they do not tear a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        narrate(self.format(record))

@@ -1,0 +1,1 @@
+"""Judging generators: features, scores with their uncertainty, and pages that explain them."""

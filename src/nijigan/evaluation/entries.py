@@ -1,0 +1,68 @@
+"""Models as entries of a comparison: judged alike, and only once."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from nijigan.data.dataset import FaceDataset
+from nijigan.errors import UserError
+from nijigan.evaluation.compare import Entry
+from nijigan.evaluation.evaluate import evaluate
+from nijigan.evaluation.features import DEFAULT, open_features
+from nijigan.evaluation.real import Progress
+from nijigan.evaluation.report import model_name
+from nijigan.evaluation.results import Metrics
+from nijigan.files import write_text
+from nijigan.generator import Generator
+from nijigan.recipe import read_json
+from nijigan.runs import RunInfo, read_log
+
+_STRIP = 64  # faces shown of each, from the same latents
+
+
+def evaluated(
+    model: str,
+    dataset: FaceDataset,
+    *,
+    name: str | None = None,
+    split: str = "val",
+    n: int = 5000,
+    features: str = DEFAULT,
+    progress: Progress | None = None,
+) -> Entry:
+    """Judge a model for a comparison, or take what was found when the same weights were judged the same way.
+
+    What is found is kept in the run's folder, in `evaluations/`; a model that is a file leaves nothing behind.
+
+    Raises:
+        UserError: as in `evaluate`, or there is no such model.
+    """
+    generator, folder = Generator.load(model), Path(model)
+    key = [generator.weights_hash, dataset.fingerprint, split, n, open_features(features).hash]
+    kept = folder / "evaluations" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.json"
+    if kept.exists():
+        metrics = Metrics.read(kept)
+    else:
+        metrics = evaluate(
+            generator, dataset, split=split, n=n, features=features, model=model, progress=progress
+        ).metrics
+        if folder.is_dir():
+            write_text(kept, metrics.to_json())
+    curve = read_log(folder)
+    return Entry(
+        name=name or model_name(model), metrics=metrics, samples=generator.sample(_STRIP),
+        seconds=curve[-1].get("seconds") if curve else None, curve=curve, error=None,
+    )  # fmt: skip
+
+
+def dataset_of(models: Sequence[str]) -> FaceDataset:
+    """The faces that the first of the models that is a run was trained on.
+
+    Raises:
+        UserError: none of them is a run.
+    """
+    for model in models:
+        if (file := Path(model) / "run.json").is_file():
+            return FaceDataset(Path(read_json(RunInfo, file).dataset))
+    raise UserError("None of these is a run that knows its faces; say what to score against with --data FACES.")

@@ -1,0 +1,163 @@
+"""Judge a generator against real faces.
+
+    evaluation = evaluate(nijigan.load("runs/a"), FaceDataset(Path("faces")))
+    evaluation.metrics.scores["kid"]
+
+Val steers (the best checkpoint, early stop, searches); test is scored once, for what is published. Neither is trained
+on.
+"""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import numpy.typing as npt
+
+from nijigan.data.dataset import FaceDataset
+from nijigan.data.faces import have_faces
+from nijigan.errors import UserError
+from nijigan.evaluation.features import DEFAULT, Features, open_features
+from nijigan.evaluation.frechet import frechet_score, moments
+from nijigan.evaluation.intervals import share
+from nijigan.evaluation.kid import kid
+from nijigan.evaluation.neighbours import diversity, manifold_scores, nearest, originality, radii, realism
+from nijigan.evaluation.real import NEIGHBOURS, Array, Progress, RealFaces, real_faces
+from nijigan.evaluation.results import Metrics, Protocol, Score
+from nijigan.generator import Generator
+
+_CHUNK = 256  # faces drawn and described at once, so that memory does not grow with their number
+_LOOKED_AT = 2000  # faces that the face finder, the slowest judge, is shown at most
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is kept of drawn faces: they can be drawn again from their seeds."""
+
+    features: Array
+    """n×D."""
+    found: npt.NDArray[np.bool_]
+    """Whether the face finder sees a face in each of the first of them."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcome, and what its report shows."""
+
+    metrics: Metrics
+    realism: Array
+    """Of each drawn face, n."""
+    nearest: tuple[Array, npt.NDArray[np.int64]]
+    """Of each drawn face, the distance to its nearest training face and that face's row."""
+    real: RealFaces
+
+
+def evaluate(
+    generator: Generator,
+    dataset: FaceDataset,
+    *,
+    split: str = "test",
+    n: int = 5000,
+    seed: int = 0,
+    psi: float = 1.0,
+    features: str = DEFAULT,
+    model: str = "",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a generator by everything that `nijigan.evaluation` knows.
+
+    Args:
+        generator: what to judge.
+        dataset: the real faces: train is the manifold, `split` what is scored against, val sets the threshold of yield.
+        split: val or test.
+        n: faces to draw.
+        seed: of the first.
+        psi: truncation; below 1 faces are better and more alike, and scores no longer those of the model as trained.
+        features: the feature space, see `open_features`.
+        model: where the generator came from, for the record.
+        progress: called with (done, total) at each stage.
+
+    Raises:
+        UserError: too few faces on either side, or no such feature space.
+    """
+    if n < 100:
+        raise UserError(f"{n} faces say nothing about a generator; draw 100 or more (--n 5000 is usual).")
+    space = open_features(features)
+    real = real_faces(dataset, split, generator.header.resolution, space, progress)
+    drawn = draw(generator, space, n, seed=seed, psi=psi, progress=progress)
+    inside = realism(drawn.features, real.train, real.radii)
+    distance, row = nearest(drawn.features, real.train)
+    scores = _feature_scores(drawn.features, real)
+    scores["yield"] = _yield(inside, drawn.found, real)
+    scores["originality"] = originality(distance[:, 0], real.nearest)
+    floors = _feature_scores(np.asarray(real.train[:n]), real)
+    floors["yield"] = share(int(real.good.sum()), len(real.good))
+    floors["originality"] = originality(real.nearest, real.nearest)
+    metrics = Metrics(
+        model=model,
+        weights=generator.weights_hash,
+        kimg=generator.header.kimg,
+        protocol=Protocol(
+            dataset=dataset.path.name, fingerprint=dataset.fingerprint, split=split, resolution=real.resolution,
+            features=space.name, features_hash=space.hash, n_fake=n, n_real=len(real.features),
+            n_yield=len(drawn.found), neighbours=NEIGHBOURS, seed=seed, psi=psi, version=version("nijigan"),
+        ),
+        scores={
+            name: Score(score.value, score.low, score.high, floors[name].value) for name, score in scores.items()
+        },
+    )  # fmt: skip
+    return Evaluation(metrics, inside, (distance[:, 0], row[:, 0]), real)
+
+
+def kid_and_yield(
+    generator: Generator, real: RealFaces, n: int, progress: Progress | None = None
+) -> tuple[Score, Score]:
+    """The two scores that steer a training, cheaply: KID over n faces, yield over a quarter of them.
+
+    Touches no random state: latents come from seeds.
+    """
+    drawn = draw(generator, real.space, n, looked_at=n // 4, progress=progress)
+    inside = realism(drawn.features[: len(drawn.found)], real.train, real.radii)
+    return kid(real.features, drawn.features), _yield(inside, drawn.found, real)
+
+
+def draw(
+    generator: Generator,
+    space: Features,
+    n: int,
+    *,
+    seed: int = 0,
+    psi: float = 1.0,
+    looked_at: int = _LOOKED_AT,
+    progress: Progress | None = None,
+) -> Drawn:
+    """Draw n faces, describe them all, and show the first `looked_at` to the face finder."""
+    features = np.empty((n, space.size), np.float32)
+    shown = []
+    for start in range(0, n, _CHUNK):
+        images = generator.sample(min(_CHUNK, n - start), seed=seed + start, psi=psi)
+        features[start : start + len(images)] = space.extract(images)
+        if start < looked_at:
+            shown.append(images[: looked_at - start])
+        if progress is not None:
+            progress(start + len(images), n)
+    return Drawn(features, have_faces(np.concatenate(shown), progress=progress))
+
+
+def _yield(inside: Array, found: npt.NDArray[np.bool_], real: RealFaces) -> Score:
+    """The share of good faces: those that the finder sees and that lie inside the real manifold.
+
+    Either alone is blind: muddy pictures pass the finder, clean blends of faces pass the manifold.
+    """
+    good = found & (inside[: len(found)] >= real.threshold)
+    return share(int(good.sum()), len(good))
+
+
+def _feature_scores(features: Array, real: RealFaces) -> dict[str, Score]:
+    equal = min(len(features), len(real.features))  # neighbour scores and FD depend on the numbers: equal on both sides
+    ours, theirs = features[:equal], real.features[:equal]
+    return {
+        "kid": kid(real.features, features),
+        "fd": frechet_score(features, moments(real.features), equal),
+        **manifold_scores(theirs, radii(theirs, NEIGHBOURS), ours, NEIGHBOURS),
+        "diversity": diversity(theirs, ours),
+    }

@@ -1,0 +1,54 @@
+"""What an evaluation leaves behind: `metrics.json` and the pictures of its report."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nijigan.evaluation.evaluate import Evaluation
+from nijigan.evaluation.report import Gallery, write_report
+from nijigan.files import write_text
+from nijigan.generator import Generator
+from nijigan.pictures import Images
+from nijigan.runs import read_log
+
+_SAMPLES, _EXTREMES, _PAIRS = 64, 24, 12
+
+
+def write_evaluation(evaluation: Evaluation, generator: Generator, out: Path, run: str | None = None) -> Path:
+    """Write `metrics.json` and `report.html` into a folder.
+
+    Args:
+        evaluation: of `generator`.
+        generator: draws once more the faces that are shown.
+        out: the folder.
+        run: the run folder that the generator came from, if any: its curves are shown.
+
+    Returns:
+        The report.
+    """
+    protocol = evaluation.metrics.protocol
+
+    def faces(rows: npt.NDArray[np.int64]) -> Images:
+        drawn = [generator.sample(1, seed=protocol.seed + int(row), psi=protocol.psi) for row in rows]
+        return np.concatenate(drawn)
+
+    # A copy of a training face has infinite realism; copies are shown among the pairs, not as the best.
+    finite = np.flatnonzero(np.isfinite(evaluation.realism))
+    order = finite[np.argsort(evaluation.realism[finite])]
+    distance, row = evaluation.nearest
+    closest = np.argsort(distance)[:_PAIRS]
+    training = evaluation.real.dataset.pixels("train", protocol.resolution)
+    gallery = Gallery(
+        samples=generator.sample(min(_SAMPLES, protocol.n_fake), seed=protocol.seed, psi=protocol.psi),
+        best=faces(order[::-1][:_EXTREMES]),
+        worst=faces(order[:_EXTREMES]),
+        nearest=[
+            (face, np.asarray(training[row[place]]), float(distance[place]))
+            for face, place in zip(faces(closest), closest, strict=True)
+        ],
+        curves=read_log(Path(run)) if run and Path(run).is_dir() else [],
+    )
+    write_text(out / "metrics.json", evaluation.metrics.to_json())
+    write_report(evaluation.metrics, gallery, out / "report.html")
+    return out / "report.html"

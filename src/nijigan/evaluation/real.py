@@ -1,0 +1,139 @@
+"""The real side of an evaluation: features of real faces and what follows from them, computed once and kept.
+
+Everything is cached inside the dataset's folder under a hash of the content it follows from (dataset, split,
+resolution, feature space), and may be deleted at any time.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nijigan.data.dataset import FaceDataset
+from nijigan.data.faces import have_faces
+from nijigan.errors import UserError
+from nijigan.evaluation.features import Features
+from nijigan.evaluation.neighbours import nearest, radii, realism
+from nijigan.files import replacing
+
+Array = npt.NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+NEIGHBOURS = 5
+"""k of every nearest-neighbour score."""
+
+_FORMAT = 1  # of the cache; raise it when what is cached is computed in another way
+_CHUNK = 512  # faces decoded and described at once
+_FEWEST = 20  # faces in a split that say anything
+
+
+@dataclass(frozen=True)
+class RealFaces:
+    """What drawn faces are measured against."""
+
+    dataset: FaceDataset
+    split: str
+    resolution: int
+    space: Features
+    train: Array
+    """Features of the training faces, N×D, memory-mapped: the manifold that realism and originality refer to."""
+    radii: Array
+    """Distance of each to its k-th neighbour among them, N."""
+    features: Array
+    """Features of the split's faces, n×D, memory-mapped."""
+    realism: Array
+    """Realism of each of them, n."""
+    nearest: Array
+    """Distance of each to its nearest training face, n."""
+    found: npt.NDArray[np.bool_]
+    """Whether the face finder sees a face in each, n."""
+    threshold: float
+    """Realism that 95 of 100 validation faces reach: what is below lies outside the real manifold."""
+
+    @property
+    def good(self) -> npt.NDArray[np.bool_]:
+        """Which of the split's faces pass as good: what real faces score as yield."""
+        return np.asarray(self.found & (self.realism >= self.threshold))
+
+
+def real_faces(
+    dataset: FaceDataset, split: str, resolution: int, space: Features, progress: Progress | None = None
+) -> RealFaces:
+    """Describe the real faces of a dataset, or read what was described before.
+
+    Args:
+        dataset: the faces.
+        split: val or test.
+        resolution: in pixels; both sides of a comparison must have passed the same resize.
+        space: the features.
+        progress: called with (done, total) while faces are described for the first time.
+
+    Raises:
+        UserError: a split has too few faces.
+    """
+    for name in ("train", "val", split):
+        if dataset.count(name) < _FEWEST:
+            raise UserError(
+                f"{dataset.path} has {dataset.count(name)} faces in its {name} split; judging takes {_FEWEST} or more "
+                "in each: import more pictures, or hold more out with --holdout."
+            )
+    train = _features(dataset, "train", resolution, space, progress)
+    manifold = _cached(dataset, "radii", "train", resolution, space, lambda: radii(train, NEIGHBOURS))
+
+    def describe(name: str) -> tuple[Array, Array, Array, Array]:
+        described = _features(dataset, name, resolution, space, progress)
+        real = _cached(dataset, "realism", name, resolution, space, lambda: realism(described, train, manifold))
+        near = _cached(dataset, "nearest", name, resolution, space, lambda: nearest(described, train)[0][:, 0])
+        found = _cached(
+            dataset, "found", name, resolution, None,
+            lambda: have_faces(dataset.pixels(name, resolution), progress=progress).astype(np.float32),
+        )  # fmt: skip
+        return described, real, near, found
+
+    threshold = float(np.quantile(describe("val")[1], 0.05))
+    described, real, near, found = describe(split)
+    return RealFaces(
+        dataset, split, resolution, space, train, manifold, described, real, near, found.astype(bool), threshold
+    )
+
+
+def _features(dataset: FaceDataset, split: str, resolution: int, space: Features, progress: Progress | None) -> Array:
+    def compute() -> Array:
+        pixels = dataset.pixels(split, resolution)
+        described = np.empty((len(pixels), space.size), np.float32)
+        for start in range(0, len(pixels), _CHUNK):
+            described[start : start + _CHUNK] = space.extract(np.asarray(pixels[start : start + _CHUNK]))
+            if progress is not None:
+                progress(min(start + _CHUNK, len(pixels)), len(pixels))
+        return described
+
+    return _cached(dataset, "features", split, resolution, space, compute)
+
+
+def _cached(
+    dataset: FaceDataset, what: str, split: str, resolution: int, space: Features | None, compute: Callable[[], Array]
+) -> Array:
+    """What `compute` gives, kept in a file that is named for everything it follows from."""
+    key = [_FORMAT, dataset.fingerprint, split, resolution, space.hash if space else "", NEIGHBOURS]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    path = dataset.path / "cache" / f"judge-{what}-{split}-{resolution}-{digest}.npy"
+    kept = _open(path)
+    if kept is None:
+        values = np.ascontiguousarray(compute(), np.float32)
+        with replacing(path) as temporary, temporary.open("wb") as stream:
+            np.save(stream, values, allow_pickle=False)
+        kept = _open(path)
+    assert kept is not None
+    return kept
+
+
+def _open(path: Path) -> Array | None:
+    with suppress(OSError, ValueError, EOFError):  # not there, or cut short
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
+    return None

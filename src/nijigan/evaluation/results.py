@@ -1,0 +1,98 @@
+"""What an evaluation finds: scores with their uncertainty, and the protocol that they were taken by."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from nijigan.recipe import parse_json, read_json
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number and how far it can be trusted."""
+
+    value: float
+    low: float | None = None
+    """Lower end of the 95 % interval (for a Fréchet distance the least of its disjoint subsets); None where none is
+    honest."""
+    high: float | None = None
+    """Upper end."""
+    floor: float | None = None
+    """What real faces score in the place of drawn ones, at the same number: no generator can be expected to pass it."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything that must be equal before two scores may be compared, and everything needed to take them again."""
+
+    dataset: str
+    """Name of the dataset's folder."""
+    fingerprint: str
+    """Of its content."""
+    split: str
+    """The faces scored against: val steers, test is for what is published."""
+    resolution: int
+    features: str
+    """The feature space, such as lite0@128."""
+    features_hash: str
+    """SHA-256 of its weights and preprocessing."""
+    n_fake: int
+    n_real: int
+    n_yield: int
+    """How many of the drawn faces the face finder looked at."""
+    neighbours: int
+    """k of the nearest-neighbour scores."""
+    seed: int
+    """Of the first drawn face."""
+    psi: float
+    version: str
+    """Of nijigan."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The outcome of one evaluation: `metrics.json`."""
+
+    model: str
+    """Where the generator was."""
+    weights: str
+    """Its weights' hash."""
+    kimg: float
+    """Its age."""
+    protocol: Protocol
+    scores: dict[str, Score]
+    """By name: kid, fd, precision, recall, density, coverage, diversity, yield, originality."""
+
+    def __str__(self) -> str:
+        """A table for the terminal; KID times 1,000, as it is usually printed."""
+        protocol = self.protocol
+        lines = [
+            f"{protocol.n_fake:,} drawn faces against {protocol.n_real:,} of {protocol.dataset}/{protocol.split} "
+            f"at {protocol.resolution} px, features {protocol.features}",
+            f"{'':16}{'score':>10}   {'95 % interval':^19}{'real faces':>12}",
+        ]
+        for name, score in self.scores.items():
+            times = 1000 if name == "kid" else 1
+            values = [
+                None if v is None else f"{v * times:.3f}" for v in (score.value, score.low, score.high, score.floor)
+            ]
+            between = f"{values[1]} to {values[2]}" if score.low is not None else ""
+            lines.append(
+                f"{name + (' ×1000' if times > 1 else ''):16}{values[0]:>10}   {between:^19}{values[3] or '':>12}"
+            )
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """The metrics as indented JSON, readable by `read` and by people."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "The metrics") -> Self:
+        """Read what `to_json` wrote; anything else is a `UserError` that names `source`."""
+        return parse_json(cls, text, source)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a `metrics.json`; what cannot be read is a `UserError`."""
+        return read_json(cls, path)

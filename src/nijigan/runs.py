@@ -1,0 +1,36 @@
+"""What a run's folder says to those who only read it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a run needs beside its recipe to go on: its `run.json`."""
+
+    dataset: str
+    """The dataset's folder."""
+    fingerprint: str
+    """Of its content."""
+    threads: int
+    """Of torch; another number rounds sums differently."""
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log.jsonl, oldest first; lines that were cut off or damaged are left out.
+
+    Each has at least images, kimg, d_loss, g_loss, real_score and fake_score; those of an evaluation also have kid,
+    kid_low, kid_high and yield.
+    """
+    path = folder / "log.jsonl"
+    lines = []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(line, dict) and line.keys() >= {"images", "kimg", "d_loss", "g_loss", "real_score", "fake_score"}:
+            lines.append(line)
+    return lines

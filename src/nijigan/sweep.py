@@ -1,0 +1,132 @@
+"""Sweeps: the same training over a grid of settings and seeds, one after another, ending in a page that compares them.
+
+sweep(find_recipe("dcgan"), dataset, {"optimizer": ["adam", "sgd"], "objective": ["bce", "mse"]}, Path("sweeps/a"))
+"""
+
+import itertools
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nijigan.data.dataset import FaceDataset
+from nijigan.errors import UserError
+from nijigan.evaluation.compare import Entry, compare
+from nijigan.evaluation.entries import evaluated
+from nijigan.files import write_text
+from nijigan.recipe import Recipe, parse_json
+from nijigan.runs import read_log
+from nijigan.training import resume, train
+
+log = logging.getLogger("nijigan")
+
+_BOTH = {"optimizer": "kind", "lr": "lr", "beta1": "beta1", "beta2": "beta2"}
+"""Names that stand for a field of both optimizers."""
+
+
+def sweep(
+    recipe: Recipe,
+    dataset: FaceDataset,
+    vary: Mapping[str, Sequence[str]],
+    out: Path,
+    *,
+    device: str = "auto",
+    n: int = 2000,
+) -> Path:
+    """Train every combination into a folder of its own, judge each on val, and compare them in `compare.html`.
+
+    Called again on the same folder it goes on where it was: finished runs are kept, a run that was cut off is resumed,
+    one that failed is not tried again (remove its folder to do so).
+
+    Args:
+        recipe: what the combinations share.
+        dataset: the faces.
+        vary: field → values, as they would be typed after the field's flag; `optimizer`, `lr`, `beta1` and `beta2` set
+            those of both networks.
+        out: the sweep's folder.
+        device: auto, cpu, cuda or mps.
+        n: faces drawn to judge each.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: there is no such field, a value does not fit it, or `out` holds another sweep.
+    """
+    cells = combinations(recipe, vary)
+    _same_sweep(out, recipe, dataset, vary)
+    entries = []
+    for number, (settings, cell) in enumerate(cells, 1):
+        name = ",".join(f"{field}={value}" for field, value in settings.items())
+        log.info("Run %d of %d: %s", number, len(cells), name)
+        entries.append(_run(name, cell, dataset, out / name, device, n))
+    page = out / "compare.html"
+    compare(entries, page, axes={entry.name: dict(s) for entry, (s, _) in zip(entries, cells, strict=True)})
+    return page
+
+
+def combinations(recipe: Recipe, vary: Mapping[str, Sequence[str]]) -> list[tuple[dict[str, str], Recipe]]:
+    """Every combination as (settings, recipe), all of them valid, the last field varying fastest.
+
+    Raises:
+        UserError: as in `sweep`.
+    """
+    if not vary:
+        raise UserError("A sweep varies something: add --vary FIELD=VALUE,VALUE, such as --vary lr=1e-4,2e-4.")
+    cells = []
+    for values in itertools.product(*vary.values()):
+        fields = asdict(recipe)
+        for field, value in zip(vary, values, strict=True):
+            _set(fields, field, value)
+        settings = dict(zip(vary, values, strict=True))
+        where = "The combination " + ", ".join(f"{field}={value}" for field, value in settings.items())
+        cells.append((settings, parse_json(Recipe, json.dumps(fields), where)))
+    return cells
+
+
+def _set(fields: dict[str, Any], field: str, value: str) -> None:
+    """Put a value, as typed, into the nested fields of a recipe."""
+    paths = [f"{player}_optimizer.{_BOTH[field]}" for player in "gd"] if field in _BOTH else [field]
+    for path in paths:
+        *parents, last = path.replace("-", "_").split(".")
+        place: Any = fields
+        for parent in parents:
+            place = place.get(parent) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last not in place or isinstance(place[last], dict):
+            raise UserError(
+                f"There is no field {field} to vary; name one of the recipe's, such as batch_size or g_optimizer.lr, "
+                f"or {', '.join(_BOTH)} for both networks."
+            )
+        try:
+            place[last] = json.loads(value.lower() if value in ("True", "False") else value)
+        except json.JSONDecodeError:  # a word
+            place[last] = value
+
+
+def _same_sweep(out: Path, recipe: Recipe, dataset: FaceDataset, vary: Mapping[str, Sequence[str]]) -> None:
+    """Write down what the sweep is, or refuse to mix it with another."""
+    plan = {"recipe": asdict(recipe), "dataset": dataset.fingerprint, "vary": {k: list(v) for k, v in vary.items()}}
+    text, file = json.dumps(plan, indent=2) + "\n", out / "sweep.json"
+    if file.exists() and file.read_text(encoding="utf-8") != text:
+        raise UserError(f"{out} holds another sweep; choose another --out, or type what you typed then.")
+    write_text(file, text)
+
+
+def _run(name: str, recipe: Recipe, dataset: FaceDataset, folder: Path, device: str, n: int) -> Entry:
+    """Train one combination, or go on with it; a failure becomes part of the result."""
+    failure = folder / "failure.txt"
+    try:
+        if not failure.exists():
+            if (folder / "recipe.json").exists():
+                resume(folder, device=device)
+            else:
+                train(recipe, dataset, folder, device=device)
+            return evaluated(str(folder), dataset, name=name, n=n)
+    except Exception as error:  # whatever it is, the other runs must go on
+        log.debug("The failure in full:", exc_info=True)
+        write_text(failure, f"{error if isinstance(error, UserError) else repr(error)}\n")
+    sentence = failure.read_text(encoding="utf-8").strip()
+    log.warning("%s failed: %s", name, sentence)
+    return Entry(name=name, metrics=None, samples=None, seconds=None, curve=read_log(folder), error=sentence)

@@ -1,0 +1,136 @@
+"""Whole evaluations, small: of generators whose quality is known because they replay real or broken faces."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nijigan.data.dataset import FaceDataset
+from nijigan.errors import UserError
+from nijigan.evaluation import real as real_side
+from nijigan.evaluation.evaluate import draw, evaluate, kid_and_yield
+from nijigan.evaluation.features import Features, open_features
+from nijigan.evaluation.gallery import write_evaluation
+from nijigan.evaluation.real import real_faces
+from nijigan.evaluation.results import Metrics
+from nijigan.generator import Generator
+from nijigan.pictures import Images
+from small import small_generator
+
+
+class Replays(Generator):
+    """Draws given faces, one a seed, over and over: what a perfect or a broken generator would draw."""
+
+    def __init__(self, faces: Images) -> None:
+        super().__init__(small_generator().module, small_generator().header)
+        self.faces = faces
+
+    def sample(self, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64) -> Images:
+        return self.faces[(np.arange(n) + seed) % len(self.faces)]
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A face finder that sees a face wherever there is contrast: the real one does not know drawn toy faces."""
+
+    def contrast(crops: Images, progress: object = None) -> np.ndarray:
+        return np.asarray(crops.std((1, 2, 3)) > 10)
+
+    monkeypatch.setattr(real_side, "have_faces", contrast)
+    monkeypatch.setattr("nijigan.evaluation.evaluate.have_faces", contrast)
+
+
+def test_real_faces_score_what_real_faces_score(judged_faces: FaceDataset, seen: None) -> None:
+    train = np.asarray(judged_faces.pixels("train", 32))
+    scores = evaluate(Replays(train), judged_faces, split="val", n=100).metrics.scores
+    kid = scores["kid"]
+    assert kid.low <= 0 <= kid.high
+    assert scores["yield"].value == 1  # what one has seen lies in the manifold
+    assert scores["originality"].value == 0  # and is no new face
+    assert scores["precision"].value > 0.6
+    assert scores["kid"].floor == pytest.approx(kid.value)  # the floor is measured on training faces too
+
+
+def test_unseen_faces_are_good_and_original(judged_faces: FaceDataset, seen: None) -> None:
+    test = np.asarray(judged_faces.pixels("test", 32))
+    scores = evaluate(Replays(test), judged_faces, split="test", n=100).metrics.scores
+    assert scores["yield"].value > 0.75
+    assert scores["originality"].value > 0.9
+
+
+def test_broken_faces_are_not(judged_faces: FaceDataset, seen: None) -> None:
+    test = np.asarray(judged_faces.pixels("test", 32)).astype(np.int64)
+    noise = np.random.default_rng(0).normal(0, 60, (100, *test.shape[1:]))
+    noisy = (test[np.arange(100) % len(test)] + noise).clip(0, 255).astype(np.uint8)
+    scores = evaluate(Replays(noisy), judged_faces, split="test", n=100).metrics.scores
+    assert scores["kid"].low > 0
+    assert scores["yield"].value < 0.1
+    assert scores["precision"].value < 0.1
+
+
+def test_what_does_not_look_like_a_face_is_not_good(judged_faces: FaceDataset, seen: None) -> None:
+    """Real faces that the finder does not see: the manifold alone would let them pass."""
+    train = np.asarray(judged_faces.pixels("train", 32)).copy()
+    train[::2] = 128
+    assert evaluate(Replays(train), judged_faces, split="val", n=100).metrics.scores["yield"].value == 0.5
+
+
+def test_the_real_side_is_described_once(
+    judged_faces: FaceDataset, seen: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = open_features()
+    first = real_faces(judged_faces, "val", 32, space)
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("described again")
+
+    monkeypatch.setattr(Features, "extract", forbidden)
+    again = real_faces(judged_faces, "val", 32, space)
+    for name in ("train", "radii", "features", "realism", "nearest", "found"):
+        assert np.array_equal(getattr(first, name), getattr(again, name))
+    with pytest.raises(AssertionError, match="described again"):
+        real_faces(judged_faces, "val", 28, space)  # another resolution is another cache
+
+
+def test_judging_touches_no_random_state_and_repeats_itself(judged_faces: FaceDataset, seen: None) -> None:
+    real = real_faces(judged_faces, "val", 32, open_features())
+    torch.manual_seed(7)
+    np.random.seed(7)
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()
+    first = kid_and_yield(small_generator(), real, 100)
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])
+    assert kid_and_yield(small_generator(), real, 100) == first
+
+
+def test_drawing_in_chunks_is_drawing_at_once() -> None:
+    generator, space = small_generator(), open_features()
+    drawn = draw(generator, space, 300, seed=5, looked_at=20)
+    assert drawn.features.shape == (300, space.size)
+    assert len(drawn.found) == 20
+    whole = space.extract(generator.sample(300, seed=5))
+    assert np.allclose(drawn.features, whole, atol=1e-4)
+
+
+def test_what_an_evaluation_leaves_behind(judged_faces: FaceDataset, seen: None, tmp_path: Path) -> None:
+    generator = small_generator()
+    evaluation = evaluate(generator, judged_faces, split="val", n=120, seed=3, model="runs/a")
+    report = write_evaluation(evaluation, generator, tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["metrics.json", "report.html"]
+    assert "runs/a" in report.read_text(encoding="utf-8")
+    metrics = Metrics.read(tmp_path / "out" / "metrics.json")
+    assert metrics == evaluation.metrics
+    assert metrics.protocol.n_fake == 120
+    assert metrics.protocol.seed == 3
+    assert metrics.protocol.fingerprint == judged_faces.fingerprint
+    assert metrics.weights == generator.weights_hash
+    table = str(metrics)
+    assert all(name in table for name in metrics.scores)
+
+
+def test_too_few_faces_are_refused(faces: FaceDataset, judged_faces: FaceDataset) -> None:
+    with pytest.raises(UserError, match="100 or more"):
+        evaluate(small_generator(), judged_faces, n=10)
+    with pytest.raises(UserError, match="--holdout"):  # 120 faces, of which a dozen are held out
+        evaluate(small_generator(), faces, n=100)

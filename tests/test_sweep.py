@@ -1,0 +1,82 @@
+"""Sweeps on drawn faces: every combination, failures passed over, and going on where one was."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nijigan.data.dataset import FaceDataset
+from nijigan.errors import UserError
+from nijigan.recipe import Recipe
+from nijigan.sweep import combinations, sweep
+from nijigan.training import trainer
+
+
+def test_combinations_are_all_and_the_last_varies_fastest(tiny: Recipe) -> None:
+    cells = combinations(tiny, {"optimizer": ["adam", "sgd"], "batch-size": ["4", "8"], "generator.width": ["3"]})
+    found = [
+        (r.g_optimizer.kind, r.d_optimizer.kind, r.batch_size, r.generator.width, r.discriminator.width)
+        for _, r in cells
+    ]
+    assert found == [
+        ("adam", "adam", 4, 3, 4), ("adam", "adam", 8, 3, 4), ("sgd", "sgd", 4, 3, 4), ("sgd", "sgd", 8, 3, 4),
+    ]  # fmt: skip
+    assert cells[2][0] == {"optimizer": "sgd", "batch-size": "4", "generator.width": "3"}
+    assert cells[0][1] == replace(tiny, batch_size=4, generator=replace(tiny.generator, width=3))
+
+
+def test_words_numbers_and_switches(tiny: Recipe) -> None:
+    [(_, recipe)] = combinations(tiny, {"lr": ["1e-4"], "flip": ["False"], "objective": ["mse"], "epochs": ["null"]})
+    assert (recipe.g_optimizer.lr, recipe.d_optimizer.lr, recipe.flip) == (1e-4, 1e-4, False)
+    assert (recipe.objective, recipe.epochs) == ("mse", None)
+
+
+@pytest.mark.parametrize(
+    ("vary", "words"),
+    [
+        ({}, "--vary"),
+        ({"colour": ["red"]}, "no field colour"),
+        ({"generator": ["dcgan"]}, "no field generator"),
+        ({"optimizer": ["adam", "adagrad"]}, "optimizer=adagrad"),
+        ({"batch_size": ["many"]}, "batch_size=many"),
+        ({"resolution": ["65"]}, "choose 64"),
+    ],
+)
+def test_a_sweep_that_cannot_run_is_refused_before_it_begins(
+    vary: dict[str, list[str]], words: str, tiny: Recipe, faces: FaceDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=words):
+        sweep(tiny, faces, vary, tmp_path / "sweep")
+    assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_where_it_was_and_passes_failures_over(
+    tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The least-squares run fails once with an error of no one's making; a second call trains nothing again."""
+    out, vary = tmp_path / "sweep", {"optimizer": ["adam", "sgd"], "objective": ["bce", "mse"]}
+    trained = []
+    loop = trainer._loop
+
+    def counted(recipe: Recipe, *rest: object) -> None:
+        trained.append((recipe.g_optimizer.kind, recipe.objective))
+        if trained[-1] == ("sgd", "mse"):
+            raise RuntimeError("the machine hiccuped")
+        loop(recipe, *rest)
+
+    monkeypatch.setattr(trainer, "_loop", counted)
+    page = sweep(tiny, judged_faces, vary, out, device="cpu", n=100)
+    assert trained == [("adam", "bce"), ("adam", "mse"), ("sgd", "bce"), ("sgd", "mse")]
+    text = page.read_text(encoding="utf-8")
+    assert "the machine hiccuped" in text
+    assert all(word in text for word in ("adam", "sgd", "bce", "mse"))
+    assert (out / "optimizer=sgd,objective=mse" / "failure.txt").is_file()
+    first = json.loads(next((out / "optimizer=adam,objective=bce" / "evaluations").iterdir()).read_text())
+    assert first["protocol"]["split"] == "val"
+
+    assert sweep(tiny, judged_faces, vary, out, device="cpu", n=100) == page
+    assert len(trained) == 4
+    with pytest.raises(UserError, match="another sweep"):
+        sweep(tiny, judged_faces, vary | {"objective": ["mse"]}, out, device="cpu", n=100)
