@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nijigan.cli import Train, main, parse
+from nijigan.cli import main, parse
+from nijigan.cli.train import Train
 from nijigan.data.dataset import FaceDataset
 from nijigan.recipes import RECIPES
 

@@ -35,7 +35,7 @@ def is_at(found: FoundFace, x: int, y: int, side: int) -> bool:
     return (
         abs(centre_x - x - side / 2) < side / 5
         and abs(centre_y - y - side / 2) < side / 3
-        and side / 2 < found.width < 1.1 * side
+        and 0.4 * side < found.width < 1.1 * side
     )
 
 

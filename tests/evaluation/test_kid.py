@@ -119,11 +119,10 @@ def test_interval_covers_a_shift() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shift", [0, 0.1, 0.3, 1])
+@pytest.mark.parametrize("shift", [0, 0.1, 0.5])
 @pytest.mark.parametrize("draw", [gaussian, low_rank])
-@pytest.mark.parametrize(("m", "n"), [(500, 500), (500, 800)])
-def test_interval_covers_at_its_nominal_rate(draw, m: int, n: int, shift: float) -> None:
-    found = scores(draw, m, n, shift, times=600)
-    # The estimate is unbiased, so the mean over all draws is a truth that is 24 times as precise as any of them.
+def test_interval_covers_at_its_nominal_rate(draw, shift: float) -> None:
+    found = scores(draw, 500, 700, shift, times=400)
+    # The estimate is unbiased, so the mean over all draws is a truth that is 20 times as precise as any of them.
     truth = np.mean([score.value for score in found]) if shift else 0.0
-    assert coverage(found, float(truth)) == pytest.approx(0.95, abs=0.03 + 0.009)
+    assert coverage(found, float(truth)) == pytest.approx(0.95, abs=0.03)

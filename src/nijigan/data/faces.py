@@ -50,7 +50,7 @@ _CANDIDATES = 8192  # the detector's own limit: with room for fewer results, it 
 
 @dataclass(frozen=True)
 class FoundFace:
-    """A face in a picture. The box is about square, from the brows to the chin and as wide as the head."""
+    """A face in a picture. The box is about square, from the fringe to the neck and as wide as the cheeks."""
 
     x: int
     """Left edge, in pixels of the picture."""

@@ -7,7 +7,7 @@ Val steers (the best checkpoint, early stop, searches); test is scored once, for
 on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import numpy as np
@@ -40,14 +40,25 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """Scores of drawn faces, and what they say of each."""
+
+    scores: dict[str, Score]
+    """By name."""
+    realism: Array
+    """Of each drawn face, n."""
+    distance: Array
+    """From each drawn face to its nearest training face, n."""
+    nearest: npt.NDArray[np.int64]
+    """That face's row, n."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The outcome, and what its report shows."""
 
     metrics: Metrics
-    realism: Array
-    """Of each drawn face, n."""
-    nearest: tuple[Array, npt.NDArray[np.int64]]
-    """Of each drawn face, the distance to its nearest training face and that face's row."""
+    scored: Scored
     real: RealFaces
 
 
@@ -84,14 +95,7 @@ def evaluate(
     space = open_features(features)
     real = real_faces(dataset, split, generator.header.resolution, space, progress)
     drawn = draw(generator, space, n, seed=seed, psi=psi, progress=progress)
-    inside = realism(drawn.features, real.train, real.radii)
-    distance, row = nearest(drawn.features, real.train)
-    scores = _feature_scores(drawn.features, real)
-    scores["yield"] = _yield(inside, drawn.found, real)
-    scores["originality"] = originality(distance[:, 0], real.nearest)
-    floors = _feature_scores(np.asarray(real.train[:n]), real)
-    floors["yield"] = share(int(real.good.sum()), len(real.good))
-    floors["originality"] = originality(real.nearest, real.nearest)
+    scored, floors = score(drawn, real), real_scores(real, n)
     metrics = Metrics(
         model=model,
         weights=generator.weights_hash,
@@ -101,11 +105,32 @@ def evaluate(
             features=space.name, features_hash=space.hash, n_fake=n, n_real=len(real.features),
             n_yield=len(drawn.found), neighbours=NEIGHBOURS, seed=seed, psi=psi, version=version("nijigan"),
         ),
-        scores={
-            name: Score(score.value, score.low, score.high, floors[name].value) for name, score in scores.items()
-        },
+        scores={name: replace(one, floor=floors[name].value) for name, one in scored.scores.items()},
     )  # fmt: skip
-    return Evaluation(metrics, inside, (distance[:, 0], row[:, 0]), real)
+    return Evaluation(metrics, scored, real)
+
+
+def score(drawn: Drawn, real: RealFaces) -> Scored:
+    """Every score of drawn faces."""
+    inside = realism(drawn.features, real.train, real.radii)
+    distance, row = nearest(drawn.features, real.train)
+    scores = _feature_scores(drawn.features, real) | {
+        "yield": _yield(inside, drawn.found, real),
+        "originality": originality(distance[:, 0], real.nearest),
+    }
+    return Scored(scores, inside, distance[:, 0], row[:, 0])
+
+
+def real_scores(real: RealFaces, n: int) -> dict[str, Score]:
+    """What real faces score in the place of n drawn ones: the floor, or the ceiling, of every score.
+
+    Training faces stand in for drawn ones. For yield and originality, which training faces pass by definition, the
+    split's own do.
+    """
+    return _feature_scores(np.asarray(real.train[:n]), real) | {
+        "yield": share(int(real.good.sum()), len(real.good)),
+        "originality": originality(real.nearest, real.nearest),
+    }
 
 
 def kid_and_yield(

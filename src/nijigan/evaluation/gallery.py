@@ -27,24 +27,23 @@ def write_evaluation(evaluation: Evaluation, generator: Generator, out: Path, ru
     Returns:
         The report.
     """
-    protocol = evaluation.metrics.protocol
+    protocol, scored = evaluation.metrics.protocol, evaluation.scored
 
     def faces(rows: npt.NDArray[np.int64]) -> Images:
         drawn = [generator.sample(1, seed=protocol.seed + int(row), psi=protocol.psi) for row in rows]
         return np.concatenate(drawn)
 
     # A copy of a training face has infinite realism; copies are shown among the pairs, not as the best.
-    finite = np.flatnonzero(np.isfinite(evaluation.realism))
-    order = finite[np.argsort(evaluation.realism[finite])]
-    distance, row = evaluation.nearest
-    closest = np.argsort(distance)[:_PAIRS]
+    finite = np.flatnonzero(np.isfinite(scored.realism))
+    order = finite[np.argsort(scored.realism[finite])]
+    closest = np.argsort(scored.distance)[:_PAIRS]
     training = evaluation.real.dataset.pixels("train", protocol.resolution)
     gallery = Gallery(
         samples=generator.sample(min(_SAMPLES, protocol.n_fake), seed=protocol.seed, psi=protocol.psi),
         best=faces(order[::-1][:_EXTREMES]),
         worst=faces(order[:_EXTREMES]),
         nearest=[
-            (face, np.asarray(training[row[place]]), float(distance[place]))
+            (face, np.asarray(training[scored.nearest[place]]), float(scored.distance[place]))
             for face, place in zip(faces(closest), closest, strict=True)
         ],
         curves=read_log(Path(run)) if run and Path(run).is_dir() else [],

@@ -61,10 +61,10 @@ def _variance_along(value: float, biased: float, along: float, trace_of_square: 
     """The variance of d, the estimate of δ, in the direction of δ.
 
     Along d itself it is dᵀCd / |d|², and with the noise of d removed (dᵀCd - tr C²) / (|d|² - tr C). Where d stands
-    out, the larger of the two is honest. The less it does, the less is known of the direction: noise may have cancelled
-    just that part of δ where noise is greatest. Then the geometric mean of the first and of the greatest variance there
-    can be, the root of tr C², takes its place by degrees. It was chosen by simulation: the first alone held the truth in
-    90 % of draws at worst, the greatest makes intervals up to half as wide again.
+    out, the larger of the two is honest. The less it does, the less is known of the direction: noise may have
+    cancelled just that part of δ where noise is greatest. Then the geometric mean of the first and of the greatest
+    variance there can be, the root of tr C², takes its place by degrees. It was chosen by simulation: with the first
+    alone the interval held the truth in 90 % of draws at worst, and with the greatest it was up to half as wide again.
 
     Args:
         value: Unbiased estimate of |δ|².

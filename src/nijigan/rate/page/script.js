@@ -1,0 +1,87 @@
+"use strict";
+
+const KEYS = { g: "good", arrowright: "good", b: "bad", arrowleft: "bad", u: "undo", backspace: "undo" };
+const part = (id) => document.getElementById(id);
+const pictures = new Map(); // by position: the face that is shown and the next one, loaded ahead
+
+let position = null; // of the face that is shown
+let busy = true;
+
+async function ask(path, body) {
+  const request = body === undefined ? {} : {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  };
+  const response = await fetch(path, request);
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return response.json();
+}
+
+function picture(at) {
+  if (!pictures.has(at)) {
+    const image = new Image();
+    image.alt = "The face to rate";
+    image.src = `faces/${at}`;
+    pictures.set(at, image);
+  }
+  return pictures.get(at);
+}
+
+async function show(state) {
+  const done = state.next.length === 0;
+  for (const at of pictures.keys()) if (!state.next.includes(at)) pictures.delete(at);
+  position = done ? null : state.next[0];
+  const face = part("face");
+  if (done) {
+    const text = document.createElement("pre");
+    text.textContent = (await ask("result")).text;
+    face.replaceChildren(text);
+  } else {
+    await picture(position).decode();
+    face.replaceChildren(picture(position));
+    state.next.forEach(picture);
+  }
+  face.className = done ? "face result" : "face";
+  document.querySelector("h1").textContent = done ? "Thank you" : "Is this a good face?";
+  document.querySelector("header p").hidden = done;
+  part("good").disabled = part("bad").disabled = done;
+  part("undo").disabled = state.rated === 0;
+  part("bar").max = state.total;
+  part("bar").value = state.rated;
+  part("status").textContent = done
+    ? "Every face is rated and every vote kept. Press Ctrl-C in the terminal to end."
+    : `Face ${state.rated + 1} of ${state.total}`;
+}
+
+async function act(what) {
+  if (busy || part(what).disabled) return;
+  busy = true;
+  try {
+    if (what === "undo") {
+      await show(await ask("undo", {}));
+    } else {
+      part("face").classList.add(what);
+      await show(await ask("votes", { position, good: what === "good" }));
+    }
+    part("problem").hidden = true;
+  } catch {
+    part("face").classList.remove("good", "bad");
+    complain();
+  }
+  busy = false;
+}
+
+function complain() {
+  part("problem").textContent =
+    "The server does not answer. Your votes so far are kept: start nijigan rate again as before and reload this page.";
+  part("problem").hidden = false;
+}
+
+for (const id of ["good", "bad", "undo"]) part(id).addEventListener("click", () => act(id));
+document.addEventListener("keydown", (event) => {
+  const what = KEYS[event.key.toLowerCase()];
+  if (!what || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  if (!event.repeat) act(what); // a key held down is one vote
+});
+
+ask("state").then(show).then(() => { busy = false; }, complain);
