@@ -103,4 +103,22 @@ class Rate:
 
     def run(self) -> None:
         """Serve the page until Ctrl-C, then print the result."""
-        raise NotImplementedError
+        from functools import partial
+
+        from nijigan.evaluation.evaluate import good_faces
+        from nijigan.evaluation.features import open_features
+        from nijigan.evaluation.real import real_faces
+        from nijigan.generator import Generator
+        from nijigan.rate.ballot import build_ballot
+        from nijigan.rate.server import serve
+        from nijigan.rate.store import VoteStore
+        from nijigan.rate.tally import tally
+
+        dataset = open_or_import(self.data)
+        ballot = build_ballot({model: Generator.load(model) for model in self.models}, dataset, self.n, self.seed)
+        store = VoteStore(self.out)
+        serve(ballot, store, self.port)
+        if store.votes():
+            with progress_bar("Judging") as progress:
+                real = real_faces(dataset, "val", ballot.images.shape[1], open_features(), progress)
+            print(tally(ballot, store, partial(good_faces, real=real)))

@@ -24,6 +24,7 @@ from nijigan.evaluation.neighbours import diversity, manifold_scores, nearest, o
 from nijigan.evaluation.real import NEIGHBOURS, Array, Progress, RealFaces, real_faces
 from nijigan.evaluation.results import Metrics, Protocol, Score
 from nijigan.generator import Generator
+from nijigan.pictures import Images
 
 _CHUNK = 256  # faces drawn and described at once, so that memory does not grow with their number
 _LOOKED_AT = 2000  # faces that the face finder, the slowest judge, is shown at most
@@ -166,6 +167,12 @@ def draw(
         if progress is not None:
             progress(start + len(images), n)
     return Drawn(features, have_faces(np.concatenate(shown), progress=progress))
+
+
+def good_faces(images: Images, real: RealFaces) -> npt.NDArray[np.bool_]:
+    """Which of N faces, uint8 N×H×W×3 at the resolution of `real`, count towards the yield."""
+    inside = realism(real.space.extract(images), real.train, real.radii)
+    return np.asarray(have_faces(images) & (inside >= real.threshold))
 
 
 def _yield(inside: Array, found: npt.NDArray[np.bool_], real: RealFaces) -> Score:

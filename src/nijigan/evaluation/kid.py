@@ -23,7 +23,7 @@ def kid(real: Features, fake: Features, block: int = 2048) -> Score:
     2 tr C² + 4 δᵀCδ, Hoeffding's second-order and first-order terms (Sutherland et al. 2017, eq. 5; Bounliphone et al.
     2016). The second one vanishes where the distributions are equal, so neither may be left out. tr C² is estimated
     without bias, and δᵀCδ as |δ|² times the variance along δ (`_variance_along`). In simulations the interval held the
-    truth in 93.5 to 98 % of all draws, on Gaussian and on correlated features of few factors, at 500 to 5,000 faces on
+    truth in 93 to 98 % of all draws, on Gaussian and on correlated features of few factors, at 500 to 5,000 faces on
     either side. It needs features without heavy tails, since the variance of a cubic kernel rests on sixth moments.
 
     Args:

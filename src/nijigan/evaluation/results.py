@@ -14,8 +14,8 @@ class Score:
 
     value: float
     low: float | None = None
-    """Lower end of the 95 % interval (for a Fréchet distance the least of its disjoint subsets); None where none is
-    honest."""
+    """Lower end of the 95 % interval. A Fréchet distance has none that is honest: there it is the least of its disjoint
+    subsets. None where there is nothing to say."""
     high: float | None = None
     """Upper end."""
     floor: float | None = None

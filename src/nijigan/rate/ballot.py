@@ -4,14 +4,17 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
 
-from nijigan.data.dataset import FaceDataset
 from nijigan.errors import UserError
-from nijigan.generator import Generator
 from nijigan.pictures import Images
+
+if TYPE_CHECKING:
+    from nijigan.data.dataset import FaceDataset
+    from nijigan.generator import Generator
 
 REAL = "real faces"
 """The source of those that nobody drew for this."""
@@ -26,12 +29,12 @@ class Ballot:
     images: Images
     """uint8, M×H×W×3."""
     faces: tuple[str, ...]
-    """What identifies each, whatever ballot it is on: JSON with a drawn face's weights and seed, or a real one's hash."""
+    """What identifies each on any ballot: JSON with a drawn face's weights and seed, or with a real one's hash."""
     sources: tuple[str, ...]
     """The name of each one's model, or `REAL`."""
 
 
-def build_ballot(models: Mapping[str, Generator], dataset: FaceDataset, n: int = 100, seed: int = 0) -> Ballot:
+def build_ballot(models: "Mapping[str, Generator]", dataset: "FaceDataset", n: int = 100, seed: int = 0) -> Ballot:
     """Draw n faces from each model, choose n real ones, and shuffle them all.
 
     Args:
@@ -63,7 +66,7 @@ def build_ballot(models: Mapping[str, Generator], dataset: FaceDataset, n: int =
     )
 
 
-def _choose_real(dataset: FaceDataset, resolution: int, n: int, seed: int) -> tuple[Images, list[str]]:
+def _choose_real(dataset: "FaceDataset", resolution: int, n: int, seed: int) -> tuple[Images, list[str]]:
     """Up to n validation faces and what identifies them."""
     count = dataset.count("val")
     if count == 0:

@@ -30,7 +30,9 @@ SHOWN_SIDE = 384
 """About how many pixels wide a face is shown, whatever its resolution."""
 
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
     "Cache-Control": "no-store",  # the next ballot has other faces under the same addresses
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -88,11 +90,11 @@ def create_app(ballot: Ballot, store: VoteStore) -> FastAPI:
         return state()
 
     @app.get("/result")
-    def result() -> dict[str, str]:
+    def result() -> list[tuple[str, str]]:
         count = tally(ballot, store)
         if count.rated < count.total:
             raise HTTPException(403, "Not before every face is rated.")
-        return {"text": str(count)}
+        return count.rows()
 
     app.mount("/", StaticFiles(directory=Path(__file__).with_name("page"), html=True))
     return app
@@ -102,13 +104,15 @@ def serve(ballot: Ballot, store: VoteStore, port: int = 7861) -> None:
     """Serve the page to this machine until Ctrl-C.
 
     Raises:
-        UserError: the port is taken.
+        UserError: the port is taken, or none.
     """
+    if not 0 <= port < 65536:
+        raise UserError(f"There is no port {port}; choose one up to 65535 with --port.")
     try:
         listener = socket.create_server((HOST, port))
-    except (OSError, OverflowError) as error:
-        raise UserError(f"Port {port} cannot be used ({error}); choose another with --port.") from error
-    config = uvicorn.Config(create_app(ballot, store), log_level="warning")
+    except OSError as error:
+        raise UserError(f"Port {port} cannot be used ({error.strerror}); choose another with --port.") from error
+    config = uvicorn.Config(create_app(ballot, store), log_level="warning", ws="none")
     with listener, suppress(KeyboardInterrupt):  # which uvicorn raises again once it has closed its connections
         log.info("Rate at http://%s:%d and press Ctrl-C here to end; votes are kept.", *listener.getsockname())
         uvicorn.Server(config).run(sockets=[listener])

@@ -39,16 +39,21 @@ class Tally:
     agreement: Agreement | None
     """With the automatic judge, over all rated faces; None without one, or without votes."""
 
+    def rows(self) -> list[tuple[str, str]]:
+        """What was rated and the share of it that is good, models before real faces, in words."""
+        scores = self.yields | ({REAL: self.real} if self.real else {})
+        return [(name, _describe(score)) for name, score in scores.items()]
+
     def __str__(self) -> str:
         """Some lines for people."""
         width = max(map(len, [*self.yields, REAL]))
-        lines = [f"{self.rated} of {self.total} faces rated"]
-        lines += [f"{name:{width}}  {_describe(score)} good" for name, score in self.yields.items()]
-        if self.real:
-            lines.append(f"{REAL:{width}}  {_describe(self.real)} good, by the same eyes")
+        lines = [f"{self.rated} of {self.total} faces rated; good, by your eyes, are"]
+        lines += [f"  {name:{width}}  {words}" for name, words in self.rows()]
         if self.agreement:
             kappa = "undefined" if self.agreement.kappa is None else f"{self.agreement.kappa:.2f}"
-            lines.append(f"the automatic yield agrees on {_describe(self.agreement.share)}; Cohen's kappa {kappa}")
+            lines.append(
+                f"The automatic yield agrees with you on {_describe(self.agreement.share)}; Cohen's kappa {kappa}"
+            )
         return "\n".join(lines)
 
 
@@ -82,4 +87,4 @@ def _share(verdicts: npt.NDArray[Any]) -> Score:
 
 
 def _describe(score: Score) -> str:
-    return f"{score.value:6.1%} ({score.low:.1%} to {score.high:.1%})"
+    return f"{score.value:.1%} ({score.low:.1%} to {score.high:.1%})"

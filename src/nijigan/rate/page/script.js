@@ -26,22 +26,33 @@ function picture(at) {
   return pictures.get(at);
 }
 
+function shares(rows) {
+  const list = document.createElement("dl");
+  for (const row of rows) {
+    const [name, share] = row.map((text, index) => {
+      const cell = document.createElement(index ? "dd" : "dt");
+      cell.textContent = text;
+      return cell;
+    });
+    list.append(name, share);
+  }
+  return list;
+}
+
 async function show(state) {
   const done = state.next.length === 0;
   for (const at of pictures.keys()) if (!state.next.includes(at)) pictures.delete(at);
   position = done ? null : state.next[0];
   const face = part("face");
   if (done) {
-    const text = document.createElement("pre");
-    text.textContent = (await ask("result")).text;
-    face.replaceChildren(text);
+    face.replaceChildren(shares(await ask("result")));
   } else {
     await picture(position).decode();
     face.replaceChildren(picture(position));
     state.next.forEach(picture);
   }
   face.className = done ? "face result" : "face";
-  document.querySelector("h1").textContent = done ? "Thank you" : "Is this a good face?";
+  document.querySelector("h1").textContent = done ? "Good faces, by your eyes" : "Is this a good face?";
   document.querySelector("header p").hidden = done;
   part("good").disabled = part("bad").disabled = done;
   part("undo").disabled = state.rated === 0;

@@ -1,0 +1,367 @@
+"""Rating by hand: the ballot is blind, votes outlive the server, the page lets nobody else in, the tally is right."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+from scipy.stats import binomtest
+
+from nijigan.data.dataset import FaceDataset
+from nijigan.errors import UserError
+from nijigan.generator import Generator
+from nijigan.rate.ballot import REAL, Ballot, build_ballot
+from nijigan.rate.server import create_app, serve
+from nijigan.rate.store import NAME, VoteStore
+from nijigan.rate.tally import agree, tally
+from small import small_generator
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, Generator]:
+    return {"runs/one": small_generator(1), "runs/two": small_generator(2)}
+
+
+@pytest.fixture(scope="module")
+def ballot(models: dict[str, Generator], faces: FaceDataset) -> Ballot:
+    return build_ballot(models, faces, n=4, seed=3)
+
+
+class Browser:
+    """Asks a server as a browser on this machine would, unless told to send other headers."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def ask(self, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            if body is None:
+                connection.request("GET", path, headers=headers)
+            else:
+                sent = {"Content-Type": "application/json"} | {key.replace("_", "-"): it for key, it in headers.items()}
+                connection.request("POST", path, json.dumps(body), {key: it for key, it in sent.items() if it})
+            response = connection.getresponse()
+            return response.status, {key.lower(): value for key, value in response.getheaders()}, response.read()
+        finally:
+            connection.close()
+
+    def json(self, path: str, body: object = None) -> Any:
+        status, _, content = self.ask(path, body)
+        assert status == 200, content
+        return json.loads(content)
+
+
+@contextmanager
+def serving(ballot: Ballot, store: VoteStore) -> Iterator[Browser]:
+    server = uvicorn.Server(uvicorn.Config(create_app(ballot, store), log_level="warning", ws="none"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield Browser(listener.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def test_a_ballot_shows_each_models_faces_and_real_ones_under_the_right_name(
+    ballot: Ballot, models: dict[str, Generator], faces: FaceDataset
+):
+    assert sorted(ballot.sources) == sorted(["runs/one", "runs/two", REAL] * 4)
+    assert len(set(ballot.faces)) == len(ballot.images) == 12
+    val = {image.tobytes() for image in faces.pixels("val", 32)}
+    for image, face, source in zip(ballot.images, ballot.faces, ballot.sources, strict=True):
+        if source == REAL:
+            assert image.tobytes() in val
+        else:
+            seed = json.loads(face)["seed"]
+            assert 3 <= seed < 7
+            assert json.loads(face)["weights"] == models[source].weights_hash
+            difference = image.astype(int) - models[source].sample(1, seed=seed)[0]
+            assert np.abs(difference).max() <= 1
+
+
+def test_a_real_face_is_identified_by_its_own_hash(ballot: Ballot, faces: FaceDataset):
+    rows = faces.table.filter(np.asarray(faces.table["split"]) == "val")["sha256"].to_pylist()
+    by_hash = dict(zip(rows, faces.pixels("val", 32), strict=True))
+    for image, face, source in zip(ballot.images, ballot.faces, ballot.sources, strict=True):
+        if source == REAL:
+            np.testing.assert_array_equal(image, by_hash[json.loads(face)["sha256"]])
+
+
+def test_the_order_follows_the_seed_and_mixes_the_sources(models: dict[str, Generator], faces: FaceDataset):
+    first, again, other = (build_ballot(models, faces, n=4, seed=seed) for seed in (0, 0, 1))
+    assert first.faces == again.faces
+    assert first.sources != other.sources
+    np.testing.assert_array_equal(first.images, again.images)
+    changes = sum(one != two for one, two in zip(first.sources, first.sources[1:], strict=False))
+    assert changes > 4  # three blocks in a row would make 2
+
+
+def test_ballots_that_cannot_be_blind_or_fair_are_refused(models: dict[str, Generator], faces: FaceDataset):
+    with pytest.raises(UserError, match="name a model"):
+        build_ballot({}, faces)
+    with pytest.raises(UserError, match="one resolution"):
+        build_ballot(models | {"runs/large": small_generator(resolution=64)}, faces)
+    with pytest.raises(UserError, match="1 or more"):
+        build_ballot(models, faces, n=0)
+
+
+def test_fewer_real_faces_than_asked_for_are_all_shown(
+    models: dict[str, Generator], faces: FaceDataset, caplog: pytest.LogCaptureFixture
+):
+    count = faces.count("val")
+    ballot = build_ballot(models, faces, n=count + 5)
+    assert ballot.sources.count(REAL) == count
+    assert f"only {count} validation faces" in caplog.text
+
+
+def test_every_face_is_shown_once_and_every_vote_stored(ballot: Ballot, tmp_path: Path):
+    store = VoteStore(tmp_path)
+    shown = []
+    with serving(ballot, store) as browser:
+        state = browser.json("/state")
+        assert (state["rated"], state["total"]) == (0, 12)
+        while state["next"]:
+            position = state["next"][0]
+            shown.append(position)
+            state = browser.json("/votes", {"position": position, "good": position % 2 == 0})
+        assert state == {"next": [], "rated": 12, "total": 12}
+    assert shown == list(range(12))
+    assert store.votes() == {face: position % 2 == 0 for position, face in enumerate(ballot.faces)}
+    with sqlite3.connect(tmp_path / NAME) as database:
+        rows = database.execute("SELECT face, source FROM votes").fetchall()
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    database.close()
+    assert dict(rows) == dict(zip(ballot.faces, ballot.sources, strict=True))
+
+
+def test_undo_takes_back_the_latest_vote_on_this_ballot(ballot: Ballot, tmp_path: Path):
+    store = VoteStore(tmp_path)
+    with serving(ballot, store) as browser:
+        assert browser.json("/undo", {})["rated"] == 0
+        browser.json("/votes", {"position": 0, "good": True})
+        browser.json("/votes", {"position": 1, "good": False})
+        store.cast("a face of another ballot", "elsewhere", True)
+        assert browser.json("/undo", {}) == {"next": [1, 2], "rated": 1, "total": 12}
+    assert store.votes() == {ballot.faces[0]: True, "a face of another ballot": True}
+
+
+def test_a_second_vote_on_a_face_takes_the_place_of_the_first(tmp_path: Path):
+    store = VoteStore(tmp_path)
+    store.cast("a", "m", True)
+    store.cast("b", "m", True)
+    store.cast("a", "m", False)
+    assert store.votes() == {"a": False, "b": True}
+    store.undo(["a", "b"])
+    assert store.votes() == {"b": True}
+
+
+def test_a_longer_ballot_asks_only_for_what_is_new(models: dict[str, Generator], faces: FaceDataset, tmp_path: Path):
+    store = VoteStore(tmp_path)
+    short, long = (build_ballot(models, faces, n=n, seed=0) for n in (2, 4))
+    for face, source in zip(short.faces, short.sources, strict=True):
+        if source != REAL:
+            store.cast(face, source, True)
+    with serving(long, store) as browser:
+        assert browser.json("/state")["rated"] == 4
+
+
+def test_faces_are_enlarged_smoothly_and_nothing_tells_where_they_are_from(ballot: Ballot, tmp_path: Path):
+    with serving(ballot, VoteStore(tmp_path)) as browser:
+        seen = []
+        for position in range(12):
+            status, headers, content = browser.ask(f"/faces/{position}")
+            assert status == 200
+            (tmp_path / "face.png").write_bytes(content)
+            with Image.open(tmp_path / "face.png") as image:
+                assert image.size == (384, 384)
+                assert image.info == {}
+                smaller = np.asarray(image.resize((32, 32), Image.Resampling.BOX)).astype(int)
+            distances = np.abs(smaller - ballot.images).mean(axis=(1, 2, 3))
+            assert distances.argmin() == position
+            seen.append({key: value for key, value in headers.items() if key not in ("content-length", "date")})
+        assert all(headers == seen[0] for headers in seen)
+        said = [browser.ask(path) for path in ("/", "/script.js", "/style.css", "/state")]
+        assert all(status == 200 for status, _, _ in said)
+        for secret in ("runs/", "sha256", "weights", ballot.faces[0]):
+            assert all(secret.encode() not in content for _, _, content in said)
+        assert browser.ask("/faces/12")[0] == browser.ask("/faces/-1")[0] == 404
+        assert browser.ask("/openapi.json")[0] == browser.ask("/docs")[0] == 404
+
+
+def test_the_result_is_shown_when_every_face_is_rated_and_not_before(ballot: Ballot, tmp_path: Path):
+    with serving(ballot, VoteStore(tmp_path)) as browser:
+        for position in range(11):
+            browser.json("/votes", {"position": position, "good": True})
+        assert browser.ask("/result")[0] == 403
+        browser.json("/votes", {"position": 11, "good": True})
+        assert [name for name, _ in browser.json("/result")] == ["runs/one", "runs/two", REAL]
+
+
+def test_only_this_machines_names_and_this_pages_votes_are_taken(ballot: Ballot, tmp_path: Path):
+    store = VoteStore(tmp_path)
+    with serving(ballot, store) as browser:
+        assert browser.ask("/state", Host="evil.example")[0] == 400
+        assert browser.ask("/state", Host=f"localhost:{browser.port}")[0] == 200
+        vote = {"position": 0, "good": True}
+        assert browser.ask("/votes", vote, Host="evil.example")[0] == 400
+        for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+            assert browser.ask("/votes", vote, Content_Type=kind)[0] in (415, 422)
+            assert browser.ask("/undo", {}, Content_Type=kind)[0] in (415, 422)
+        assert browser.ask("/votes", {"position": 12, "good": True})[0] == 404
+        assert browser.ask("/votes", {"position": 0})[0] == 422
+        assert browser.ask("/votes")[0] in (404, 405)
+    assert store.votes() == {}
+
+
+def test_the_page_needs_nothing_from_elsewhere(ballot: Ballot, tmp_path: Path):
+    with serving(ballot, VoteStore(tmp_path)) as browser:
+        status, headers, page = browser.ask("/")
+        assert status == 200
+        assert "default-src 'self'" in headers["content-security-policy"]
+        links = re.findall(r'(?:src|href)="([^"]+)"', page.decode())
+        assert {"style.css", "script.js"} <= set(links)
+        for link in links:
+            assert link == "data:," or browser.ask(f"/{link}")[0] == 200
+        assert not re.search(r"https?:|style=|onclick", page.decode())
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import numpy as np
+from nijigan.rate.ballot import Ballot
+from nijigan.rate.server import serve
+from nijigan.rate.store import VoteStore
+faces = tuple(f"face {index}" for index in range(5))
+serve(Ballot(np.zeros((5, 32, 32, 3), np.uint8), faces, ("model",) * 5), VoteStore(Path(sys.argv[1])), int(sys.argv[2]))
+print("ended")
+"""
+
+
+def test_a_killed_server_goes_on_where_the_rater_left_and_ctrl_c_ends_it_in_peace(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    browser = Browser(port)
+
+    def start() -> tuple[subprocess.Popen[str], dict[str, Any]]:
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path), str(port)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(600):
+            try:
+                return process, browser.json("/state")
+            except OSError:
+                assert process.poll() is None, process.communicate()[0]
+                time.sleep(0.1)
+        raise AssertionError("the server did not start")
+
+    process, state = start()
+    assert state == {"next": [0, 1], "rated": 0, "total": 5}
+    browser.json("/votes", {"position": 0, "good": True})
+    browser.json("/votes", {"position": 1, "good": False})
+    process.kill()
+    process.communicate()
+
+    process, state = start()
+    assert state == {"next": [2, 3], "rated": 2, "total": 5}
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output) == (0, "ended\n")
+    assert VoteStore(tmp_path).votes() == {"face 0": True, "face 1": False}
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(ballot: Ballot, tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="--port"):
+        serve(ballot, VoteStore(tmp_path), taken.getsockname()[1])
+    with pytest.raises(UserError, match="--port"):
+        serve(ballot, VoteStore(tmp_path), 70000)
+
+
+def test_what_is_no_store_of_votes_is_told_in_a_sentence_and_left_alone(tmp_path: Path):
+    (tmp_path / NAME).write_bytes(b"not a database at all, but a text of some length")
+    with pytest.raises(UserError, match="choose another folder"):
+        VoteStore(tmp_path)
+    assert (tmp_path / NAME).read_bytes().startswith(b"not a database")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="choose another folder"):
+        VoteStore(tmp_path / "file")
+
+
+def test_without_a_web_server_installed_the_sentence_says_what_to_install():
+    program = (
+        "import sys; sys.modules['uvicorn'] = None\n"
+        "from nijigan.errors import UserError\n"
+        "try:\n    import nijigan.rate.server\nexcept UserError as error:\n    print(error)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "pip install 'nijigan[studio]'" in result.stdout
+
+
+def plain_ballot(*sources: str) -> Ballot:
+    images = np.arange(len(sources), dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    return Ballot(images, tuple(f"face {index}" for index in range(len(sources))), sources)
+
+
+def test_the_tally_counts_each_source_with_wilsons_interval(tmp_path: Path):
+    ballot = plain_ballot(*["a"] * 10, *["b"] * 20, *[REAL] * 5, "unseen")
+    store = VoteStore(tmp_path)
+    for index in range(35):
+        good = index < 7 or 10 <= index < 15 or index >= 30
+        store.cast(ballot.faces[index], ballot.sources[index], good)
+    count = tally(ballot, store)
+    assert (count.rated, count.total) == (35, 36)
+    assert set(count.yields) == {"a", "b"}
+    assert (count.yields["a"].value, count.yields["b"].value, count.real.value) == (0.7, 0.25, 1)
+    for name, good, n in (("a", 7, 10), ("b", 5, 20)):
+        expected = binomtest(good, n).proportion_ci(method="wilson")
+        assert (count.yields[name].low, count.yields[name].high) == pytest.approx(tuple(expected))
+    assert count.agreement is None
+    for words in ("35 of 36", "70.0%", "25.0%", "100.0%"):
+        assert words in str(count)
+
+
+def test_the_judge_sees_the_rated_faces_alone_and_is_compared_with_the_rater(tmp_path: Path):
+    ballot, store = plain_ballot(*["a"] * 60), VoteStore(tmp_path)
+    for index in range(50):  # Cohen's textbook case: 20 both yes, 15 both no, 5 and 10 apart
+        store.cast(ballot.faces[index], "a", index < 25)
+
+    def judge(images: np.ndarray) -> np.ndarray:
+        numbers = images[:, 0, 0, 0].astype(int)
+        assert numbers.tolist() == list(range(50))
+        return (numbers < 20) | ((numbers >= 25) & (numbers < 35))
+
+    agreement = tally(ballot, store, judge).agreement
+    assert agreement is not None
+    assert agreement.share.value == pytest.approx(0.7)
+    assert agreement.kappa == pytest.approx(0.4)
+    assert "kappa 0.40" in str(tally(ballot, store, judge))
+
+
+def test_kappa_at_its_ends():
+    both = np.array([True, False, True, False])
+    assert agree(both, both).kappa == 1
+    assert agree(both, ~both).kappa == -1
+    assert agree(np.ones(4, np.bool_), np.ones(4, np.bool_)).kappa is None
+    assert agree(both, np.ones(4, np.bool_)).kappa == 0
+
+
+def test_a_tally_without_votes_is_empty(tmp_path: Path):
+    count = tally(plain_ballot("a", REAL), VoteStore(tmp_path), judge=lambda images: np.ones(len(images), np.bool_))
+    assert (count.rated, count.yields, count.real, count.agreement) == (0, {}, None, None)
+    assert "0 of 2" in str(count)
