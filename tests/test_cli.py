@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from nijigan.cli import main, parse
 from nijigan.cli.train import Train
 from nijigan.data.dataset import FaceDataset
 from nijigan.recipes import RECIPES
+from small import small_generator
 
 SMALL = ["--resolution", "16", "--batch-size", "8", "--generator.width", "4", "--discriminator.width", "4"]
 SMALL += ["--device", "cpu"]
@@ -127,3 +129,58 @@ def test_the_module_runs() -> None:
         [sys.executable, "-m", "nijigan", "recipes"], env=environment, capture_output=True, check=False
     )
     assert result.returncode == 0
+
+
+def test_judging_from_the_command_line(
+    judged_faces: FaceDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two untrained generators: scored, put side by side, and scored no second time."""
+    runs = [tmp_path / name for name in ("a", "b")]
+    for seed, run in enumerate(runs):
+        small_generator(seed).save(run / "last.safetensors")
+    data = ["--data", str(judged_faces.path)]
+    out = tmp_path / "evaluation"
+    judged = ["evaluate", str(runs[0]), *data, "--n", "100", "--out", str(out), "--json"]
+    assert main(judged) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    assert printed["protocol"]["split"] == "test"
+    assert (out / "report.html").is_file()
+
+    compared = ["compare", *map(str, runs), *data, "--n", "100", "--out", str(tmp_path / "compare.html")]
+    assert main(compared) == 0
+    kept = [path for run in runs for path in (run / "evaluations").iterdir()]
+    assert [json.loads(path.read_text())["protocol"]["split"] for path in kept] == ["val", "val"]
+    times = [path.stat().st_mtime_ns for path in kept]
+    assert main(compared) == 0
+    assert [path.stat().st_mtime_ns for path in kept] == times
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["evaluate", "--data", "DATA", "--n", "5"], "100 or more"),
+        (["evaluate", "nowhere", "--data", "DATA"], "no generator at nowhere"),
+        (["evaluate", "--data", "DATA", "--features", "vgg"], "choose lite0, anime"),
+        (["compare", "nowhere.safetensors"], "--data FACES"),
+        (["sweep", "dcgan", "--data", "DATA", "--vary", "lr"], "--vary lr is not FIELD=VALUE"),
+        (["sweep", "dcgan", "--data", "DATA", "--vary", "lr=1,,2"], "is not FIELD=VALUE"),
+        (["sweep", "dcgan", "--data", "DATA", "--vary", "lr=1e-4", "--vary", "lr=1e-3"], "a field of its own"),
+        (["sweep", "dcgan", "--data", "DATA", "--vary", "colour=red"], "no field colour"),
+        (["rate", "nowhere", "--data", "DATA"], "no generator at nowhere"),
+    ],
+)
+def test_mistakes_in_judging_are_one_sentence(
+    arguments: list[str],
+    words: str,
+    judged_faces: FaceDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([str(judged_faces.path) if word == "DATA" else word for word in arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []

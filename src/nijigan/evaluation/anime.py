@@ -31,7 +31,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """N×inner×H×W → N×outer×H/stride×W/stride."""
         inside = self.second(self.first(x).relu())
-        return (inside + self.shortcut(x)).relu()
+        outside: Tensor = inside + self.shortcut(x)
+        return outside.relu()
 
 
 class AnimeNet(nn.Module):
