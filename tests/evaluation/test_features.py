@@ -43,7 +43,8 @@ def plain_lite0(pictures: torch.Tensor) -> torch.Tensor:
 def plain_anime(pictures: torch.Tensor) -> torch.Tensor:
     net = anime.AnimeNet()
     net.load_state_dict(safetensors.torch.load_file(anime.WEIGHTS))
-    return net.eval()(pictures)
+    features = net.eval()(pictures)
+    return features / (features**2).mean(1, keepdim=True) ** 0.5
 
 
 @pytest.mark.parametrize(("name", "plain", "side"), [("lite0", plain_lite0, 128), ("anime", plain_anime, 64)])

@@ -136,10 +136,16 @@ def _open_lite0() -> Features:
 def _open_anime() -> Features:
     net, weights = anime.load()
     _prepare(net)
+
+    def embed(pixels: Tensor) -> Tensor:
+        # All of one length: a face that excites the whole network does not count for more. Left as they are, noise of
+        # 10 grey levels scores worse than noise of 40.
+        features: Tensor = net(pixels)
+        return features / features.square().mean(1, keepdim=True).sqrt().clamp_min(1e-6)
+
+    preparation = f"Lanczos to {anime.RESOLUTION}, divided by the root of the mean square"
     name = f"anime@{anime.RESOLUTION}"
-    return Features(
-        name, net.size, _hash(name, weights, f"Lanczos to {anime.RESOLUTION}, [0, 1]"), anime.RESOLUTION, net
-    )
+    return Features(name, net.size, _hash(name, weights, preparation), anime.RESOLUTION, embed)
 
 
 def _open_inception() -> Features:
