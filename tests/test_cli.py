@@ -159,10 +159,12 @@ def test_judging_from_the_command_line(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["evaluate", "--data", "DATA", "--n", "5"], "100 or more"),
+        (["evaluate", "--data", "DATA", "--n", "5"], "100 to 100,000"),
         (["evaluate", "nowhere", "--data", "DATA"], "no generator at nowhere"),
         (["evaluate", "--data", "DATA", "--features", "vgg"], "choose lite0, anime"),
         (["compare", "nowhere.safetensors"], "--data FACES"),
+        (["compare", "a", "a", "--data", "DATA"], "named twice"),
+        (["evaluate", "--data", "DATA", "--features", ":x"], "no network at :x"),
         (["sweep", "dcgan", "--data", "DATA", "--vary", "lr"], "--vary lr is not FIELD=VALUE"),
         (["sweep", "dcgan", "--data", "DATA", "--vary", "lr=1,,2"], "is not FIELD=VALUE"),
         (["sweep", "dcgan", "--data", "DATA", "--vary", "lr=1e-4", "--vary", "lr=1e-3"], "a field of its own"),

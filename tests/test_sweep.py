@@ -41,14 +41,39 @@ def test_words_numbers_and_switches(tiny: Recipe) -> None:
         ({"optimizer": ["adam", "adagrad"]}, "optimizer=adagrad"),
         ({"batch_size": ["many"]}, "batch_size=many"),
         ({"resolution": ["65"]}, "choose 64"),
+        ({"resolution": ["16", "32"]}, "cannot be compared"),
+        ({"name": ["a/../../b"]}, "no name for a folder"),
+        ({"lr": ["1e-4", "0.0001"]}, "the same training"),
     ],
 )
 def test_a_sweep_that_cannot_run_is_refused_before_it_begins(
-    vary: dict[str, list[str]], words: str, tiny: Recipe, faces: FaceDataset, tmp_path: Path
+    vary: dict[str, list[str]], words: str, tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=words):
-        sweep(tiny, faces, vary, tmp_path / "sweep")
+        sweep(tiny, judged_faces, vary, tmp_path / "sweep")
     assert not (tmp_path / "sweep").exists()
+
+
+def test_what_would_fail_at_the_end_is_refused_at_the_start(
+    tiny: Recipe, faces: FaceDataset, judged_faces: FaceDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="100 to"):
+        sweep(tiny, judged_faces, {"seed": ["1", "2"]}, tmp_path / "sweep", n=50)
+    with pytest.raises(UserError, match="val split"):  # a dozen faces
+        sweep(tiny, faces, {"seed": ["1", "2"]}, tmp_path / "sweep")
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_what_is_no_runs_fault_ends_the_sweep_and_brands_no_run(
+    tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr("nijigan.sweep.train", full)
+    with pytest.raises(UserError, match="disk is full"):
+        sweep(tiny, judged_faces, {"seed": ["1", "2"]}, tmp_path / "sweep")
+    assert list(tmp_path.rglob("failure.txt")) == []
 
 
 @pytest.mark.slow

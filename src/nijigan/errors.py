@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The command line prints the sentence without a traceback and exits with code 2.
     """
+
+
+class TrainingFailedError(UserError):
+    """A training that its own settings brought down: a loss that is no longer finite, or a memory that is too small."""

@@ -22,6 +22,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk is full or the folder cannot be written to; `path` is as it was.
     """
+    if not path.name:
+        raise UserError(f"{path} is a folder, not a file to write; name a file.")
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

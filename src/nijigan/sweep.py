@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from nijigan.data.dataset import FaceDataset
-from nijigan.errors import UserError
+from nijigan.errors import TrainingFailedError, UserError
 from nijigan.evaluation.compare import Entry, compare
 from nijigan.evaluation.entries import evaluated
+from nijigan.evaluation.evaluate import check_number
+from nijigan.evaluation.real import check_judgeable
 from nijigan.files import write_text
 from nijigan.recipe import Recipe, parse_json
 from nijigan.runs import read_log
@@ -38,7 +40,8 @@ def sweep(
     """Train every combination into a folder of its own, judge each on val, and compare them in `compare.html`.
 
     Called again on the same folder it goes on where it was: finished runs are kept, a run that was cut off is resumed,
-    one that failed is not tried again (remove its folder to do so).
+    one that its settings brought down is not tried again (remove its folder to do so). Whatever else goes wrong, a full
+    disk or a busy folder, ends the sweep and is no run's fault.
 
     Args:
         recipe: what the combinations share.
@@ -55,14 +58,18 @@ def sweep(
     Raises:
         UserError: there is no such field, a value does not fit it, or `out` holds another sweep.
     """
+    check_number(n)
+    check_judgeable(dataset, "val")
     cells = combinations(recipe, vary)
     _same_sweep(out, recipe, dataset, vary)
     entries = []
     for number, (settings, cell) in enumerate(cells, 1):
-        name = ",".join(f"{field}={value}" for field, value in settings.items())
+        name = _name(settings)
         log.info("Run %d of %d: %s", number, len(cells), name)
         entries.append(_run(name, cell, dataset, out / name, device, n))
     page = out / "compare.html"
+    if not any(entry.metrics for entry in entries):
+        raise UserError(f"Every run of the sweep failed; the reasons are in failure.txt in each folder of {out}.")
     compare(entries, page, axes={entry.name: dict(s) for entry, (s, _) in zip(entries, cells, strict=True)})
     return page
 
@@ -83,7 +90,18 @@ def combinations(recipe: Recipe, vary: Mapping[str, Sequence[str]]) -> list[tupl
         settings = dict(zip(vary, values, strict=True))
         where = "The combination " + ", ".join(f"{field}={value}" for field, value in settings.items())
         cells.append((settings, parse_json(Recipe, json.dumps(fields), where)))
+        name = _name(settings)
+        if len(name.encode()) > 200 or any(mark in name for mark in "/\\"):
+            raise UserError(f"{where} makes no name for a folder; vary fields with short, plain values.")
+        if any(cells[-1][1] == other for _, other in cells[:-1]):
+            raise UserError(f"{where} is the same training as another one; name each value once.")
+    if len({cell.resolution for _, cell in cells}) > 1:
+        raise UserError("Faces of different resolutions cannot be compared; sweep each resolution on its own.")
     return cells
+
+
+def _name(settings: Mapping[str, str]) -> str:
+    return ",".join(f"{field}={value}" for field, value in settings.items())
 
 
 def _set(fields: dict[str, Any], field: str, value: str) -> None:
@@ -117,16 +135,21 @@ def _same_sweep(out: Path, recipe: Recipe, dataset: FaceDataset, vary: Mapping[s
 def _run(name: str, recipe: Recipe, dataset: FaceDataset, folder: Path, device: str, n: int) -> Entry:
     """Train one combination, or go on with it; a failure becomes part of the result."""
     failure = folder / "failure.txt"
-    try:
-        if not failure.exists():
+    if not failure.exists():
+        try:
             if (folder / "recipe.json").exists():
                 resume(folder, device=device)
             else:
                 train(recipe, dataset, folder, device=device)
-            return evaluated(str(folder), dataset, name=name, n=n)
-    except Exception as error:  # whatever it is, the other runs must go on
-        log.debug("The failure in full:", exc_info=True)
-        write_text(failure, f"{error if isinstance(error, UserError) else repr(error)}\n")
+        except TrainingFailedError as error:
+            write_text(failure, f"{error}\n")
+        except UserError:
+            raise
+        except Exception as error:  # a bug that these settings found: the other runs must go on
+            log.debug("The failure in full:", exc_info=True)
+            write_text(failure, f"{error!r}\n")
+    if not failure.exists():
+        return evaluated(str(folder), dataset, name=name, n=n)
     sentence = failure.read_text(encoding="utf-8").strip()
     log.warning("%s failed: %s", name, sentence)
     return Entry(name=name, metrics=None, samples=None, seconds=None, curve=read_log(folder), error=sentence)

@@ -135,7 +135,14 @@ def test_what_an_evaluation_leaves_behind(judged_faces: FaceDataset, seen: None,
 
 
 def test_too_few_faces_are_refused(faces: FaceDataset, judged_faces: FaceDataset) -> None:
-    with pytest.raises(UserError, match="100 or more"):
+    with pytest.raises(UserError, match="100 to 100,000"):
         evaluate(small_generator(), judged_faces, n=10)
     with pytest.raises(UserError, match="--holdout"):  # 120 faces, of which a dozen are held out
         evaluate(small_generator(), faces, n=100)
+
+
+def test_a_generator_that_learnt_from_other_faces_is_judged_with_a_warning(
+    judged_faces: FaceDataset, seen: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    evaluate(small_generator(), judged_faces, split="val", n=100)
+    assert "faces that it was trained on may be among those" in caplog.text

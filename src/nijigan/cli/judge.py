@@ -8,6 +8,7 @@ import tyro
 from tyro.conf import Positional
 
 from nijigan.cli.common import Device, Model, narrate, open_or_import, progress_bar, torch_device
+from nijigan.errors import UserError
 
 _SPACES = "The feature space: lite0, anime, inception, a path to an .onnx file, or module:attribute."
 
@@ -20,8 +21,8 @@ class Evaluate:
     """The dataset it learnt from, or its pictures."""
     model: Model = None
     """A run folder, a .safetensors file or a Hub id; left out, the generator that comes with nijigan."""
-    out: Path = Path("evaluation")
-    """Folder for metrics.json and report.html."""
+    out: Path | None = None
+    """Folder for metrics.json and report.html; left out, evaluation/ in the run, or here for a file."""
     split: Literal["val", "test"] = "test"
     """The faces to score against: val while you still choose, test once, for what you publish."""
     n: int = 5000
@@ -48,9 +49,10 @@ class Evaluate:
                 generator, open_or_import(self.data), split=self.split, n=self.n, seed=self.seed, psi=self.psi,
                 features=self.features, model=self.model or "the generator in the box", progress=progress,
             )  # fmt: skip
-        report = write_evaluation(evaluation, generator, self.out, self.model)
         print(evaluation.metrics.to_json() if self.json else evaluation.metrics)
-        narrate(f"Report: {report}")
+        run = Path(self.model) if self.model and Path(self.model).is_dir() else None
+        out = self.out or (run or Path()) / "evaluation"
+        narrate(f"Report: {write_evaluation(evaluation, generator, out, run)}")
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,22 @@ class Compare:
         """Compare."""
         from nijigan.evaluation.compare import compare
         from nijigan.evaluation.entries import dataset_of, evaluated
+        from nijigan.evaluation.evaluate import check_number
+        from nijigan.evaluation.report import model_name
+
+        check_number(self.n)
+        if len(set(self.models)) < len(self.models):
+            raise UserError("A model is named twice; name each once.")
 
         dataset = open_or_import(self.data) if self.data else dataset_of(self.models)
+        names = [model_name(model) for model in self.models]
         entries = []
-        for model in self.models:
+        for model, name in zip(self.models, names, strict=True):
+            shown = name if names.count(name) == 1 else model
             with progress_bar(f"Judging {model}") as progress:
-                entry = evaluated(model, dataset, split=self.split, n=self.n, features=self.features, progress=progress)
+                entry = evaluated(
+                    model, dataset, name=shown, split=self.split, n=self.n, features=self.features, progress=progress
+                )
             entries.append(entry)
         compare(entries, self.out)
         print(self.out)
@@ -118,7 +130,10 @@ class Rate:
         ballot = build_ballot({model: Generator.load(model) for model in self.models}, dataset, self.n, self.seed)
         store = VoteStore(self.out)
         serve(ballot, store, self.port)
-        if store.votes():
-            with progress_bar("Judging") as progress:
-                real = real_faces(dataset, "val", ballot.images.shape[1], open_features(), progress)
-            print(tally(ballot, store, partial(good_faces, real=real)))
+        if not store.votes():
+            return
+        print(tally(ballot, store))
+        with progress_bar("Judging") as progress:
+            real = real_faces(dataset, "val", ballot.images.shape[1], open_features(), progress)
+        narrate("With the automatic yield beside:")
+        print(tally(ballot, store, partial(good_faces, real=real)))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from nijigan.data.dataset import FaceDataset
@@ -10,7 +11,7 @@ from nijigan.errors import UserError
 from nijigan.evaluation.compare import Entry
 from nijigan.evaluation.evaluate import evaluate
 from nijigan.evaluation.features import DEFAULT, open_features
-from nijigan.evaluation.real import Progress
+from nijigan.evaluation.real import NEIGHBOURS, Progress
 from nijigan.evaluation.report import model_name
 from nijigan.evaluation.results import Metrics
 from nijigan.files import write_text
@@ -18,6 +19,7 @@ from nijigan.generator import Generator
 from nijigan.recipe import read_json
 from nijigan.runs import RunInfo, read_log
 
+_FORMAT = 1  # of what is kept; raise it when a score is taken in another way
 _STRIP = 64  # faces shown of each, from the same latents
 
 
@@ -39,11 +41,12 @@ def evaluated(
         UserError: as in `evaluate`, or there is no such model.
     """
     generator, folder = Generator.load(model), Path(model)
-    key = [generator.weights_hash, dataset.fingerprint, split, n, open_features(features).hash]
+    key = [_FORMAT, NEIGHBOURS, generator.weights_hash, dataset.fingerprint, split, n, open_features(features).hash]
     kept = folder / "evaluations" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.json"
-    if kept.exists():
+    metrics = None
+    with suppress(UserError):  # not there, or damaged
         metrics = Metrics.read(kept)
-    else:
+    if metrics is None or metrics.weights != generator.weights_hash:
         metrics = evaluate(
             generator, dataset, split=split, n=n, features=features, model=model, progress=progress
         ).metrics
@@ -64,5 +67,9 @@ def dataset_of(models: Sequence[str]) -> FaceDataset:
     """
     for model in models:
         if (file := Path(model) / "run.json").is_file():
-            return FaceDataset(Path(read_json(RunInfo, file).dataset))
+            info = read_json(RunInfo, file)
+            dataset = FaceDataset(Path(info.dataset))
+            if dataset.fingerprint != info.fingerprint:
+                raise UserError(f"The faces in {info.dataset} have changed since {model} began; use --data.")
+            return dataset
     raise UserError("None of these is a run that knows its faces; say what to score against with --data FACES.")

@@ -7,6 +7,7 @@ Val steers (the best checkpoint, early stop, searches); test is scored once, for
 on.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -26,7 +27,10 @@ from nijigan.evaluation.results import Metrics, Protocol, Score
 from nijigan.generator import Generator
 from nijigan.pictures import Images
 
+log = logging.getLogger("nijigan")
+
 _CHUNK = 256  # faces drawn and described at once, so that memory does not grow with their number
+_SEARCH_SEED = 2**41  # far from the seeds of grids, reports and batch norm's calibration
 _LOOKED_AT = 2000  # faces that the face finder, the slowest judge, is shown at most
 
 
@@ -91,12 +95,22 @@ def evaluate(
     Raises:
         UserError: too few faces on either side, or no such feature space.
     """
-    if n < 100:
-        raise UserError(f"{n} faces say nothing about a generator; draw 100 or more (--n 5000 is usual).")
+    check_number(n)
+    learnt_from = generator.header.dataset
+    if learnt_from is not None and learnt_from.fingerprint != dataset.fingerprint:
+        log.warning(
+            "This generator learnt from %s, not from this state of %s: faces that it was trained on may be among those "
+            "it is judged by.", learnt_from.name, dataset.path,
+        )  # fmt: skip
     space = open_features(features)
     real = real_faces(dataset, split, generator.header.resolution, space, progress)
     drawn = draw(generator, space, n, seed=seed, psi=psi, progress=progress)
     scored, floors = score(drawn, real), real_scores(real, n)
+    if floors["yield"].value < 0.5:
+        log.warning(
+            "Of real faces at %d px only %.0f %% pass as good: the face finder does not know their kind, and the yield "
+            "means little here.", real.resolution, 100 * floors["yield"].value,
+        )  # fmt: skip
     metrics = Metrics(
         model=model,
         weights=generator.weights_hash,
@@ -109,6 +123,12 @@ def evaluate(
         scores={name: replace(one, floor=floors[name].value) for name, one in scored.scores.items()},
     )  # fmt: skip
     return Evaluation(metrics, scored, real)
+
+
+def check_number(n: int) -> None:
+    """Refuse, with a `UserError`, a number of faces that says nothing or does not fit in memory."""
+    if not 100 <= n <= 100_000:
+        raise UserError(f"{n} faces were asked for; draw 100 to 100,000 (--n 5000 is usual): fewer say nothing.")
 
 
 def score(drawn: Drawn, real: RealFaces) -> Scored:
@@ -139,9 +159,10 @@ def kid_and_yield(
 ) -> tuple[Score, Score]:
     """The two scores that steer a training, cheaply: KID over n faces, yield over a quarter of them.
 
-    Touches no random state: latents come from seeds.
+    Touches no random state: latents come from seeds, and not from those that `evaluate` and `compare` use: a checkpoint
+    that was chosen for its luck with some latents must not be judged by the same.
     """
-    drawn = draw(generator, real.space, n, looked_at=n // 4, progress=progress)
+    drawn = draw(generator, real.space, n, seed=_SEARCH_SEED, looked_at=n // 4, progress=progress)
     inside = realism(drawn.features[: len(drawn.found)], real.train, real.radii)
     return kid(real.features, drawn.features), _yield(inside, drawn.found, real)
 
@@ -185,7 +206,8 @@ def _yield(inside: Array, found: npt.NDArray[np.bool_], real: RealFaces) -> Scor
 
 
 def _feature_scores(features: Array, real: RealFaces) -> dict[str, Score]:
-    equal = min(len(features), len(real.features))  # neighbour scores and FD depend on the numbers: equal on both sides
+    # Neighbour scores and FD depend on the numbers: equal on both sides, and for what real faces score too.
+    equal = min(len(features), len(real.features), len(real.train))
     ours, theirs = features[:equal], real.features[:equal]
     return {
         "kid": kid(real.features, features),

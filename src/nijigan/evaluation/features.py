@@ -210,7 +210,7 @@ def _open_module(name: str) -> Features:
         with torch.random.fork_rng(devices=[]):
             net = getattr(importlib.import_module(module), attribute)
             net = net if isinstance(net, nn.Module) else net()
-    except (ImportError, AttributeError, TypeError) as error:
+    except Exception as error:  # whatever a stranger's module raises when it is imported
         raise UserError(
             f"There is no network at {name}: {_first_line(error)}. It is looked for where Python imports from; "
             "set PYTHONPATH to the folder of your module."

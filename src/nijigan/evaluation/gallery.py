@@ -15,7 +15,7 @@ from nijigan.runs import read_log
 _SAMPLES, _EXTREMES, _PAIRS = 64, 24, 12
 
 
-def write_evaluation(evaluation: Evaluation, generator: Generator, out: Path, run: str | None = None) -> Path:
+def write_evaluation(evaluation: Evaluation, generator: Generator, out: Path, run: Path | None = None) -> Path:
     """Write `metrics.json` and `report.html` into a folder.
 
     Args:
@@ -46,7 +46,7 @@ def write_evaluation(evaluation: Evaluation, generator: Generator, out: Path, ru
             (face, np.asarray(training[scored.nearest[place]]), float(scored.distance[place]))
             for face, place in zip(faces(closest), closest, strict=True)
         ],
-        curves=read_log(Path(run)) if run and Path(run).is_dir() else [],
+        curves=read_log(run) if run else [],
     )
     write_text(out / "metrics.json", evaluation.metrics.to_json())
     write_report(evaluation.metrics, gallery, out / "report.html")

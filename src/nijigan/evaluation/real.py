@@ -76,12 +76,7 @@ def real_faces(
     Raises:
         UserError: a split has too few faces.
     """
-    for name in ("train", "val", split):
-        if dataset.count(name) < _FEWEST:
-            raise UserError(
-                f"{dataset.path} has {dataset.count(name)} faces in its {name} split; judging takes {_FEWEST} or more "
-                "in each: import more pictures, or hold more out with --holdout."
-            )
+    check_judgeable(dataset, split)
     train = _features(dataset, "train", resolution, space, progress)
     manifold = _cached(dataset, "radii", "train", resolution, space, lambda: radii(train, NEIGHBOURS))
 
@@ -100,6 +95,16 @@ def real_faces(
     return RealFaces(
         dataset, split, resolution, space, train, manifold, described, real, near, found.astype(bool), threshold
     )
+
+
+def check_judgeable(dataset: FaceDataset, split: str) -> None:
+    """Refuse, with a `UserError`, a dataset with too few faces to judge against a split."""
+    for name in ("train", "val", split):
+        if dataset.count(name) < _FEWEST:
+            raise UserError(
+                f"{dataset.path} has {dataset.count(name)} faces in its {name} split; judging takes {_FEWEST} or more "
+                "in each: import more pictures, or hold more out with --holdout."
+            )
 
 
 def _features(dataset: FaceDataset, split: str, resolution: int, space: Features, progress: Progress | None) -> Array:

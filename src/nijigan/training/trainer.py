@@ -21,10 +21,10 @@ import torch
 from lightning_fabric import Fabric
 
 from nijigan.data.dataset import FaceDataset, FaceStream
-from nijigan.errors import UserError
+from nijigan.errors import TrainingFailedError, UserError
 from nijigan.evaluation.evaluate import kid_and_yield
 from nijigan.evaluation.features import DEFAULT, open_features
-from nijigan.evaluation.real import RealFaces, real_faces
+from nijigan.evaluation.real import RealFaces, check_judgeable, real_faces
 from nijigan.files import locked, write_text
 from nijigan.generator import Generator, GeneratorHeader, TrainingSet
 from nijigan.latents import latents
@@ -67,6 +67,8 @@ def train(
     """
     if dataset.count("train") == 0:
         raise UserError(f"{dataset.path} has no face to train on; import more pictures or hold fewer out.")
+    if recipe.evaluation_every is not None:
+        check_judgeable(dataset, "val")
     fabric = launch(device, devices, nodes)
     part_size(recipe, fabric.world_size)
     recipe = replace(
@@ -179,7 +181,7 @@ def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state
 
             averages = rounds.averages()
             if not all(math.isfinite(value) for value in averages.values() if value is not None):
-                raise UserError(
+                raise TrainingFailedError(
                     f"A loss is no longer finite at {state.images / 1000:g} kimg; the last good checkpoint is "
                     f"in {out / 'checkpoints'}. Lower the learning rate, or use --precision fp32."
                 )
@@ -273,7 +275,7 @@ def _failures_as_sentences(recipe: Recipe, out: Path) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:  # torch's out-of-memory errors are RuntimeErrors
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
-        raise UserError(
+        raise TrainingFailedError(
             f"Out of memory with a batch of {recipe.batch_size}; try --batch-size "
             f"{max(2, recipe.batch_size // 2)}, or --accumulate {2 * recipe.accumulate}."
         ) from error
