@@ -6,6 +6,7 @@
 
 Stopped at any moment and started again with the same arguments, it goes on from its last checkpoint (beside the result)
 to the same weights.
+
 Only the training splits are learnt from, and three things at once:
 
 1. Which two views show the same face (NT-Xent; Chen et al., "A Simple Framework for Contrastive Learning", ICML 2020,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from nijigan.data.dataset import FaceDataset
@@ -49,3 +50,9 @@ def judged_faces(tmp_path_factory: pytest.TempPathFactory) -> FaceDataset:
     write_faces(folder / "pictures", 240, resolution=32)
     import_faces([folder / "pictures"], folder / "faces", holdout=0.4)
     return FaceDataset(folder / "faces")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """The same numbers in every test."""
+    return np.random.default_rng(0)

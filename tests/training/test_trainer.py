@@ -319,13 +319,13 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_the_best_is_kept_and_the_run_ends_when_it_is_old(
-    tiny: Recipe, faces: FaceDataset, tmp_path: Path, scripted: list[float], caplog: pytest.LogCaptureFixture
+    tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, scripted: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     """KIDs 5, 3, 4, 4 with a patience of 2: the second is the best, the fourth is the last."""
     recipe = replace(tiny, kimg=1.6, snapshot_kimg=0.8, evaluate_every=0.1, early_stop=True, patience=2)
     scripted += [5, 3, 4, 4, 1]
     with caplog.at_level(logging.INFO, "nijigan"):
-        run = train(recipe, faces, tmp_path / "run", device="cpu")
+        run = train(recipe, judged_faces, tmp_path / "run", device="cpu")
     assert "No better KID for 2 evaluations" in caplog.text
     assert [line["kid"] for line in read_log(run) if "kid" in line] == [5, 3, 4, 4]
     assert read_log(run)[-1]["images"] == 400
@@ -344,11 +344,11 @@ def test_the_best_is_kept_and_the_run_ends_when_it_is_old(
 
 
 def test_a_stopped_run_goes_on_when_it_is_made_longer(
-    tiny: Recipe, faces: FaceDataset, tmp_path: Path, scripted: list[float]
+    tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, scripted: list[float]
 ) -> None:
     recipe = replace(tiny, kimg=1.6, snapshot_kimg=0.8, evaluate_every=0.1, early_stop=True, patience=1)
     scripted += [5, 6]
-    run = train(recipe, faces, tmp_path / "run", device="cpu")
+    run = train(recipe, judged_faces, tmp_path / "run", device="cpu")
     assert read_log(run)[-1]["images"] == 200
     scripted += [6.0, 4.0, 7.0]
     resume(run, kimg=2.0, device="cpu")
@@ -356,24 +356,26 @@ def test_a_stopped_run_goes_on_when_it_is_made_longer(
     assert read_log(run)[-1]["images"] == 304
 
 
-def test_judging_changes_no_weight(tiny: Recipe, faces: FaceDataset, tmp_path: Path, scripted: list[float]) -> None:
-    plain = train(tiny, faces, tmp_path / "plain", device="cpu")
+def test_judging_changes_no_weight(
+    tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, scripted: list[float]
+) -> None:
+    plain = train(tiny, judged_faces, tmp_path / "plain", device="cpu")
     scripted += [3.0] * 4
-    judged = train(replace(tiny, evaluate_every=0.1), faces, tmp_path / "judged", device="cpu")
+    judged = train(replace(tiny, evaluate_every=0.1), judged_faces, tmp_path / "judged", device="cpu")
     assert_equal_runs(plain, judged)
 
 
 def test_cut_off_in_an_evaluation_a_run_resumes_exactly(
-    tiny: Recipe, faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scripted: list[float]
+    tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scripted: list[float]
 ) -> None:
     recipe = replace(tiny, evaluate_every=0.1, early_stop=True, patience=2, kimg=1.6, snapshot_kimg=0.8)
     kids = [5.0, 3.0, 4.0, 4.0]
     scripted += kids
-    straight = train(recipe, faces, tmp_path / "straight", device="cpu")
+    straight = train(recipe, judged_faces, tmp_path / "straight", device="cpu")
 
     scripted += [5.0, 3.0]
     with pytest.raises(IndexError):  # the third evaluation dies
-        train(recipe, faces, tmp_path / "cut", device="cpu")
+        train(recipe, judged_faces, tmp_path / "cut", device="cpu")
     scripted += [4.0, 4.0]
     cut = resume(tmp_path / "cut", device="cpu")
     assert_equal_runs(cut, straight)

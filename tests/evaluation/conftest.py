@@ -1,9 +1,0 @@
-"""Shared by the tests of scores."""
-
-import numpy as np
-import pytest
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(0)
