@@ -193,15 +193,12 @@ def draw(
 def good_faces(images: Images, real: RealFaces) -> npt.NDArray[np.bool_]:
     """Which of N faces, uint8 N×H×W×3 at the resolution of `real`, count towards the yield."""
     inside = realism(real.space.extract(images), real.train, real.radii)
-    return np.asarray(have_faces(images) & (inside >= real.threshold))
+    return real.are_good(have_faces(images), inside)
 
 
 def _yield(inside: Array, found: npt.NDArray[np.bool_], real: RealFaces) -> Score:
-    """The share of good faces: those that the finder sees and that lie inside the real manifold.
-
-    Either alone is blind: muddy pictures pass the finder, clean blends of faces pass the manifold.
-    """
-    good = found & (inside[: len(found)] >= real.threshold)
+    """The share of good faces among the first, those that the finder was shown."""
+    good = real.are_good(found, inside[: len(found)])
     return share(int(good.sum()), len(good))
 
 

@@ -28,7 +28,6 @@ NEIGHBOURS = 5
 """k of every nearest-neighbour score."""
 
 _FORMAT = 1  # of the cache; raise it when what is cached is computed in another way
-_CHUNK = 512  # faces decoded and described at once
 _FEWEST = 20  # faces in a split that say anything
 
 
@@ -58,7 +57,14 @@ class RealFaces:
     @property
     def good(self) -> npt.NDArray[np.bool_]:
         """Which of the split's faces pass as good: what real faces score as yield."""
-        return np.asarray(self.found & (self.realism >= self.threshold))
+        return self.are_good(self.found, self.realism)
+
+    def are_good(self, found: npt.NDArray[np.bool_], realism: Array) -> npt.NDArray[np.bool_]:
+        """Which faces are good, of equally many verdicts: those that the finder sees and that lie inside the manifold.
+
+        Either alone is blind: muddy pictures pass the finder, clean blends of faces pass the manifold.
+        """
+        return np.asarray(found & (realism >= self.threshold))
 
 
 def real_faces(
@@ -80,18 +86,18 @@ def real_faces(
     train = _features(dataset, "train", resolution, space, progress)
     manifold = _cached(dataset, "radii", "train", resolution, space, lambda: radii(train, NEIGHBOURS))
 
-    def describe(name: str) -> tuple[Array, Array, Array, Array]:
+    def depth(name: str) -> tuple[Array, Array]:
         described = _features(dataset, name, resolution, space, progress)
         real = _cached(dataset, "realism", name, resolution, space, lambda: realism(described, train, manifold))
-        near = _cached(dataset, "nearest", name, resolution, space, lambda: nearest(described, train)[0][:, 0])
-        found = _cached(
-            dataset, "found", name, resolution, None,
-            lambda: have_faces(dataset.pixels(name, resolution), progress=progress).astype(np.float32),
-        )  # fmt: skip
-        return described, real, near, found
+        return described, real
 
-    threshold = float(np.quantile(describe("val")[1], 0.05))
-    described, real, near, found = describe(split)
+    threshold = float(np.quantile(depth("val")[1], 0.05))
+    described, real = depth(split)
+    near = _cached(dataset, "nearest", split, resolution, space, lambda: nearest(described, train)[0][:, 0])
+    found = _cached(
+        dataset, "found", split, resolution, None,
+        lambda: have_faces(dataset.pixels(split, resolution), progress=progress).astype(np.float32),
+    )  # fmt: skip
     return RealFaces(
         dataset, split, resolution, space, train, manifold, described, real, near, found.astype(bool), threshold
     )
@@ -109,13 +115,7 @@ def check_judgeable(dataset: FaceDataset, split: str) -> None:
 
 def _features(dataset: FaceDataset, split: str, resolution: int, space: Features, progress: Progress | None) -> Array:
     def compute() -> Array:
-        pixels = dataset.pixels(split, resolution)
-        described = np.empty((len(pixels), space.size), np.float32)
-        for start in range(0, len(pixels), _CHUNK):
-            described[start : start + _CHUNK] = space.extract(np.asarray(pixels[start : start + _CHUNK]))
-            if progress is not None:
-                progress(min(start + _CHUNK, len(pixels)), len(pixels))
-        return described
+        return space.extract(dataset.pixels(split, resolution), progress=progress)
 
     return _cached(dataset, "features", split, resolution, space, compute)
 

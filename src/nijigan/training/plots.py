@@ -25,7 +25,7 @@ def plot_curves(lines: Sequence[dict[str, Any]], folder: Path) -> None:
 
     Args:
         lines: the run's log lines, oldest first.
-        folder: where the two pictures go.
+        folder: where the pictures go.
     """
     for name, (title, curves) in _FIGURES.items():
         if not any(line.get(key) is not None for line in lines for key in curves):
