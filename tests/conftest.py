@@ -8,7 +8,7 @@ import pytest
 from nijigan.data.dataset import FaceDataset
 from nijigan.data.drawn import write_faces
 from nijigan.data.importer import import_faces
-from nijigan.recipe import LatentConfig, Recipe
+from nijigan.recipe import Recipe
 from nijigan.recipes import RECIPES
 
 
@@ -23,10 +23,12 @@ def shrink(recipe: Recipe) -> Recipe:
     return replace(
         recipe,
         resolution=16,
-        latent=LatentConfig(size=8),
-        generator=replace(recipe.generator, width=4),
-        discriminator=replace(recipe.discriminator, width=4),
+        latent=replace(recipe.latent, size=8),
+        generator=replace(recipe.generator, width=4, max_width=16, depth=1),
+        discriminator=replace(recipe.discriminator, width=4, max_width=16, depth=1),
         batch_size=8,
+        n_critic=min(recipe.n_critic, 2),
+        epochs=None,
         kimg=0.4,
         tick_kimg=0.1,
         snapshot_kimg=0.2,

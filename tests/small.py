@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from nijigan.generator import Generator, GeneratorHeader, TrainingSet
 from nijigan.latents import latents
 from nijigan.networks import build_generator
-from nijigan.recipe import GeneratorConfig, LatentConfig, Recipe
+from nijigan.parts import GeneratorConfig, LatentConfig
+from nijigan.recipe import Recipe
 
 
 def small_header(**changes) -> GeneratorHeader:

@@ -19,7 +19,7 @@ from nijigan.errors import UserError
 from nijigan.generator import Face, Generator, GeneratorHeader
 from nijigan.latents import latents
 from nijigan.networks import build_generator
-from nijigan.recipe import GeneratorConfig, LatentConfig
+from nijigan.parts import GeneratorConfig, LatentConfig
 from small import small_generator, small_header
 
 
@@ -68,7 +68,14 @@ def test_sample_gives_pictures_with_contrast(generator):
     assert faces.std(axis=0).mean() > 20  # faces differ from each other
 
 
-@pytest.mark.parametrize("config", [GeneratorConfig(width=4), GeneratorConfig(width=8, depth=2, output="sigmoid")])
+@pytest.mark.parametrize(
+    "config",
+    [
+        GeneratorConfig(width=4),
+        GeneratorConfig(width=8, depth=2, output="sigmoid"),
+        GeneratorConfig(kind="style", width=4, noise=True, style_mixing=0.9),
+    ],
+)
 def test_a_face_is_the_same_picture_in_any_batch(config):
     generator = small_generator(generator=config)
     whole = generator.sample(64, seed=100)
@@ -90,6 +97,63 @@ def test_psi_draws_the_scaled_latent(generator):
     np.testing.assert_array_equal(generator.sample(1, seed=9, psi=0.5), generator.draw(z * np.float32(0.5)))
     flat = generator.sample(2, seed=9, psi=0.0)
     np.testing.assert_array_equal(flat[0], flat[1])
+
+
+@pytest.mark.parametrize("prior", ["truncated-normal", "uniform", "sphere"])
+def test_faces_come_from_the_prior_trained_on(prior):
+    generator = small_generator(latent=LatentConfig(size=10, prior=prior))
+    z = latents([3, 4], 10, prior)
+    np.testing.assert_array_equal(generator.sample(2, seed=3), generator.draw(z))
+    if prior == "truncated-normal":
+        half = generator.draw(z * np.float32(0.5))
+        np.testing.assert_array_equal(generator.sample(2, seed=3, psi=0.5), half)
+        np.testing.assert_array_equal(generator.draw(z, psi=0.5), half)
+        return
+    for refused in (
+        lambda: generator.sample(2, psi=0.7),
+        lambda: generator.draw(z, psi=0.7),
+        lambda: generator.face(3, psi=0.7),
+    ):
+        with pytest.raises(UserError, match=f"psi is 0.7.*{prior}.*leave psi at 1"):
+            refused()
+
+
+def style_generator(prior="normal"):
+    config = GeneratorConfig(kind="style", width=4, mapping_depth=2, noise=True, style_mixing=0.9)
+    generator = small_generator(generator=config, latent=LatentConfig(size=10, prior=prior))
+    generator.module.centre([torch.from_numpy(latents(range(100), 10, prior))])
+    return generator
+
+
+@pytest.mark.parametrize("prior", ["normal", "truncated-normal", "uniform", "sphere"])
+def test_psi_draws_styles_near_their_mean(prior):
+    generator = style_generator(prior)
+    z = latents(range(20, 28), 10, prior)
+    faces = generator.sample(8, seed=20)
+    np.testing.assert_array_equal(faces, generator.draw(z, psi=1.0))
+    flat = generator.sample(8, seed=20, psi=0.0)
+    assert largest_difference(flat, flat[:1]) == 0
+    w, mean = generator.module.mapping(torch.from_numpy(z)), generator.module.w_mean
+    generator.module.mapping.forward = lambda _: mean + 0.5 * (w - mean)
+    half = generator.draw(z)
+    del generator.module.mapping.forward
+    assert largest_difference(generator.sample(8, seed=20, psi=0.5), half) <= 1
+    assert faces.std(axis=0).mean() > half.std(axis=0).mean() > 2
+    assert generator.face(20, psi=0.5).psi == 0.5
+
+
+def test_a_style_generator_round_trips_with_its_mean_style(tmp_path):
+    generator = style_generator()
+    generator.save(tmp_path / "style.safetensors")
+    loaded = Generator.load(tmp_path / "style.safetensors")
+    assert loaded.weights_hash == generator.weights_hash
+    assert torch.equal(loaded.module.w_mean, generator.module.w_mean)
+    assert loaded.module.w_mean.any()
+    np.testing.assert_array_equal(loaded.sample(8, psi=0.6), generator.sample(8, psi=0.6))
+    generator.save(tmp_path / "half.safetensors", half=True)
+    half = Generator.load(tmp_path / "half.safetensors")
+    assert torch.equal(half.module.w_mean, generator.module.w_mean)
+    assert largest_difference(half.sample(8, psi=0.6), generator.sample(8, psi=0.6)) <= 3
 
 
 class Echo(nn.Module):
@@ -298,7 +362,14 @@ def test_a_hub_without_its_client_is_a_sentence(monkeypatch):
         ({"latent": {"size": 10**12, "prior": "normal"}}, r"latent\.size"),
         ({"generator": {"kind": "dcgan", "width": 10**12}}, r"generator\.width"),
         ({"generator": {"kind": "dcgan", "depth": 10**12}}, r"generator\.depth"),
-        ({"generator": {"kind": "dcgan", "width": 1024}, "resolution": 1024}, "parameters; nijigan opens at most"),
+        (
+            {"generator": {"kind": "dcgan", "width": 1024, "depth": 8}, "resolution": 1024},
+            "parameters; nijigan opens at",
+        ),
+        (
+            {"generator": {"kind": "style", "width": 1024, "depth": 8}, "resolution": 1024},
+            "parameters; nijigan opens at",
+        ),
         ({"generator": {"kind": "dcgan", "width": 5}}, "does not hold the network.*instead of floats"),
         ({"resolution": 64}, "does not hold the network.*it lacks"),
         ({"resolution": 16}, "does not hold the network.*have no place"),

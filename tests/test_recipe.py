@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 
 from nijigan.errors import UserError
-from nijigan.recipe import GeneratorConfig, OptimizerConfig, Recipe, base_resolution, nearest_resolutions
+from nijigan.parts import GeneratorConfig, OptimizerConfig
+from nijigan.recipe import Recipe, base_resolution, nearest_resolutions
 from nijigan.recipes import RECIPES, find_recipe
 
 
@@ -25,7 +26,7 @@ def test_names_of_the_table_are_the_names_of_the_recipes() -> None:
         ({"batch_size": 1}, "batch norm"),
         ({"batch_size": 32, "accumulate": 5}, "divides"),
         ({"batch_size": 4, "accumulate": 4}, "two or more"),
-        ({"label_smoothing": 0.1, "objective": "minimax"}, "bce"),
+        ({"label_smoothing": 0.1, "objective": "mse"}, "bce"),
         ({"alternate_epochs": 2, "n_critic": 5}, "must stay 1"),
         ({"kimg": 0}, "above 0"),
         ({"epochs": -1.0}, "above 0"),

@@ -9,6 +9,7 @@ from PIL import Image
 from nijigan import walk as module
 from nijigan.errors import UserError
 from nijigan.latents import latents, slerp
+from nijigan.parts import GeneratorConfig, LatentConfig
 from nijigan.pictures import enlarge
 from nijigan.walk import walk
 from small import small_generator, smooth_generator
@@ -60,6 +61,26 @@ def test_a_walk_visits_the_faces_of_its_seeds(generator, monkeypatch, tmp_path):
     z = latents([5, 7], 10) * np.float32(0.5)
     half_way_home = generator.draw(slerp(z[1:], z[:1], 0.5))[0]
     assert np.abs(frames[10].astype(int) - half_way_home).max() <= 1
+
+
+@pytest.mark.parametrize("prior", ["normal", "truncated-normal", "uniform", "sphere"])
+def test_a_walk_keeps_to_the_prior(monkeypatch, tmp_path, prior):
+    generator = small_generator(latent=LatentConfig(size=10, prior=prior))
+    frames = drawn_frames(generator, monkeypatch, tmp_path, stops=2, frames_per_stop=2, scale=1, seed=5)
+    a, b = latents([5, 6], 10, prior)
+    half_way = (a + b) / 2 if prior == "uniform" else slerp(a, b, 0.5)
+    expected = generator.draw(np.stack([a, half_way, b, half_way]))
+    assert np.abs(frames.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("prior", ["uniform", "sphere"])
+def test_a_walk_truncates_styles_alone(monkeypatch, tmp_path, prior):
+    latent = LatentConfig(size=10, prior=prior)
+    with pytest.raises(UserError, match="leave psi at 1"):
+        walk(small_generator(latent=latent), tmp_path / "walk.webp", **QUICK, psi=0.7)
+    styled = small_generator(latent=latent, generator=GeneratorConfig(kind="style", width=4))
+    frames = drawn_frames(styled, monkeypatch, tmp_path, **QUICK, seed=5, psi=0.7)
+    assert np.abs(frames[[0, 4, 8]].astype(int) - styled.sample(3, seed=5, psi=0.7)).max() <= 1
 
 
 def test_a_walk_is_a_loop_of_even_steps(generator, monkeypatch, tmp_path):

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.generator import Face, Generator
-from nijigan.latents import check_psi, check_seed
+from nijigan.latents import check_seed
 from nijigan.pictures import Images, enlarge, grid
 
 Progress = Callable[[int, int], None]
@@ -51,7 +51,7 @@ def generate(
             called `seed-000007.png`. In a folder, files of the same name are replaced and others stay.
         n: how many faces.
         seed: the first one's seed.
-        psi: truncation, 0 to 2.
+        psi: truncation, 0 to 2: see `Generator.draw`.
         scale: enlarge every face this many times.
         columns: faces in a row of a grid; left out, the nearest to a square.
         progress: called with (faces drawn, n).
@@ -102,7 +102,7 @@ def check_range(generator: Generator, n: int, seed: int, psi: float, scale: int)
         raise UserError(f"{n} faces were asked for; ask for 1 or more.")
     check_seed(seed)
     check_seed(seed + n - 1)
-    check_psi(psi)
+    generator.check_psi(psi)
     most = LONGEST_SIDE // generator.header.resolution
     if not 1 <= scale <= most:
         raise UserError(f"A scale of {scale} is out of range; choose 1 to {most}.")

@@ -102,45 +102,62 @@ class Generator:
         Args:
             n: how many faces.
             seed: the first one's seed, in [0, 2^63 - n].
-            psi: truncation, 0 to 2: latents are ψz.
+            psi: truncation, 0 to 2: see `draw`.
             batch_size: faces per pass through the network; changes memory and time, not the faces.
 
         Returns:
             uint8, n×H×W×3.
 
         Raises:
-            UserError: a number is out of its range.
+            UserError: a number is out of its range, or this generator's prior knows no truncation.
         """
         if n < 1:
             raise UserError(f"{n} faces were asked for; ask for 1 or more.")
-        return self.draw(truncate(latents(range(seed, seed + n), self.header.latent.size), psi), batch_size)
+        latent = self.header.latent
+        return self.draw(latents(range(seed, seed + n), latent.size, latent.prior), psi=psi, batch_size=batch_size)
 
-    def draw(self, latents: Latents, batch_size: int = 64) -> Images:
+    def draw(self, latents: Latents, *, psi: float = 1.0, batch_size: int = 64) -> Images:
         """Draw given latents.
 
         Args:
             latents: float32, N×size.
+            psi: truncation, 0 to 2. Style-based generators pull the latents' styles towards the mean style (Karras et
+                al. 2019, appendix B); others pull the latents themselves to 0 where the prior is
+                normal, truncated or not, and refuse all but 1 where it is uniform or a sphere.
             batch_size: latents per pass through the network.
 
         Returns:
             uint8, N×H×W×3.
 
         Raises:
-            UserError: the latents are not of this generator's size, the batch is empty, or the weights are so large
-                that a pixel is not a number.
+            UserError: the latents are not of this generator's size, a number is out of its range, the prior knows no
+                truncation, or the weights are so large that a pixel is not a number.
         """
+        self.check_psi(psi)
         size, resolution = self.header.latent.size, self.header.resolution
         if latents.ndim != 2 or latents.shape[1] != size:
             raise UserError(f"Latents of shape {latents.shape} were given; this generator takes N×{size}.")
         if batch_size < 1:
             raise UserError(f"The batch size is {batch_size}; choose 1 or more.")
+        if not self._styled:
+            latents = truncate(latents, psi, self.header.latent.prior)
         device = next(self.module.parameters()).device
         pictures = np.empty((len(latents), resolution, resolution, 3), np.uint8)
         for start in range(0, len(latents), batch_size):
             z = torch.from_numpy(latents[start : start + batch_size]).to(device)
             with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-                pictures[start : start + batch_size] = self._to_uint8(self.module(z))
+                images = self.module(z, psi) if self._styled else self.module(z)
+                pictures[start : start + batch_size] = self._to_uint8(images)
         return pictures
+
+    def check_psi(self, psi: float) -> None:
+        """Refuse, with a `UserError`, a truncation that this generator cannot draw with: see `draw`."""
+        check_psi(psi, None if self._styled else self.header.latent.prior)
+
+    @property
+    def _styled(self) -> bool:
+        """Whether ψ acts on styles instead of latents."""
+        return self.header.generator.kind == "style"
 
     def _to_uint8(self, images: Tensor) -> Images:
         """N×3×H×W in the range of the network's output → uint8 N×H×W×3."""
@@ -153,7 +170,8 @@ class Generator:
         return rounded
 
     def face(self, seed: int, psi: float = 1.0) -> Face:
-        """Record the face that `sample(1, seed=seed, psi=psi)` draws."""
+        """Record the face that `sample(1, seed=seed, psi=psi)` draws; what that refuses is refused here."""
+        self.check_psi(psi)
         return Face(self.weights_hash, seed, psi)
 
     @cached_property

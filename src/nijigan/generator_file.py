@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.networks import build_generator
-from nijigan.recipe import GeneratorConfig, LatentConfig, Recipe, base_resolution, parse_json
+from nijigan.parts import GeneratorConfig, LatentConfig
+from nijigan.recipe import Recipe, base_resolution, parse_json
 
 FORMAT = 1
 

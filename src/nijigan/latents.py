@@ -8,6 +8,12 @@ The specification:
 2. A word x becomes the uniform number (x + 0.5) / 2^32, in float64, never 0 or 1.
 3. Words 2k and 2k + 1 give uniforms u and v, and these the normal numbers 2k and 2k + 1 by Box and Muller (1958):
    sqrt(-2 ln u) cos(2πv) and sqrt(-2 ln u) sin(2πv), in float64, rounded to float32. What is left over is not used.
+4. A latent of `size` numbers is, by its prior,
+   normal: the first `size` normal numbers of the stream.
+   truncated-normal: the first `size` of them that lie in [-2, 2], in order.
+   uniform: 2u - 1 of the first `size` uniform numbers u of step 2, in float64, rounded to float32.
+   sphere: the normal latent z scaled to the length sqrt(size): sqrt(size / Σz²) z, from the float32 numbers of z, in
+   float64, rounded to float32.
 
 The words are exact everywhere. Logarithm and cosine may differ in the last bit of a float64 from one mathematics
 library to another, so a latent may, rarely, differ in the last bit of a float32.
@@ -19,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nijigan.errors import UserError
+from nijigan.parts import Prior
 
 Latents = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
@@ -32,15 +39,17 @@ _WEYL = (np.uint64(0x9E3779B9), np.uint64(0xBB67AE85))  # the golden ratio and s
 _ROUNDS = 10
 
 
-def latents(seeds: Sequence[int] | npt.NDArray[np.integer], size: int) -> Latents:
-    """Draw the latent of each seed from the standard normal distribution, as the module's docstring specifies.
+def latents(seeds: Sequence[int] | npt.NDArray[np.integer], size: int, prior: Prior = "normal") -> Latents:
+    """Draw the latent of each seed from a prior, as the module's docstring specifies.
 
     Args:
         seeds: N integers in [0, 2^63).
         size: numbers in a latent.
+        prior: their distribution: see `nijigan.parts.LatentConfig`.
 
     Returns:
-        float32, N×size. A row depends on its seed alone; a shorter latent is the beginning of a longer one.
+        float32, N×size. A row depends on its seed alone; except on the sphere, a shorter latent is the beginning of a
+        longer one.
 
     Raises:
         UserError: a seed lies outside the range.
@@ -48,14 +57,45 @@ def latents(seeds: Sequence[int] | npt.NDArray[np.integer], size: int) -> Latent
     for seed in (int(min(seeds, default=0)), int(max(seeds, default=0))):
         check_seed(seed)
     key = np.array(seeds, np.uint64).reshape(-1, 1)  # N×1
-    block = np.arange(-(-size // 4), dtype=np.uint64)  # blocks
+    if prior == "uniform":
+        return (2.0 * _uniform(key, size) - 1.0).astype(np.float32)
+    if prior == "truncated-normal":
+        return _truncated_normal(key, size)
+    normal = _normal(key, size)
+    if prior == "sphere":
+        squares = np.square(normal, dtype=np.float64).sum(axis=-1, keepdims=True)
+        normal = (np.sqrt(size / squares) * normal).astype(np.float32)
+    return normal
+
+
+def _uniform(key: Words, count: int) -> npt.NDArray[np.float64]:
+    """The first uniform numbers of each latent stream, in (0, 1): N×count for a key of N×1."""
+    block = np.arange(-(-count // 4), dtype=np.uint64)  # blocks
     zero = np.zeros_like(key * block)  # N×blocks
     words = philox((zero + block, zero, zero + np.uint64(LATENT_STREAM), zero), (key & _WORD, key >> _HALF))
     uniform = (np.stack(words, axis=-1).astype(np.float64) + 0.5) / 2.0**32  # N×blocks×4
-    radius = np.sqrt(-2.0 * np.log(uniform[..., 0::2]))
-    angle = 2.0 * np.pi * uniform[..., 1::2]
-    normal = np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=-1)  # N×blocks×2×2
-    return normal.reshape(len(key), -1)[:, :size].astype(np.float32)
+    return uniform.reshape(len(key), -1)[:, :count]
+
+
+def _normal(key: Words, count: int) -> Latents:
+    """The first normal numbers of each latent stream: N×count for a key of N×1."""
+    uniform = _uniform(key, count + count % 2)
+    radius = np.sqrt(-2.0 * np.log(uniform[:, 0::2]))
+    angle = 2.0 * np.pi * uniform[:, 1::2]
+    normal = np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=-1)  # N×pairs×2
+    return normal.reshape(len(key), -1)[:, :count].astype(np.float32)
+
+
+def _truncated_normal(key: Words, size: int) -> Latents:
+    """The first `size` normal numbers of each latent stream that are at most 2 in size."""
+    count = size + 4
+    while True:
+        normal = _normal(key, count)
+        inside = np.abs(normal) <= 2
+        if np.all(inside.sum(axis=1) >= size):
+            first = np.argsort(~inside, axis=1, kind="stable")[:, :size]
+            return np.take_along_axis(normal, first, axis=1)
+        count += count // 8 + 4  # one number in 22 lies outside
 
 
 def philox(counter: tuple[Words, Words, Words, Words], key: tuple[Words, Words]) -> tuple[Words, Words, Words, Words]:
@@ -82,24 +122,58 @@ def check_seed(seed: int) -> None:
         raise UserError(f"The seed {seed} is out of range; choose a whole number from 0 to 2^63 - 1.")
 
 
-def check_psi(psi: float) -> None:
-    """Refuse a truncation outside [0, 2], or one that is not a number, with a `UserError`."""
+def check_psi(psi: float, prior: Prior | None = None) -> None:
+    """Refuse a truncation with a `UserError`.
+
+    Args:
+        psi: refused outside [0, 2], and when it is no number.
+        prior: of the latents that it is to scale. Uniform latents have no likelier middle to be pulled to, and those on
+            a sphere must stay there, so both refuse all but 1. None, where it scales something else, refuses no more.
+    """
     if not 0 <= psi <= 2:
         raise UserError(f"psi is {psi:g}; choose 0 (the average face) to 2, where 1 draws as trained and 0.7 is tamer.")
+    if psi != 1 and prior in ("uniform", "sphere"):
+        raise UserError(
+            f"psi is {psi:g}, but this generator knows latents of the prior {prior} only, which cannot be scaled; "
+            "leave psi at 1."
+        )
 
 
-def truncate(latents: Latents, psi: float) -> Latents:
-    """Pull latents towards the mean of their normal prior: ψz, rounded to float32.
+def truncate(latents: Latents, psi: float, prior: Prior = "normal") -> Latents:
+    """Pull latents towards the mean of their normal prior, truncated or not: ψz, rounded to float32.
 
     Args:
         latents: float32, any shape.
         psi: from 0 (every face is the average one) over 1 (as trained) to 2 (exaggerated).
+        prior: what they were drawn from.
 
     Raises:
-        UserError: `psi` lies outside the range.
+        UserError: `psi` lies outside the range, or the prior knows no truncation.
     """
-    check_psi(psi)
+    check_psi(psi, prior)
     return latents * np.float32(psi)
+
+
+def interpolate(start: Latents, end: Latents, t: float | npt.NDArray[np.floating], prior: Prior = "normal") -> Latents:
+    """Walk from one latent to another through likely ones: by `slerp`, but straight where the prior is uniform.
+
+    All of the uniform prior's cube is as likely, and a straight line stays inside it where an arc would not. An arc
+    keeps normal latents as far from the mean as its ends and spherical ones on their sphere; between truncated-normal
+    latents it keeps the length as well, though single numbers may rise a little above 2 on the way.
+
+    Args:
+        start: float32, ...×size.
+        end: float32, ...×size.
+        t: how far along, 0 to 1; an array broadcasts against the leading shape.
+        prior: what both were drawn from.
+
+    Returns:
+        float32, ...×size.
+    """
+    if prior != "uniform":
+        return slerp(start, end, t)
+    along = np.asarray(t, np.float64)[..., None]
+    return ((1 - along) * start + along * end).astype(np.float32)
 
 
 def slerp(start: Latents, end: Latents, t: float | npt.NDArray[np.floating]) -> Latents:

@@ -1,7 +1,7 @@
-"""What to train: the `Recipe` and its parts.
+"""What to train: the `Recipe`; its parts are in `nijigan.parts`.
 
-A recipe, a dataset's fingerprint and nothing else determine a run. Every part is a frozen dataclass; the words under a
-field are its help on the command line; contradictions are refused when the object is made, with a sentence.
+A recipe, a dataset's fingerprint and nothing else determine a run. It is a frozen dataclass, as its parts are; the
+words under a field are its help on the command line; contradictions are refused when one is made, with a sentence.
 """
 
 import json
@@ -11,106 +11,21 @@ from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 from nijigan.errors import UserError
+from nijigan.parts import (
+    AugmentConfig,
+    BurnInConfig,
+    DiscriminatorConfig,
+    EmaConfig,
+    GeneratorConfig,
+    LatentConfig,
+    OptimizerConfig,
+    PenaltyConfig,
+    TricksConfig,
+    check,
+)
 
 T = TypeVar("T")
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-
-
-def _check(condition: bool, sentence: str) -> None:
-    if not condition:
-        raise UserError(sentence)
-
-
-@dataclass(frozen=True)
-class LatentConfig:
-    """The random input of the generator."""
-
-    size: int = 100
-    """How many numbers one latent has."""
-    prior: Literal["normal"] = "normal"
-    """The distribution they are drawn from."""
-
-    def __post_init__(self) -> None:
-        _check(1 <= self.size <= 4096, f"latent.size is {self.size}; choose 1 to 4096.")
-
-
-@dataclass(frozen=True)
-class GeneratorConfig:
-    """The network that draws."""
-
-    kind: Literal["dcgan"] = "dcgan"
-    """The architecture: dcgan = Radford et al. 2016, transposed convolutions with batch norm."""
-    width: int = 64
-    """Channels of the last hidden layer; every halving of the resolution doubles them."""
-    depth: int = 1
-    """Convolutions at each resolution; 1 is the published network."""
-    output: Literal["tanh", "sigmoid"] = "tanh"
-    """Range of the pixels inside networks: tanh = [-1, 1], sigmoid = [0, 1]."""
-
-    def __post_init__(self) -> None:
-        _check(1 <= self.width <= 1024, f"generator.width is {self.width}; choose 1 to 1024.")
-        _check(1 <= self.depth <= 8, f"generator.depth is {self.depth}; choose 1 to 8.")
-
-
-@dataclass(frozen=True)
-class DiscriminatorConfig:
-    """The network that tells drawn from real."""
-
-    kind: Literal["dcgan"] = "dcgan"
-    """The architecture: dcgan = Radford et al. 2016, strided convolutions with batch norm."""
-    width: int = 64
-    """Channels of the first layer; every halving of the resolution doubles them."""
-    depth: int = 1
-    """Convolutions at each resolution; 1 is the published network."""
-
-    def __post_init__(self) -> None:
-        _check(1 <= self.width <= 1024, f"discriminator.width is {self.width}; choose 1 to 1024.")
-        _check(1 <= self.depth <= 8, f"discriminator.depth is {self.depth}; choose 1 to 8.")
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """How one network's weights move."""
-
-    kind: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
-    """The algorithm: adam = Kingma and Ba 2015; adamw = Loshchilov and Hutter 2019; rmsprop = Hinton's lectures."""
-    lr: float = 2e-4
-    """Learning rate before any schedule."""
-    beta1: float = 0.5
-    """Decay of the first moment: of adam's gradient mean, and sgd's momentum."""
-    beta2: float = 0.999
-    """Decay of the second moment: of adam's and rmsprop's mean square."""
-
-    def __post_init__(self) -> None:
-        _check(0 < self.lr < 10, f"The learning rate is {self.lr}; choose one above 0 (2e-4 is usual).")
-        _check(0 <= self.beta1 < 1 and 0 <= self.beta2 < 1, "beta1 and beta2 must lie in [0, 1).")
-
-
-@dataclass(frozen=True)
-class PenaltyConfig:
-    """What keeps the discriminator from growing too steep."""
-
-    kind: Literal["auto", "none", "clip"] = "auto"
-    """clip = weight clipping, Arjovsky et al. 2017; auto = clip for the objective wasserstein, none for others."""
-    clip: float = 0.01
-    """After each update every weight is cut to [-clip, clip]."""
-
-    def __post_init__(self) -> None:
-        _check(0 < self.clip < inf, f"penalty.clip is {self.clip}; choose one above 0 (0.01 is usual).")
-
-
-@dataclass(frozen=True)
-class EmaConfig:
-    """The moving average of the generator's weights: what samples, checkpoints and scores use."""
-
-    half_life_kimg: float = 5.0
-    """Thousands of images after which a weight counts half; 0 switches the average off."""
-    warmup: float = 0.05
-    """While training is young the half-life is at most this share of the images seen so far."""
-
-    def __post_init__(self) -> None:
-        _check(0 <= self.half_life_kimg < inf, "ema.half_life_kimg must be 0 (off) or more, and finite.")
-        _check(0 < self.warmup <= 1, "ema.warmup must lie in (0, 1].")
 
 
 @dataclass(frozen=True)
@@ -124,11 +39,14 @@ class Recipe:
     latent: LatentConfig = field(default_factory=LatentConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
-    objective: Literal["bce", "minimax", "mse", "wasserstein"] = "bce"
+    objective: Literal["bce", "minimax", "mse", "wasserstein", "hinge", "relativistic"] = "bce"
     """The game: bce = non-saturating cross-entropy; minimax = the original, Goodfellow et al. 2014, equation 1; mse =
-    least squares, Mao et al. 2017; wasserstein = Arjovsky et al. 2017."""
+    least squares, Mao et al. 2017; wasserstein = Arjovsky et al. 2017; hinge = Lim and Ye 2017; relativistic = paired
+    cross-entropy, Jolicoeur-Martineau 2019 and Huang et al. 2024."""
+    mse_targets: tuple[float, float, float] = (0.0, 1.0, 1.0)
+    """Of the objective mse: a, what D is to say of drawn images; b, of real ones; c, what G wants D to say."""
     label_smoothing: float = 0.0
-    """One-sided: real images are asked for 1 minus this instead of 1."""
+    """One-sided: real images are asked for 1 minus this instead of 1; of bce and minimax."""
     penalty: PenaltyConfig = field(default_factory=PenaltyConfig)
     g_optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     d_optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -144,6 +62,9 @@ class Recipe:
     """Generator updates per round."""
     alternate_epochs: int = 0
     """Train D alone for this many epochs, then G alone for as many, and so on; 0 updates both in every round."""
+    burn_in: BurnInConfig = field(default_factory=BurnInConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    tricks: TricksConfig = field(default_factory=TricksConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
     flip: bool = True
     """Show each face mirrored half of the time."""
@@ -171,38 +92,60 @@ class Recipe:
 
     def __post_init__(self) -> None:
         base = base_resolution(self.resolution)
-        _check(
+        check(
             base is not None and 8 <= self.resolution <= 1024,
             f"A resolution of {self.resolution} is not 4, 5, 6 or 7 times a power of two; "
             f"choose {', '.join(map(str, nearest_resolutions(self.resolution)))}.",
         )
-        _check(0 <= self.label_smoothing < 0.5, "label_smoothing must lie in [0, 0.5).")
-        _check(
-            self.label_smoothing == 0 or self.objective == "bce",
-            f"label_smoothing belongs to the objective bce, not {self.objective}; leave it out or set --objective bce.",
+        check(0 <= self.label_smoothing < 0.5, "label_smoothing must lie in [0, 0.5).")
+        for name, value in (
+            ("label_smoothing", self.label_smoothing),
+            ("tricks.soft_labels", self.tricks.soft_labels),
+            ("tricks.flipped_labels", self.tricks.flipped_labels),
+        ):
+            check(
+                value == 0 or self.objective in ("bce", "minimax"),
+                f"{name} belongs to the objectives bce and minimax, not to {self.objective}; leave it out.",
+            )
+        check(
+            self.mse_targets == (0.0, 1.0, 1.0) or self.objective == "mse",
+            f"mse_targets belongs to the objective mse, not to {self.objective}; leave it out.",
+        )
+        check(
+            self.discriminator.normalisation != "batch" or self.penalty.kind in ("auto", "none", "clip"),
+            f"The penalty {self.penalty.kind} asks for a slope at each image, but batch norm makes D's answer to one "
+            "image depend on the others; choose --discriminator.norm layer, or another penalty.",
+        )
+        check(
+            self.burn_in.penalty == 1 or self.penalty.kind not in ("auto", "none", "clip"),
+            "burn_in.penalty lets a penalty on gradients fade, and there is none; leave it out.",
+        )
+        check(
+            self.burn_in.beta2 is None or all(o.kind.startswith("adam") for o in (self.g_optimizer, self.d_optimizer)),
+            "burn_in.beta2 belongs to adam and adamw; leave it out.",
         )
         for name in ("batch_size", "accumulate", "n_critic", "g_steps"):
-            _check(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1.")
-        _check(self.batch_size >= 2, "batch_size must be at least 2: batch norm has no statistics of one image.")
-        _check(
+            check(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1.")
+        check(self.batch_size >= 2, "batch_size must be at least 2: batch norm has no statistics of one image.")
+        check(
             self.batch_size % self.accumulate == 0 and self.batch_size // self.accumulate >= 2,
             f"A batch of {self.batch_size} cannot be cut into {self.accumulate} equal parts of two or more images; "
             "choose an accumulate that divides it.",
         )
-        _check(self.alternate_epochs >= 0, "alternate_epochs must be 0 (off) or more.")
-        _check(
+        check(self.alternate_epochs >= 0, "alternate_epochs must be 0 (off) or more.")
+        check(
             self.alternate_epochs == 0 or (self.n_critic == 1 and self.g_steps == 1),
             "alternate_epochs trains one network at a time, so n_critic and g_steps must stay 1.",
         )
         for name in ("kimg", "epochs", "snapshot_kimg", "tick_kimg", "evaluate_every"):
             length = getattr(self, name)
-            _check(length is None or 0 < length < inf, f"{name} is {length}; it must be above 0 and finite.")
-        _check(self.patience >= 1, f"patience is {self.patience}; it must be at least 1.")
-        _check(
+            check(length is None or 0 < length < inf, f"{name} is {length}; it must be above 0 and finite.")
+        check(self.patience >= 1, f"patience is {self.patience}; it must be at least 1.")
+        check(
             100 <= self.evaluate_faces <= 100_000,
             f"evaluate_faces is {self.evaluate_faces}; choose 100 to 100,000: fewer say nothing.",
         )
-        _check(0 <= self.seed < 2**63, "The seed must lie between 0 and 2^63 - 1.")
+        check(0 <= self.seed < 2**63, "The seed must lie between 0 and 2^63 - 1.")
 
     @property
     def snapshot_every(self) -> float:

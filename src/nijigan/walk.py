@@ -15,7 +15,7 @@ from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.generate import BATCH, Progress, check_grid, check_range, lay_out
 from nijigan.generator import Generator
-from nijigan.latents import Latents, latents, slerp, truncate
+from nijigan.latents import Latents, interpolate, latents
 from nijigan.pictures import Images, enlarge
 
 _FASTEST = {".webp": 60, ".gif": 50, ".mp4": 60}  # browsers slow a GIF down that asks for more
@@ -36,7 +36,9 @@ def walk(
     scale: int = 4,
     progress: Progress | None = None,
 ) -> None:
-    """Film a walk along great circles from latent to latent that ends where it began.
+    """Film a walk from latent to latent that ends where it began.
+
+    It follows great circles, or straight lines where the prior is uniform: see `nijigan.latents.interpolate`.
 
     The first walker visits the faces of seeds seed ... seed + stops - 1, the next one those of the next `stops` seeds.
 
@@ -49,7 +51,7 @@ def walk(
         n: walkers side by side.
         columns: walkers in a row; left out, the nearest to a square.
         seed: the first face's seed.
-        psi: truncation, 0 to 2.
+        psi: truncation, 0 to 2: see `Generator.draw`.
         scale: enlarge every face this many times.
         progress: called with (frames drawn, frames).
 
@@ -68,11 +70,11 @@ def walk(
     check_range(generator, n * stops, seed, psi, scale)
     side = generator.header.resolution * scale
     check_grid(n, columns, side)
-    count, size = stops * frames_per_stop, generator.header.latent.size
+    count, latent = stops * frames_per_stop, generator.header.latent
     if suffix != ".mp4" and count * n * side**2 * 3 > _MOST_BYTES_IN_MEMORY:
         raise UserError(f"A {suffix} of {count:,} such frames does not fit in memory; make it smaller, or an .mp4.")
-    places = truncate(latents(range(seed, seed + n * stops), size), psi).reshape(n, stops, size)
-    frames = _draw(generator, places, frames_per_stop, columns, scale, progress)
+    places = latents(range(seed, seed + n * stops), latent.size, latent.prior).reshape(n, stops, latent.size)
+    frames = _draw(generator, places, psi, frames_per_stop, columns, scale, progress)
     if suffix == ".mp4":
         _write_mp4(out, frames, fps)
     else:
@@ -82,6 +84,7 @@ def walk(
 def _draw(
     generator: Generator,
     places: Latents,
+    psi: float,
     frames_per_stop: int,
     columns: int | None,
     scale: int,
@@ -94,8 +97,10 @@ def _draw(
     for start in range(0, count, together):
         frame = np.arange(start, min(start + together, count))
         stop, t = frame // frames_per_stop, frame % frames_per_stop / frames_per_stop
-        between = slerp(places[:, stop], places[:, (stop + 1) % stops], t)  # n×frames×size
-        faces = generator.draw(between.swapaxes(0, 1).reshape(-1, size), BATCH)
+        between = interpolate(  # n×frames×size
+            places[:, stop], places[:, (stop + 1) % stops], t, generator.header.latent.prior
+        )
+        faces = generator.draw(between.swapaxes(0, 1).reshape(-1, size), psi=psi, batch_size=BATCH)
         for walkers in faces.reshape(len(frame), n, *faces.shape[1:]):
             yield lay_out(enlarge(walkers, scale), columns)
         if progress:

@@ -1,5 +1,6 @@
 """One round of the game, against updates written out by hand."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 
@@ -9,8 +10,9 @@ import torch
 from lightning_fabric import Fabric
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from nijigan.recipe import OptimizerConfig, Recipe
-from nijigan.training.rounds import Rounds, mix, rate_factor, to_unit, turns
+from nijigan.parts import AugmentConfig, BurnInConfig, OptimizerConfig, PenaltyConfig, TricksConfig
+from nijigan.recipe import Recipe
+from nijigan.training.rounds import Rounds, mix, to_unit
 from nijigan.training.state import TrainingState, build_optimizer
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
@@ -114,13 +116,6 @@ def test_whole_epochs_alternate(tiny: Recipe) -> None:
     assert state.images == 1008
 
 
-def test_turns() -> None:
-    assert turns(0, 3.7) == (True, True)
-    assert [turns(2, epoch) for epoch in (0, 1.9, 2, 3.9, 4)] == [
-        (True, False), (True, False), (False, True), (False, True), (True, False),
-    ]  # fmt: skip
-
-
 def test_accumulation_averages_the_gradients_of_the_parts(tiny: Recipe) -> None:
     """Seen in Adam's first moment, which after one step is (1 - β1) times the gradient."""
     recipe = replace(tiny, accumulate=2, d_optimizer=OptimizerConfig(lr=1e-9))
@@ -137,14 +132,6 @@ def test_accumulation_averages_the_gradients_of_the_parts(tiny: Recipe) -> None:
         (loss / 2).backward()
     gradient = next(discriminator.parameters()).grad
     assert torch.allclose(moments, 0.5 * gradient, atol=1e-7)
-
-
-def test_schedules() -> None:
-    assert rate_factor("constant", 0.7) == 1
-    assert rate_factor("linear", 0.25) == 0.75
-    assert rate_factor("cosine", 0) == 1
-    assert rate_factor("cosine", 0.5) == pytest.approx(0.5)
-    assert rate_factor("cosine", 1) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_schedule_reaches_the_optimizers(tiny: Recipe) -> None:
@@ -170,6 +157,100 @@ def test_bf16_differs_from_fp32_by_rounding_alone(tiny: Recipe) -> None:
         results[precision] = rounds.averages()
     assert results["bf16"]["d_loss"] == pytest.approx(results["fp32"]["d_loss"], rel=0.05)
     assert results["bf16"] != results["fp32"]
+
+
+def recorded(state: TrainingState) -> list[torch.Tensor]:
+    """What D is shown from now on."""
+    seen: list[torch.Tensor] = []
+    state.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    return seen
+
+
+def test_d_sees_augmented_images_of_both_kinds_and_g_learns_through_them(tiny: Recipe) -> None:
+    state, rounds = start(replace(tiny, augment=AugmentConfig(p=1.0, colour=False, translation=False)))
+    seen = recorded(state)
+    rounds.play(400)
+    assert len(seen) == 3  # real, drawn, and drawn for G
+    for images in seen:
+        blank = (images == 0).all(1).flatten(1).sum(1)  # mid-grey pixels of each image
+        assert int(blank.min()) >= 8 * 8 / 4  # at least a quarter of the square lies within
+
+
+def test_instance_noise_has_its_strength(tiny: Recipe) -> None:
+    for output, strength in (("tanh", 0.5), ("sigmoid", 0.25)):  # half the range, half the noise
+        recipe = replace(
+            tiny, tricks=TricksConfig(instance_noise=0.5), generator=replace(tiny.generator, output=output)
+        )
+        state, rounds = start(recipe)
+        seen = recorded(state)
+        rounds.play(400)
+        noise = seen[0] - to_unit(reads(0, 8), CPU, output)
+        assert float(noise.std()) == pytest.approx(strength, rel=0.05)
+
+
+def test_g_meets_real_images_only_in_a_paired_game(tiny: Recipe) -> None:
+    calls = {}
+    for objective in ("hinge", "relativistic"):
+        state, rounds = start(replace(tiny, objective=objective))
+        seen = recorded(state)
+        rounds.play(400)
+        calls[objective] = len(seen)
+    assert calls == {"hinge": 3, "relativistic": 4}
+
+
+def test_a_lazy_penalty_pulls_as_hard_on_average(tiny: Recipe) -> None:
+    """Over eight D updates of no length on the same batch, R1 in two of them is four times as strong as in each."""
+    eager = replace(
+        tiny, discriminator=replace(tiny.discriminator, norm="none"), penalty=PenaltyConfig("r1", weight=3.0),
+        d_optimizer=OptimizerConfig("sgd", 1e-12, beta1=0.0), g_optimizer=OptimizerConfig("sgd", 1e-12, beta1=0.0),
+    )  # fmt: skip
+    totals = {}
+    for every in (1, 4):
+        _, rounds = start(replace(eager, penalty=replace(eager.penalty, every=every)))
+        rounds.read = lambda _, count: reads(0, count)
+        due: list[float] = []
+        penalty = rounds._penalty
+
+        def noted(
+            *images: torch.Tensor, penalty: Callable[..., torch.Tensor] = penalty, due: list[float] = due
+        ) -> torch.Tensor:
+            value = penalty(*images)
+            due.append(float(torch.as_tensor(value).detach()))
+            return value
+
+        rounds._penalty = noted
+        for _ in range(8):
+            rounds.play(400)
+        totals[every] = sum(due)
+        assert sum(value > 0 for value in due) == 8 // every
+    assert totals[4] == pytest.approx(totals[1], rel=1e-4)
+
+
+def test_a_penalty_by_hand(tiny: Recipe) -> None:
+    """The penalty noted is γ/2·mean‖∇D(x)‖², from gradients taken image by image."""
+    recipe = replace(
+        tiny, discriminator=replace(tiny.discriminator, norm="none"), penalty=PenaltyConfig("r1", weight=3.0)
+    )
+    state, rounds = start(recipe)
+    discriminator = deepcopy(state.discriminator)
+    rounds.play(400)
+    squares = []
+    for image in to_unit(reads(0, 8), CPU, "tanh"):
+        image = image[None].requires_grad_()
+        discriminator(image).logits.sum().backward()
+        squares.append(float(image.grad.square().sum()))
+    assert rounds.averages()["penalty"] == pytest.approx(3.0 / 2 * np.mean(squares), rel=1e-4)
+
+
+def test_beta2_follows_its_ramp(tiny: Recipe) -> None:
+    recipe = replace(
+        tiny, burn_in=BurnInConfig(kimg=0.2, beta2=0.9), g_optimizer=OptimizerConfig(beta2=0.99),
+    )  # fmt: skip
+    state, rounds = start(recipe)
+    state.images = 100
+    rounds.play(400)
+    assert state.g_optimizer.param_groups[0]["betas"] == pytest.approx((0.5, 0.945))
+    assert state.d_optimizer.param_groups[0]["betas"] == pytest.approx((0.5, 0.9495))
 
 
 def test_seeds_mix_well() -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from nijigan.errors import UserError
 from nijigan.evaluation.results import Score
 from nijigan.files import locked
 from nijigan.generator import Generator
-from nijigan.networks import Critique
+from nijigan.networks import build_discriminator, build_generator
 from nijigan.recipe import Recipe, read_json
 from nijigan.recipes import RECIPES
 from nijigan.runs import read_log
@@ -48,14 +49,46 @@ def assert_equal_runs(a: Path, b: Path) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_trains_resumes_exactly_and_draws(name: str, faces: FaceDataset, tmp_path: Path) -> None:
+def test_every_recipe_trains_resumes_exactly_and_draws(
+    name: str, faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = shrink(RECIPES[name])
     straight = train(recipe, faces, tmp_path / "straight", device="cpu")
-    train(replace(recipe, kimg=0.2), faces, tmp_path / "parts", device="cpu")
-    assert_equal_runs(resume(tmp_path / "parts", kimg=0.4, device="cpu"), straight)
+    with monkeypatch.context() as patch:
+        patch.setattr(Rounds, "play", killed_after(300))
+        with pytest.raises(KilledError):
+            train(recipe, faces, tmp_path / "parts", device="cpu")
+    assert_equal_runs(resume(tmp_path / "parts", device="cpu"), straight)
     drawn = Generator.load(straight).sample(3, seed=5)
     assert drawn.shape == (3, 16, 16, 3)
     assert np.array_equal(drawn, Generator.load(tmp_path / "parts").sample(3, seed=5))
+
+
+@pytest.mark.parametrize("resolution", [28, 64, 96, 128])
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_builds_at_every_size(name: str, resolution: int) -> None:
+    recipe = RECIPES[name]
+    with torch.device("meta"):
+        generator = build_generator(recipe.generator, recipe.latent, resolution)
+        discriminator = build_discriminator(recipe.discriminator, resolution)
+        images = generator(torch.empty(4, recipe.latent.size))
+        assert images.shape == (4, 3, resolution, resolution)
+        assert discriminator(images).logits.shape == (4,)
+
+
+class KilledError(Exception):
+    """Ends a run without any of its own words."""
+
+
+def killed_after(images: int) -> Callable[[Rounds, int], None]:
+    play = Rounds.play
+
+    def until(rounds: Rounds, total: int) -> None:
+        if rounds.state.images >= images:
+            raise KilledError
+        play(rounds, total)
+
+    return until
 
 
 def test_what_a_run_leaves_behind(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
@@ -234,8 +267,8 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(
     good = checkpoint(run)
     judge = Rounds._judge
 
-    def judge_nan(self: Rounds, images: torch.Tensor) -> Critique:
-        return Critique(logits=judge(self, images).logits * float("nan"))
+    def judge_nan(self: Rounds, images: torch.Tensor) -> torch.Tensor:
+        return judge(self, images) * float("nan")
 
     monkeypatch.setattr(Rounds, "_judge", judge_nan)
     with pytest.raises(UserError, match="no longer finite.*last good checkpoint"):

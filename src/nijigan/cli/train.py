@@ -10,6 +10,7 @@ from tyro.conf import Positional
 
 from nijigan.cli.common import Device, leave, narrate, open_or_import, progress_bar
 from nijigan.errors import UserError
+from nijigan.papers import STUDIES
 from nijigan.recipe import Recipe
 from nijigan.recipes import RECIPES
 
@@ -46,7 +47,7 @@ class Recipes:
 
         table = Table(box=None, pad_edge=False)
         for title in ("recipe", "px", "networks", "objective", "optimizer", "batch", "kimg"):
-            table.add_column(title)
+            table.add_column(title, no_wrap=title == "recipe")
         for recipe in RECIPES.values():
             table.add_row(
                 recipe.name, str(recipe.resolution), f"{recipe.generator.kind} ×{recipe.generator.width}",
@@ -54,6 +55,34 @@ class Recipes:
                 f"{recipe.kimg:g}",
             )  # fmt: skip
         Console().print(table)
+
+
+@dataclass(frozen=True)
+class Papers:
+    """Print the five studies: what each claims, what we saw, what we changed."""
+
+    json: bool = False
+    """Print them as JSON."""
+
+    def run(self) -> None:
+        """Print."""
+        if self.json:
+            print(json.dumps([asdict(study) for study in STUDIES], indent=2))
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        console = Console()
+        for study in STUDIES:
+            console.print(f"[bold]{study.authors}[/] · {study.title}", highlight=False)
+            console.print(f"recipes: {', '.join(study.recipes)}", highlight=False)
+            table = Table(box=None, padding=(0, 2, 0, 0), show_lines=True)
+            table.add_column("claimed", ratio=1)
+            table.add_column("here", ratio=1)
+            for claim in study.claims:
+                table.add_row(claim.claimed, claim.reproduced)
+            console.print(table)
+            console.print(f"changed: {study.changed}\n", highlight=False)
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,33 @@ from torch import nn
 
 from nijigan.networks.blocks import Critique
 from nijigan.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from nijigan.recipe import DiscriminatorConfig, GeneratorConfig, LatentConfig
+from nijigan.networks.r3 import R3Discriminator, R3Generator
+from nijigan.networks.resnet import ResNetDiscriminator, ResNetGenerator
+from nijigan.networks.style import StyleGenerator
+from nijigan.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
 
 __all__ = ["Critique", "build_discriminator", "build_generator"]
 
 
 def build_generator(config: GeneratorConfig, latent: LatentConfig, resolution: int) -> nn.Module:
     """A new generator: N×latent.size → N×3×resolution×resolution."""
-    return {"dcgan": DCGANGenerator}[config.kind](config, latent.size, resolution)
+    match config.kind:
+        case "dcgan":
+            return DCGANGenerator(config, latent.size, resolution)
+        case "resnet":
+            return ResNetGenerator(config, latent.size, resolution)
+        case "r3":
+            return R3Generator(config, latent.size, resolution)
+        case "style":
+            return StyleGenerator(config, latent.size, resolution)
 
 
 def build_discriminator(config: DiscriminatorConfig, resolution: int) -> nn.Module:
     """A new discriminator: N×3×resolution×resolution → `Critique`."""
-    return {"dcgan": DCGANDiscriminator}[config.kind](config, resolution)
+    match config.kind:
+        case "dcgan":
+            return DCGANDiscriminator(config, resolution)
+        case "resnet":
+            return ResNetDiscriminator(config, resolution)
+        case "r3":
+            return R3Discriminator(config, resolution)

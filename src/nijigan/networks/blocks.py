@@ -1,8 +1,13 @@
 """What every network here shares."""
 
 from dataclasses import dataclass
+from math import sqrt
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from nijigan.recipe import base_resolution
 
 
 @dataclass(frozen=True)
@@ -11,6 +16,88 @@ class Critique:
 
     logits: Tensor
     """N unbounded scores; higher is more real."""
+
+
+class Residual(nn.Module):
+    """The sum of two ways through: the layers of `main`, and those of `shortcut`, of which there may be none."""
+
+    def __init__(self, main: list[nn.Module], shortcut: list[nn.Module]) -> None:
+        super().__init__()
+        self.main = nn.Sequential(*main)
+        self.shortcut = nn.Sequential(*shortcut)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N×C×H×W → N×C'×H'×W', as the layers have it."""
+        total: Tensor = self.main(features) + self.shortcut(features)
+        return total
+
+
+class MinibatchStddev(nn.Module):
+    """Adds a channel that says how much the images of a batch differ.
+
+    Karras et al., "Progressive Growing of GANs for Improved Quality, Stability, and Variation", ICLR 2018, section 3:
+    the standard deviation of every feature at every place over a group of images, averaged into one number. A group is
+    four images; a batch that four does not divide is one group.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N×C×H×W → N×(C+1)×H×W; the new channel is last and holds one number for each group."""
+        n, channels, height, width = features.shape
+        size = 4 if n % 4 == 0 else n
+        # In fp16 the constant that keeps the root's slope finite would be 0.
+        exact = features.to(torch.promote_types(features.dtype, torch.float32))
+        groups = exact.view(-1, size, channels, height, width)
+        deviations = (groups.var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # M×4×C×H×W → M
+        channel = deviations.to(features.dtype).repeat_interleave(size).view(n, 1, 1, 1)
+        return torch.cat([features, channel.expand(n, 1, height, width)], dim=1)
+
+
+def ladder(width: int, max_width: int, resolution: int) -> tuple[int, list[int]]:
+    """The base resolution (4-7), and the channels from there up to the full resolution, which has `width`."""
+    base = base_resolution(resolution)
+    if base is None:
+        raise ValueError(f"{resolution} is not 4, 5, 6 or 7 times a power of two")
+    doublings = (resolution // base).bit_length() - 1
+    return base, [min(width * 2**level, max_width) for level in reversed(range(doublings + 1))]
+
+
+def norm_layer(norm: str, channels: int) -> nn.Module:
+    """Normalise N×C×H×W features with a learnt scale and shift per channel; `none` and `spectral` leave them as is.
+
+    batch = over N, H and W; layer = over C, H and W; instance = over H and W.
+    """
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    if norm == "layer":
+        return nn.GroupNorm(1, channels)
+    if norm == "instance":
+        return nn.GroupNorm(channels, channels)
+    return nn.Identity()
+
+
+def removes_bias(norm: str) -> bool:
+    """Whether a normalisation subtracts what a bias just before it has added."""
+    return norm in ("batch", "instance")
+
+
+def activation(kind: str, inplace: bool = True) -> nn.Module:
+    """Relu, or leaky with slope 0.2."""
+    return nn.ReLU(inplace) if kind == "relu" else nn.LeakyReLU(0.2, inplace)
+
+
+def squash(output: str) -> nn.Module:
+    """From unbounded numbers to pixels: tanh into [-1, 1], sigmoid into [0, 1]."""
+    return nn.Tanh() if output == "tanh" else nn.Sigmoid()
+
+
+def add_spectral_norm(network: nn.Module) -> None:
+    """Divide every kernel by an estimate of its largest singular value, one step of power iteration per forward pass.
+
+    Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, algorithm 1. To be called
+    when the weights have their first values. The iteration's vectors are buffers, and rest in evaluation mode.
+    """
+    for layer in [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]:
+        spectral_norm(layer)
 
 
 def init_dcgan(module: nn.Module) -> None:
@@ -25,4 +112,26 @@ def init_dcgan(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)
+
+
+def init_he(module: nn.Module, slope: float = 0.2, scale: float = 1.0) -> None:
+    """Start a layer so that it keeps the variance of what has come through a LeakyReLU of a slope; biases 0.
+
+    Use with `Module.apply`, or layer by layer. He et al., "Delving Deep into Rectifiers", ICCV 2015, equation 15.
+
+    Args:
+        module: layers other than convolutions and linear ones are left alone.
+        slope: of the activation before it; 1 is none.
+        scale: a further factor on the standard deviation.
+    """
+    if isinstance(module, nn.ConvTranspose2d):
+        # A pixel of a map doubled by a 4×4 kernel sums 2×2 places; the first layer's input has only one.
+        fan_in = module.in_channels * module.stride[0] ** 2
+    elif isinstance(module, nn.Conv2d | nn.Linear):
+        fan_in = module.weight[0].numel()
+    else:
+        return
+    nn.init.normal_(module.weight, 0.0, scale * sqrt(2 / (1 + slope**2) / fan_in))
+    if module.bias is not None:
         nn.init.zeros_(module.bias)

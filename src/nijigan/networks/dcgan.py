@@ -2,46 +2,48 @@
 
 from torch import Tensor, nn
 
-from nijigan.networks.blocks import Critique, init_dcgan
-from nijigan.recipe import DiscriminatorConfig, GeneratorConfig, base_resolution
-
-_WIDEST = 16  # times the width: 1,024 channels at the published width, where 256 px would otherwise ask for 2,048
-
-
-def _channels(width: int, resolution: int) -> tuple[int, list[int]]:
-    """The base resolution (4-7) and the channels from there up to half the full resolution."""
-    base = base_resolution(resolution)
-    if base is None:
-        raise ValueError(f"{resolution} is not 4, 5, 6 or 7 times a power of two")
-    doublings = (resolution // base).bit_length() - 1
-    return base, [width * min(2**level, _WIDEST) for level in reversed(range(doublings))]
-
-
-def _refine(channels: int, count: int, activation: nn.Module) -> list[nn.Module]:
-    """`count` 3×3 convolutions that keep the resolution: what makes a network deeper than the published one."""
-    layers: list[nn.Module] = []
-    for _ in range(count):
-        layers += [nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels), activation]
-    return layers
+from nijigan.networks.blocks import (
+    Critique,
+    MinibatchStddev,
+    activation,
+    add_spectral_norm,
+    init_dcgan,
+    init_he,
+    ladder,
+    norm_layer,
+    removes_bias,
+    squash,
+)
+from nijigan.parts import DiscriminatorConfig, GeneratorConfig
 
 
 class DCGANGenerator(nn.Module):
-    """Latents to images through transposed convolutions.
+    """Latents to images through transposed convolutions, or through pixel shuffle.
 
     At 64 px and width 64: 100 → 512×4×4 → 256×8×8 → 128×16×16 → 64×32×32 → 3×64×64, batch norm and ReLU between.
     """
 
     def __init__(self, config: GeneratorConfig, latent_size: int, resolution: int) -> None:
         super().__init__()
-        base, channels = _channels(config.width, resolution)
-        layers: list[nn.Module] = [nn.ConvTranspose2d(latent_size, channels[0], base, 1, 0, bias=False)]
-        for inner, outer in zip(channels, [*channels[1:], 3], strict=True):
-            layers += [nn.BatchNorm2d(inner), nn.ReLU(inplace=True)]
-            layers += _refine(inner, config.depth - 1, nn.ReLU(inplace=True))
-            layers += [nn.ConvTranspose2d(inner, outer, 4, 2, 1, bias=False)]
-        layers += [nn.Tanh() if config.output == "tanh" else nn.Sigmoid()]
+        norm = config.normalisation
+        bias = not removes_bias(norm)
+
+        def after(channels: int) -> list[nn.Module]:
+            """What follows a convolution."""
+            dropout: list[nn.Module] = [nn.Dropout2d(config.dropout)] if config.dropout else []
+            return [norm_layer(norm, channels), activation(config.activation), *dropout]
+
+        base, channels = ladder(config.width, config.max_width, resolution)
+        channels = channels[1:]  # the last hidden layer has half the resolution
+        layers: list[nn.Module] = [nn.ConvTranspose2d(latent_size, channels[0], base, 1, 0, bias=bias)]
+        for inner, outer in zip(channels, [*channels[1:], None], strict=True):
+            layers += after(inner)
+            for _ in range(config.depth - 1):
+                layers += [nn.Conv2d(inner, inner, 3, 1, 1, bias=bias), *after(inner)]
+            layers += _double(inner, outer or 3, config.upsample, bias if outer else norm != "batch")
+        layers += [squash(config.output)]
         self.layers = nn.Sequential(*layers)
-        self.apply(init_dcgan)
+        self.apply(init_he if norm == "none" else init_dcgan)
 
     def forward(self, latents: Tensor) -> Tensor:
         """Draw images.
@@ -56,8 +58,15 @@ class DCGANGenerator(nn.Module):
         return images
 
 
+def _double(inner: int, outer: int, upsample: str, bias: bool) -> list[nn.Module]:
+    """Layers that double the resolution."""
+    if upsample == "transposed":
+        return [nn.ConvTranspose2d(inner, outer, 4, 2, 1, bias=bias)]
+    return [nn.Conv2d(inner, 4 * outer, 3, 1, 1, bias=bias), nn.PixelShuffle(2)]
+
+
 class DCGANDiscriminator(nn.Module):
-    """Images to one logit each through strided convolutions.
+    """Images to one logit each through strided convolutions, or through average pooling.
 
     At 64 px and width 64: 3×64×64 → 64×32×32 → 128×16×16 → 256×8×8 → 512×4×4 → 1, LeakyReLU 0.2 between and batch norm
     everywhere but after the first convolution.
@@ -69,17 +78,32 @@ class DCGANDiscriminator(nn.Module):
 
     def __init__(self, config: DiscriminatorConfig, resolution: int) -> None:
         super().__init__()
-        base, channels = _channels(config.width, resolution)
-        channels.reverse()
+        norm = config.normalisation
+        bias = not removes_bias(norm)
+
+        def after(channels: int) -> list[nn.Module]:
+            """What follows a convolution, the first excepted."""
+            return [norm_layer(norm, channels), activation("leaky")]
+
+        base, channels = ladder(config.width, config.max_width, resolution)
+        channels = channels[:0:-1]  # the first hidden layer has half the resolution
+        average = config.downsample == "average"
+        pool: list[nn.Module] = [nn.AvgPool2d(2)] if average else []
+        kernel, stride = (3, 1) if average else (4, 2)
         layers: list[nn.Module] = []
-        for inner, outer in zip([3, *channels[:-1]], channels, strict=True):
-            layers += [nn.Conv2d(inner, outer, 4, 2, 1, bias=inner == 3)]
-            layers += [nn.BatchNorm2d(outer)] if inner != 3 else []
-            layers += [nn.LeakyReLU(0.2, inplace=True)]
-            layers += _refine(outer, config.depth - 1, nn.LeakyReLU(0.2, inplace=True))
-        layers += [nn.Conv2d(channels[-1], 1, base, 1, 0, bias=False)]
+        for inner, outer in zip([None, *channels[:-1]], channels, strict=True):
+            if inner is None:
+                layers += [nn.Conv2d(3, outer, kernel, stride, 1), activation("leaky"), *pool]
+            else:
+                layers += [nn.Conv2d(inner, outer, kernel, stride, 1, bias=bias), *after(outer), *pool]
+            for _ in range(config.depth - 1):
+                layers += [nn.Conv2d(outer, outer, 3, 1, 1, bias=bias), *after(outer)]
+        layers += [MinibatchStddev()] if config.minibatch_stddev else []
+        layers += [nn.Conv2d(channels[-1] + config.minibatch_stddev, 1, base, 1, 0, bias=norm != "batch")]
         self.layers = nn.Sequential(*layers)
-        self.apply(init_dcgan)
+        self.apply(init_he if norm == "none" else init_dcgan)
+        if norm == "spectral":
+            add_spectral_norm(self)
 
     def forward(self, images: Tensor) -> Critique:
         """Judge N×3×H×W images."""

@@ -6,7 +6,8 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from nijigan.recipe import EmaConfig
+from nijigan.networks.style import StyleGenerator
+from nijigan.parts import EmaConfig
 
 
 class Ema:
@@ -25,25 +26,28 @@ class Ema:
         self.module = deepcopy(module).eval().requires_grad_(False)
         self.config = config
 
-    def decay(self, batch: int, images: int) -> float:
-        """β for an update of `batch` images after which `images` have been seen in all."""
-        half_life = min(self.config.half_life_kimg * 1000, self.config.warmup * images)
+    def decay(self, batch: int, images: int, ramp: float = 1.0) -> float:
+        """β for an update of `batch` images after which `images` have been seen in all, the half-life times `ramp`."""
+        half_life = ramp * min(self.config.half_life_kimg * 1000, self.config.warmup * images)
         return float(0.5 ** (batch / half_life)) if half_life > 0 else 0.0
 
     @torch.no_grad()
-    def update(self, module: nn.Module, batch: int, images: int) -> None:
+    def update(self, module: nn.Module, batch: int, images: int, ramp: float = 1.0) -> None:
         """Move the average towards the parameters of `module`."""
         averaged = [p.data for p in self.module.parameters()]
-        torch._foreach_lerp_(averaged, [p.data for p in module.parameters()], 1 - self.decay(batch, images))
+        torch._foreach_lerp_(averaged, [p.data for p in module.parameters()], 1 - self.decay(batch, images, ramp))
 
 
 @torch.no_grad()
 def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Re-estimate batch-norm statistics as the plain average over `batches` of inputs; other networks are left alone.
+    """Re-estimate, over `batches` of inputs, what a generator keeps beside its weights; others are left alone.
 
-    Averaged weights never produced the running statistics that the trained network gathered, so a moving average
-    without this step draws washed-out pictures.
+    That is batch norm's statistics, as plain averages, and the mean style that truncation pulls towards. Averaged
+    weights never produced the running statistics that the trained network gathered, so a moving average without this
+    step draws washed-out pictures.
     """
+    if isinstance(module, StyleGenerator):
+        module.centre(batches)
     norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
     if not norms:
         return
@@ -51,7 +55,7 @@ def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative average
-    module.train()
+        norm.train()  # and nothing else: dropout would draw from training's random numbers
     for batch in batches:
         module(batch)
     module.eval()

@@ -68,12 +68,15 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto") -> Plan:
         replace(recipe, alternate_epochs=0), state, fabric, FaceStream(faces, recipe.seed, recipe.flip).read, len(faces)
     )
     total = ceil(recipe.kimg * 1000)
-    with FlopCounterMode(display=False) as counter:
-        rounds.play(total)
-    counted = state.images
+    period = recipe.penalty.every  # a lazy penalty falls into one round of so many
+    flop = 0.0
+    for share in (1,) if period == 1 else (1 / period, 1 - 1 / period):
+        with FlopCounterMode(display=False) as counter:
+            rounds.play(total)
+        flop += share * counter.get_total_flops()
     synchronise(fabric.device)
-    start = time.perf_counter()
-    for _ in range(_ROUNDS):
+    start, before = time.perf_counter(), state.images
+    for _ in range(max(_ROUNDS, period)):
         rounds.play(total)
     synchronise(fabric.device)
     seconds = time.perf_counter() - start
@@ -81,8 +84,8 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto") -> Plan:
         recipe=recipe,
         faces=len(faces),
         parameters=(_count(state.generator), _count(state.discriminator)),
-        gflop_per_image=counter.get_total_flops() / counted / 1e9,
-        images_per_second=_ROUNDS * counted / seconds,
+        gflop_per_image=flop / (recipe.batch_size * recipe.n_critic) / 1e9,
+        images_per_second=(state.images - before) / seconds,
     )
 
 

@@ -11,6 +11,7 @@ from nijigan.files import replacing
 _FIGURES = {
     "losses": ("Loss", {"d_loss": "discriminator", "g_loss": "generator"}),
     "scores": ("Score", {"real_score": "real faces", "fake_score": "drawn faces"}),
+    "penalty": ("Penalty", {"penalty": "discriminator"}),
     "kid": ("KID on validation faces", {"kid": "drawn faces"}),
     "yield": ("Share of good faces", {"yield": "drawn faces"}),
 }
@@ -20,8 +21,8 @@ _COLOURS = ("#2b6cb0", "#e0567a")
 def plot_curves(lines: Sequence[dict[str, Any]], folder: Path) -> None:
     """Draw the curves of a run over kimg, one picture each: of those that its log lines hold.
 
-    `losses.png` has both networks' losses, `scores.png` D's mean score of real and of drawn faces, `kid.png` and
-    `yield.png` what the evaluations on validation faces found.
+    `losses.png` has both networks' losses, `scores.png` D's mean score of real and of drawn faces, `penalty.png` what
+    D pays for being steep, `kid.png` and `yield.png` what the evaluations on validation faces found.
 
     Args:
         lines: the run's log lines, oldest first.

@@ -1,8 +1,6 @@
 """One round of the game: the updates of the discriminator, then those of the generator."""
 
-import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,12 +8,16 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from nijigan.augment import augment, probability
 from nijigan.errors import UserError
 from nijigan.networks import Critique
+from nijigan.networks.priors import random_latents
 from nijigan.objectives import build_objective
-from nijigan.penalties import clip_weights
+from nijigan.parts import OptimizerConfig
+from nijigan.penalties import build_penalty, clip_weights
 from nijigan.pictures import Images
 from nijigan.recipe import Recipe
+from nijigan.training.schedules import Pace, pace, turns
 from nijigan.training.state import TrainingState
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -36,59 +38,62 @@ class Rounds:
         self, recipe: Recipe, state: TrainingState, fabric: Fabric, read: Callable[[int, int], Images], faces: int
     ) -> None:
         self.recipe, self.state, self.fabric, self.read, self.faces = recipe, state, fabric, read, faces
-        self.objective = build_objective(recipe)
+        self.objective, self.penalty = build_objective(recipe), build_penalty(recipe.penalty)
+        self.augment = probability(recipe.augment, faces)
+        self.pace = Pace()
         self.part = part_size(recipe, fabric.world_size)
         dtype = _DTYPES[recipe.precision]
         self._autocast = torch.autocast(fabric.device.type, dtype, enabled=dtype is not torch.float32)
-        self._sums = {
-            key: torch.zeros((), device=fabric.device) for key in ("d_loss", "g_loss", "real_score", "fake_score")
-        }
+        keys = ["d_loss", "g_loss", "real_score", "fake_score"] + ["penalty"] * (self.penalty is not None)
+        self._sums = {key: torch.zeros((), device=fabric.device) for key in keys}
         self._counts = dict.fromkeys(self._sums, 0)
 
     def play(self, total: int) -> None:
         """Play one round; `total` is the length of the run in images, which the schedules are stretched over."""
         recipe, state = self.recipe, self.state
         torch.manual_seed(mix(recipe.seed, self.fabric.global_rank + 1, state.images))
-        rate = rate_factor(recipe.lr_schedule, state.images / total)
+        self.pace = pace(recipe, state.images, total)
         d_turn, g_turn = turns(recipe.alternate_epochs, state.images / self.faces)
         state.generator.train()
         state.discriminator.train()
 
         fake: Tensor | None = None
+        parts: tuple[Tensor, ...] = ()
         for left in reversed(range(recipe.n_critic if d_turn else 0)):
-            batch = to_unit(self.read(state.images, recipe.batch_size), self.fabric.device, recipe.generator.output)
-            for real in torch.split(batch, self.part):
+            parts = self._real()
+            for real in parts:
                 with torch.set_grad_enabled(g_turn and left == 0):
                     fake = self._draw()
                 # Real and drawn images pass apart: batch norm must see each kind's own statistics.
-                real_logits, fake_logits = self._judge(real).logits, self._judge(fake.detach()).logits
+                real_logits, fake_logits = self._judge(real), self._judge(fake.detach())
                 loss = self.objective.d_loss(real_logits, fake_logits)
-                self._backward(loss)
                 self._note(
                     d_loss=loss,
                     real_score=self.objective.score(real_logits).mean(),
                     fake_score=self.objective.score(fake_logits).mean(),
                 )
-            self._step(state.d_optimizer, state.discriminator, recipe.d_optimizer.lr * rate)
+                self._backward(loss + self._penalty(real, fake.detach()))
+            self._step(state.d_optimizer, state.discriminator, recipe.d_optimizer)
             if recipe.clip is not None:
                 clip_weights(state.discriminator, recipe.clip)
             state.images += recipe.batch_size
 
         state.discriminator.requires_grad_(False)  # its gradients would be thrown away
         for _ in range(recipe.g_steps if g_turn else 0):
-            for _ in range(recipe.accumulate):
+            for real in parts or self._real():
                 # The discriminator has moved since it judged its last drawn images, so they serve once more.
                 drawn = self._draw() if fake is None else fake
-                loss = self.objective.g_loss(self._judge(drawn).logits)
+                loss = self.objective.g_loss(self._judge(drawn), self._judge(real) if self.objective.paired else None)
                 self._backward(loss)
                 self._note(g_loss=loss)
                 fake = None
-            self._step(state.g_optimizer, state.generator, recipe.g_optimizer.lr * rate)
+            self._step(state.g_optimizer, state.generator, recipe.g_optimizer)
         state.discriminator.requires_grad_(True)
         if not d_turn:
             state.images += recipe.batch_size  # the clock goes on while G trains alone
         if g_turn:
-            state.ema.update(state.generator, recipe.batch_size * (recipe.n_critic if d_turn else 1), state.images)
+            batch = recipe.batch_size * (recipe.n_critic if d_turn else 1)
+            state.ema.update(state.generator, batch, state.images, self.pace.risen)
 
     def averages(self) -> dict[str, float | None]:
         """Means over all processes since the last call; what did not happen (G's loss while D trains alone) is None."""
@@ -102,23 +107,54 @@ class Rounds:
         self._counts = dict.fromkeys(self._sums, 0)
         return means
 
+    def _real(self) -> tuple[Tensor, ...]:
+        """This process's share of the next batch, in the parts that pass at once."""
+        images = self.read(self.state.images, self.recipe.batch_size)
+        return torch.split(to_unit(images, self.fabric.device, self.recipe.generator.output), self.part)
+
     def _draw(self) -> Tensor:
-        latent = torch.randn(self.part, self.recipe.latent.size, device=self.fabric.device)
+        latent = random_latents(self.part, self.recipe.latent, self.fabric.device)
         with self._autocast:
             images: Tensor = self.state.generator(latent)
         return images
 
-    def _judge(self, images: Tensor) -> Critique:
+    def _judge(self, images: Tensor) -> Tensor:
+        """D's logits, in fp32, of what it is shown of N×3×H×W images."""
         with self._autocast:
-            critique: Critique = self.state.discriminator(images)
-        return replace(critique, logits=critique.logits.float())
+            critique: Critique = self.state.discriminator(self._show(images))
+        return critique.logits.float()
+
+    def _show(self, images: Tensor) -> Tensor:
+        """What D gets to see: augmented, and with instance noise while there is some."""
+        low = -1.0 if self.recipe.generator.output == "tanh" else 0.0
+        images = augment(images, self.augment * self.pace.risen, self.recipe.augment, low)
+        if self.pace.noise:
+            images = images + self.pace.noise * (1 - low) / 2 * torch.randn_like(images)
+        return images
+
+    def _penalty(self, real: Tensor, fake: Tensor) -> Tensor | float:
+        """The penalty on D where it is due, as many times as strong as it is rare."""
+        every = self.recipe.penalty.every
+        if self.penalty is None or (self.state.images // self.recipe.batch_size) % every:
+            return 0.0
+
+        def critic(images: Tensor) -> Tensor:
+            logits: Tensor = self.state.discriminator(self._show(images)).logits
+            return logits
+
+        with torch.autocast(self.fabric.device.type, enabled=False):  # second derivatives need fp32
+            penalty = self.pace.penalty * self.penalty(critic, real.float(), fake.float())
+        self._note(penalty=penalty)
+        return every * penalty
 
     def _backward(self, loss: Tensor) -> None:
         torch.autograd.backward(self.state.scaler.scale(loss / self.recipe.accumulate))
 
-    def _step(self, optimizer: Optimizer, module: nn.Module, rate: float) -> None:
+    def _step(self, optimizer: Optimizer, module: nn.Module, config: OptimizerConfig) -> None:
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = config.lr * self.pace.lr
+            if "betas" in group:
+                group["betas"] = (config.beta1, self.pace.beta2(config, self.recipe.burn_in))
         if self.fabric.world_size > 1:
             gradients = [p.grad for p in module.parameters() if p.grad is not None]
             flat = self._mean_over_processes(torch.cat([g.flatten() for g in gradients]))
@@ -160,27 +196,6 @@ def to_unit(images: Images, device: torch.device, output: str) -> Tensor:
     """uint8 N×H×W×3 → float N×3×H×W in the generator's range; the memory stays channels-last."""
     pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
     return pixels / 127.5 - 1 if output == "tanh" else pixels / 255
-
-
-def turns(alternate_epochs: int, epoch: float) -> tuple[bool, bool]:
-    """Whether (D, G) train at this point: both, or one after the other for `alternate_epochs` epochs each, D first.
-
-    Anik et al.: "We also train the discriminator for a few epochs, then train the generator for a few epochs, and
-    repeat."
-    """
-    if not alternate_epochs:
-        return True, True
-    d_turn = int(epoch / alternate_epochs) % 2 == 0
-    return d_turn, not d_turn
-
-
-def rate_factor(schedule: str, progress: float) -> float:
-    """What the learning rate is multiplied by when a share `progress` of the run is done."""
-    if schedule == "linear":
-        return 1 - progress
-    if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * progress))
-    return 1.0
 
 
 def mix(*numbers: int) -> int:

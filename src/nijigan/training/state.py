@@ -10,7 +10,8 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from nijigan.errors import UserError
 from nijigan.networks import build_discriminator, build_generator
-from nijigan.recipe import OptimizerConfig, Recipe
+from nijigan.parts import OptimizerConfig
+from nijigan.recipe import Recipe
 from nijigan.training.best import BestSearch
 from nijigan.training.ema import Ema
 from nijigan.training.hardware import memory_format
@@ -110,7 +111,7 @@ def build_optimizer(config: OptimizerConfig, module: nn.Module) -> Optimizer:
 
 
 def _at_rest(config: OptimizerConfig, parameters: list[nn.Parameter]) -> Optimizer:
-    betas = (config.beta1, config.beta2)
+    betas = (float(config.beta1), float(config.beta2))  # torch refuses a mixture with integers
     match config.kind:
         case "adam":
             return Adam(parameters, lr=0.0, betas=betas, fused=True)

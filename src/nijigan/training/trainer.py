@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -33,6 +34,7 @@ from nijigan.runs import RunInfo
 from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
 from nijigan.training.ema import recalibrate
 from nijigan.training.hardware import launch, resolve_precision
+from nijigan.training.health import Health, diversity, share_at_clip
 from nijigan.training.interrupt import Interrupt
 from nijigan.training.monitor import Monitor
 from nijigan.training.rounds import Rounds, mix, part_size
@@ -164,6 +166,9 @@ def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state
     with ExitStack() as stack:
         interrupt = stack.enter_context(Interrupt())
         monitor = stack.enter_context(Monitor(out, state.images, total)) if fabric.is_global_zero else None
+        health = Health(recipe)
+        for kept in monitor.lines if monitor is not None else ():
+            health.tick(kept)  # what was said before is not said again
         clock, ticked = time.perf_counter(), state.images
         while state.images < total:
             before = state.images
@@ -187,19 +192,26 @@ def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state
                 )
             now = time.perf_counter()
             state.seconds += now - clock
-            line = {
+            line: dict[str, Any] = {
                 "images": state.images, "kimg": state.images / 1000, "epoch": state.images / len(faces), **averages,
                 "images_per_second": (state.images - ticked) / (now - clock), "seconds": state.seconds,
             }  # fmt: skip
             clock, ticked = now, state.images  # what logging and saving take counts towards the next line
             if monitor is not None:
+                if recipe.clip is not None:
+                    line["at_clip"] = share_at_clip(state.discriminator, recipe.clip)
                 generator = _averaged_generator(recipe, dataset, state) if snapshot else None
+                if generator is not None:
+                    grid = generator.sample(_GRID, seed=0)
+                    line["diversity"] = diversity(grid, faces[:_GRID])
                 if judged and generator is not None:
                     line |= _judge(generator, real, recipe, state, out)
                     clock += time.perf_counter() - now  # judging is not training
                 monitor.tick(line)
+                for warning in health.tick(line):
+                    log.warning("%s", warning)
                 if generator is not None:
-                    monitor.samples(generator.sample(_GRID, seed=0), state.images)
+                    monitor.samples(grid, state.images)
                     generator.save(out / "last.safetensors")
                     tensors, numbers = state.tensors()
                     saved = numbers | {"recipe": asdict(recipe)}
@@ -234,7 +246,8 @@ def _averaged_generator(recipe: Recipe, dataset: FaceDataset, state: TrainingSta
     """The averaged generator as a user will get it; training's random state is not touched."""
     module = state.ema.module
     device = next(module.parameters()).device
-    numbers = torch.from_numpy(latents(range(_CALIBRATION_SEED, _CALIBRATION_SEED + _CALIBRATION), recipe.latent.size))
+    seeds = range(_CALIBRATION_SEED, _CALIBRATION_SEED + _CALIBRATION)
+    numbers = torch.from_numpy(latents(seeds, recipe.latent.size, recipe.latent.prior))
     recalibrate(module, torch.split(numbers.to(device), 64))
     header = GeneratorHeader(
         generator=recipe.generator, latent=recipe.latent, resolution=recipe.resolution, kimg=state.images / 1000,

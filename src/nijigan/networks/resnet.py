@@ -1,0 +1,143 @@
+"""The residual pair of Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018.
+
+At 128 px, width 64, max_width 1024 and latents of 128 it is the appendix's; other resolutions follow the same rule. A
+convolution has no bias where a norm would take it away, or where the one it is added to has it.
+"""
+
+from itertools import pairwise
+from math import sqrt
+
+from torch import Tensor, nn
+
+from nijigan.networks.blocks import (
+    Critique,
+    MinibatchStddev,
+    Residual,
+    activation,
+    add_spectral_norm,
+    ladder,
+    norm_layer,
+    removes_bias,
+    squash,
+)
+from nijigan.parts import DiscriminatorConfig, GeneratorConfig
+
+
+class ResNetGenerator(nn.Module):
+    """Latents to images: a linear layer, blocks that each double the resolution, a last norm and convolution.
+
+    At 64 px and width 64: 100 → 1024×4×4 → 512×8×8 → 256×16×16 → 128×32×32 → 64×64×64 → 3×64×64. Of `depth` blocks at
+    a resolution the first doubles.
+    """
+
+    def __init__(self, config: GeneratorConfig, latent_size: int, resolution: int) -> None:
+        super().__init__()
+        self.base, channels = ladder(config.width, config.max_width, resolution)
+        self.dense = nn.Linear(latent_size, channels[0] * self.base**2)
+        layers: list[nn.Module] = []
+        for inner, outer in pairwise(channels):
+            layers += [_up_block(inner, outer, config, double=True)]
+            layers += [_up_block(outer, outer, config, double=False) for _ in range(config.depth - 1)]
+        layers += [norm_layer(config.normalisation, channels[-1]), activation(config.activation)]
+        layers += [nn.Conv2d(channels[-1], 3, 3, 1, 1), squash(config.output)]
+        self.layers = nn.Sequential(*layers)
+        _init_xavier(self)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Draw images.
+
+        Args:
+            latents: N×latent_size.
+
+        Returns:
+            N×3×H×W in [-1, 1], or [0, 1] with a sigmoid output.
+        """
+        features = self.dense(latents).unflatten(1, (-1, self.base, self.base))
+        images: Tensor = self.layers(features)
+        return images
+
+
+class ResNetDiscriminator(nn.Module):
+    """Images to one logit each: blocks that each halve the resolution and one that does not, a sum, a linear layer.
+
+    At 64 px and width 64: 3×64×64 → 64×32×32 → 128×16×16 → 256×8×8 → 512×4×4 → 1024×4×4 → 1024 → 1. Of `depth` blocks
+    at a resolution the last halves; the full resolution has one. Norms other than spectral come before activations,
+    except in the first block, which sees the pixels as they are.
+    """
+
+    def __init__(self, config: DiscriminatorConfig, resolution: int) -> None:
+        super().__init__()
+        norm = config.normalisation
+        channels = ladder(config.width, config.max_width, resolution)[1][::-1]
+        layers: list[nn.Module] = [_first_block(channels[0])]
+        for level, (inner, outer) in enumerate(pairwise(channels), start=2):
+            layers += [_down_block(inner, inner, norm, halve=False) for _ in range(config.depth - 1)]
+            layers += [_down_block(inner, outer, norm, halve=level < len(channels))]
+        layers += [activation("relu")]
+        layers += [MinibatchStddev()] if config.minibatch_stddev else []
+        self.layers = nn.Sequential(*layers)
+        self.dense = nn.Linear(channels[-1] + config.minibatch_stddev, 1)
+        _init_xavier(self)
+        if norm == "spectral":
+            add_spectral_norm(self)
+
+    def forward(self, images: Tensor) -> Critique:
+        """Judge N×3×H×W images."""
+        features = self.layers(images).sum(dim=(2, 3))
+        return Critique(logits=self.dense(features).flatten())  # N×C → N
+
+
+def _up_block(inner: int, outer: int, config: GeneratorConfig, double: bool) -> Residual:
+    """Norm, activation, doubling, convolution; norm, activation, convolution."""
+    norm = config.normalisation
+    bias = not removes_bias(norm)  # the next norm on the way takes away that of the sum as well
+    doubling: list[nn.Module] = [nn.Upsample(scale_factor=2)] if double else []
+    main = [
+        norm_layer(norm, inner),
+        activation(config.activation, inplace=False),  # the shortcut needs what it sees
+        *doubling,
+        nn.Conv2d(inner, outer, 3, 1, 1, bias=bias),
+        norm_layer(norm, outer),
+        activation(config.activation),
+        nn.Conv2d(outer, outer, 3, 1, 1, bias=bias),
+    ]
+    # The paper doubles first: the same sum for four times the work.
+    shortcut = [nn.Conv2d(inner, outer, 1, bias=False), *doubling] if double or inner != outer else []
+    return Residual(main, shortcut)
+
+
+def _first_block(outer: int) -> Residual:
+    """A halving block for pixels, which an activation at its start would cut at grey."""
+    main = [
+        nn.Conv2d(3, outer, 3, 1, 1),
+        activation("relu"),
+        nn.Conv2d(outer, outer, 3, 1, 1),
+        nn.AvgPool2d(2),
+    ]
+    return Residual(main, [nn.AvgPool2d(2), nn.Conv2d(3, outer, 1, bias=False)])
+
+
+def _down_block(inner: int, outer: int, norm: str, halve: bool) -> Residual:
+    """Norm, activation, convolution, twice; and average pooling."""
+    pool: list[nn.Module] = [nn.AvgPool2d(2)] if halve else []
+    main = [
+        norm_layer(norm, inner),
+        activation("relu", inplace=False),
+        nn.Conv2d(inner, inner, 3, 1, 1, bias=not removes_bias(norm)),
+        norm_layer(norm, inner),
+        activation("relu"),
+        nn.Conv2d(inner, outer, 3, 1, 1),
+        *pool,
+    ]
+    # Pooling and a 1×1 convolution may change places; this way costs a quarter.
+    shortcut = [*pool, nn.Conv2d(inner, outer, 1, bias=False)] if halve or inner != outer else []
+    return Residual(main, shortcut)
+
+
+def _init_xavier(network: nn.Module) -> None:
+    """Start as the authors' code does: Xavier, sqrt(2) times as wide before activations in a block's main way."""
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight, gain=sqrt(2) if ".main." in name else 1.0)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

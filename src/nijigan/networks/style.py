@@ -1,0 +1,193 @@
+"""The style-based generator: Karras, Laine and Aila, "A Style-Based Generator Architecture for GANs", CVPR 2019.
+
+A latent becomes a style, and the style sets the scale and shift of every channel at every layer. From the paper: the
+mapping network, the learnt constant, adaptive instance normalisation, noise, style mixing, truncation. From the two
+papers beside it: equalised learning rates, and a picture that is the sum of those of all resolutions, which needs no
+progressive growing. Two choices are for speed: each resolution's last convolution narrows the channels before they are
+upsampled, not after, at a quarter of the cost; and activations are modulated, not weights, by ordinary operations that
+take any batch.
+"""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, interpolate, leaky_relu, linear
+
+from nijigan.parts import GeneratorConfig
+from nijigan.recipe import base_resolution
+
+_WIDEST_STYLE = 512  # as published
+_MAPPING_RATE = 0.01  # of the learning rate: section C of the paper's appendix
+
+
+class Equalised(nn.Module):
+    """A dense layer or convolution whose weights are drawn from N(0, 1) and scaled at each use.
+
+    Adam then moves all layers at the same relative speed: Karras et al., "Progressive Growing of GANs for Improved
+    Quality, Stability, and Variation", ICLR 2018, section 4.1, "equalized learning rate".
+
+    Args:
+        inner: channels that come in.
+        outer: channels that go out.
+        kernel: height and width of a convolution; left out, the layer is dense.
+        gain: standard deviation of the output for inputs of mean square 1.
+        rate: the layer learns as if the optimiser's learning rate were this many times what it is.
+    """
+
+    def __init__(
+        self, inner: int, outer: int, kernel: int | None = None, *, gain: float = sqrt(2), rate: float = 1.0
+    ) -> None:
+        super().__init__()
+        shape = (outer, inner) if kernel is None else (outer, inner, kernel, kernel)
+        self.weight = nn.Parameter(torch.randn(shape) / rate)
+        self.bias = nn.Parameter(torch.zeros(outer))
+        self.scale = gain * rate / sqrt(inner * (kernel or 1) ** 2)
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×inner → N×outer, or N×inner×H×W → N×outer×H×W."""
+        weight, bias = self.weight * self.scale, self.bias * self.rate
+        return linear(x, weight, bias) if weight.ndim == 2 else conv2d(x, weight, bias, padding="same")
+
+
+class MappingNetwork(nn.Module):
+    """Latents to styles: dense layers over the latent scaled to a mean square of 1; a latent's length says nothing."""
+
+    def __init__(self, latent_size: int, style_size: int, depth: int) -> None:
+        super().__init__()
+        sizes = [latent_size] + [style_size] * depth
+        self.layers = nn.ModuleList(Equalised(inner, outer, rate=_MAPPING_RATE) for inner, outer in pairwise(sizes))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """N×latent → N×style."""
+        w = latents * (latents.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+        for layer in self.layers:
+            w = leaky_relu(layer(w), 0.2)
+        return w
+
+
+class Modulation(nn.Module):
+    """Noise, leaky ReLU and style: what the constant and every convolution pass through.
+
+    Adaptive instance normalisation, Karras et al. 2019, equation 1: every channel of every image is brought to mean 0
+    and variance 1 and then to the scale and shift that an affine map of the style asks for. The noise, one number a
+    pixel, times a learnt strength a channel, is there in training only.
+    """
+
+    def __init__(self, channels: int, style_size: int, noise: bool) -> None:
+        super().__init__()
+        self.affine = Equalised(style_size, 2 * channels, gain=1)
+        self.strength = nn.Parameter(torch.zeros(channels)) if noise else None
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """N×C×H×W (or 1×C×H×W, the same for all) and N×style → N×C×H×W."""
+        if self.strength is not None and self.training:
+            noise = torch.randn(len(w), 1, *x.shape[2:], device=x.device, dtype=x.dtype)
+            x = x + self.strength[:, None, None].to(x.dtype) * noise
+        scale, shift = self.affine(w).float()[:, :, None, None].chunk(2, dim=1)  # N×C×1×1
+        active = leaky_relu(x, 0.2).float()
+        pixels = x.shape[2] * x.shape[3]
+        # A sum's gradient is a view where a mean's is a copy: with means and squares this would take twice as long.
+        centred = active - active.sum((2, 3), keepdim=True) / pixels
+        variance = (centred * centred).sum((2, 3), keepdim=True) / pixels
+        return torch.addcmul(shift, centred, (1 + scale) * (variance + 1e-5).rsqrt()).to(x.dtype)
+
+
+class StyledConvolution(nn.Module):
+    """A 3×3 convolution and the `Modulation` after it."""
+
+    def __init__(self, inner: int, outer: int, style_size: int, noise: bool) -> None:
+        super().__init__()
+        self.convolution = Equalised(inner, outer, 3)
+        self.modulation = Modulation(outer, style_size, noise)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """N×inner×H×W and N×style → N×outer×H×W."""
+        styled: Tensor = self.modulation(self.convolution(x), w)
+        return styled
+
+
+class StyleGenerator(nn.Module):
+    """Latents to images through styles.
+
+    At 64 px, width 32, max_width 256 and depth 1: a constant of 256×4×4, convolutions to 256×4×4, 128×8×8, 64×16×16,
+    32×32×32 and 32×64×64 with bilinear upsampling between, and the sum of the pictures that a 1×1 convolution makes of
+    each: the skip generator of Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020,
+    figure 7b.
+
+    Attributes:
+        mapping: N×latent_size → N×style.
+        w_mean: the mean style, which truncation pulls towards; zero until `centre` estimates it.
+    """
+
+    w_mean: Tensor
+
+    def __init__(self, config: GeneratorConfig, latent_size: int, resolution: int) -> None:
+        super().__init__()
+        base = base_resolution(resolution)
+        if base is None:
+            raise ValueError(f"{resolution} is not 4, 5, 6 or 7 times a power of two")
+        levels = (resolution // base).bit_length()
+        channels = [min(config.width * 2**level, config.max_width) for level in reversed(range(levels))]
+        style_size = min(channels[0], _WIDEST_STYLE)
+        self.mapping = MappingNetwork(latent_size, style_size, config.mapping_depth)
+        self.register_buffer("w_mean", torch.zeros(style_size))
+        self.constant = nn.Parameter(torch.randn(channels[0], base, base))
+        self.start = Modulation(channels[0], style_size, config.noise)
+        self.blocks = nn.ModuleList()
+        self.to_rgb = nn.ModuleList()
+        for inner, outer in zip(channels, [*channels[1:], channels[-1]], strict=True):
+            widths = [inner] * config.depth + [outer]
+            self.blocks.append(
+                nn.ModuleList(StyledConvolution(a, b, style_size, config.noise) for a, b in pairwise(widths))
+            )
+            self.to_rgb.append(Equalised(outer, 3, 1, gain=1 / levels))  # so that the sum starts within tanh's range
+        self.styles = 1 + levels * config.depth
+        self.mixing = config.style_mixing
+        self.output = nn.Tanh() if config.output == "tanh" else nn.Sigmoid()
+
+    def forward(self, latents: Tensor, psi: float = 1.0) -> Tensor:
+        """Draw images.
+
+        Args:
+            latents: N×latent_size.
+            psi: truncation: styles are w_mean + ψ(w - w_mean). Karras et al. 2019, appendix B.
+
+        Returns:
+            N×3×H×W in [-1, 1], or [0, 1] with a sigmoid output.
+        """
+        w = self.w_mean.lerp(self.mapping(latents).float(), psi)
+        styles = iter(self._mix(w) if self.training and self.mixing > 0 else [w] * self.styles)
+        x = self.start(self.constant[None], next(styles))
+        images = None
+        for block, to_rgb in zip(self.blocks, self.to_rgb, strict=True):
+            if images is not None:
+                x, images = _upsample(x), _upsample(images)
+            for layer in block:  # type: ignore[attr-defined]
+                x = layer(x, next(styles))
+            images = to_rgb(x) if images is None else images + to_rgb(x)
+        drawn: Tensor = self.output(images)
+        return drawn
+
+    @torch.no_grad()
+    def centre(self, batches: Iterable[Tensor]) -> None:
+        """Estimate `w_mean` anew: the mean style of all latents in `batches`, N×latent_size each."""
+        self.w_mean.copy_(torch.cat([self.mapping(batch) for batch in batches]).mean(0))
+
+    def _mix(self, w: Tensor) -> list[Tensor]:
+        """The style of each layer: some images, chosen at random, take another's from a random layer on.
+
+        Karras et al. 2019, section 3.1. The other style is the neighbour's in the batch, as random as a fresh one.
+        """
+        cut = torch.randint(1, self.styles, (len(w), 1), device=w.device)
+        cut = cut.where(torch.rand(len(w), 1, device=w.device) < self.mixing, self.styles)
+        other = w.roll(1, 0)
+        return [w.where(layer < cut, other) for layer in range(self.styles)]
+
+
+def _upsample(x: Tensor) -> Tensor:
+    """N×C×H×W → N×C×2H×2W."""
+    return interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
