@@ -15,6 +15,7 @@ from nijigan.cli.common import narrate
 from nijigan.cli.data import Import, Inspect
 from nijigan.cli.draw import Generate, Walk
 from nijigan.cli.judge import Compare, Evaluate, Rate
+from nijigan.cli.lab import Lab
 from nijigan.cli.train import Demo, Papers, Recipes, Resume, Sweep, Train
 from nijigan.errors import UserError
 from nijigan.recipe import Recipe
@@ -23,7 +24,20 @@ from nijigan.recipes import RECIPES, find_recipe
 _DESCRIPTION = "Train, judge and run GANs that draw anime faces."
 
 Command = (
-    Demo | Import | Inspect | Recipes | Papers | Train | Resume | Sweep | Generate | Walk | Evaluate | Compare | Rate
+    Demo
+    | Import
+    | Inspect
+    | Recipes
+    | Papers
+    | Train
+    | Resume
+    | Sweep
+    | Generate
+    | Walk
+    | Evaluate
+    | Compare
+    | Rate
+    | Lab
 )
 _COMMANDS: tuple[Any, ...] = get_args(Command)
 
