@@ -71,7 +71,7 @@ _TABLE = (
     # The same game for two CPU cores: small batches and rare penalties for many updates a minute, on networks of dense
     # convolutions, which a CPU multiplies faster than the grouped ones of r3.
     Recipe(
-        name="r3gan-small", objective="relativistic", penalty=PenaltyConfig("r1r2", weight=2, every=8), latent=_SPHERE,
+        name="r3gan-small", objective="relativistic", penalty=PenaltyConfig("r1r2", weight=2, every=8),
         generator=_G(width=56, max_width=256, upsample="pixel-shuffle"), discriminator=_D(norm="none"), batch_size=16,
         g_optimizer=_adam(2e-4, 0.0, 0.99), d_optimizer=_adam(2e-4, 0.0, 0.99), augment=AugmentConfig(p=0.2),
         ema=EmaConfig(half_life_kimg=20),

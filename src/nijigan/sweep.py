@@ -7,7 +7,7 @@ import itertools
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from nijigan.evaluation.entries import evaluated
 from nijigan.evaluation.evaluate import check_number
 from nijigan.evaluation.real import check_judgeable
 from nijigan.files import write_text
-from nijigan.recipe import Recipe, parse_json
+from nijigan.recipe import Recipe, parse_json, read_json
 from nijigan.runs import read_log
 from nijigan.training import resume, train
 
@@ -123,13 +123,22 @@ def _set(fields: dict[str, Any], field: str, value: str) -> None:
             place[last] = value
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What a sweep is, kept in its folder."""
+
+    recipe: Recipe
+    dataset: str
+    vary: dict[str, tuple[str, ...]]
+
+
 def _same_sweep(out: Path, recipe: Recipe, dataset: FaceDataset, vary: Mapping[str, Sequence[str]]) -> None:
     """Write down what the sweep is, or refuse to mix it with another."""
-    plan = {"recipe": asdict(recipe), "dataset": dataset.fingerprint, "vary": {k: list(v) for k, v in vary.items()}}
-    text, file = json.dumps(plan, indent=2) + "\n", out / "sweep.json"
-    if file.exists() and file.read_text(encoding="utf-8") != text:
+    plan, file = _Plan(recipe, dataset.fingerprint, {k: tuple(v) for k, v in vary.items()}), out / "sweep.json"
+    # A field that this version has and the one that began the sweep had not is at its default.
+    if file.exists() and read_json(_Plan, file) != plan:
         raise UserError(f"{out} holds another sweep; choose another --out, or type what you typed then.")
-    write_text(file, text)
+    write_text(file, json.dumps(asdict(plan), indent=2) + "\n")
 
 
 def _run(name: str, recipe: Recipe, dataset: FaceDataset, folder: Path, device: str, n: int) -> Entry:
