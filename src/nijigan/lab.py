@@ -96,10 +96,10 @@ class Mixture:
 
 
 _ANGLES = np.arange(8) * np.pi / 4
-_STEPS = np.arange(-4.0, 5.0, 2.0)
+_AXIS = np.arange(-4.0, 5.0, 2.0)
 MIXTURES: dict[Data, Mixture] = {
     "ring": Mixture(2 * np.stack((np.cos(_ANGLES), np.sin(_ANGLES)), axis=1), 0.02),
-    "grid": Mixture(np.stack(np.meshgrid(_STEPS, _STEPS), axis=-1).reshape(-1, 2), 0.05),
+    "grid": Mixture(np.stack(np.meshgrid(_AXIS, _AXIS), axis=-1).reshape(-1, 2), 0.05),
 }
 
 
@@ -291,7 +291,8 @@ def draw(outcomes: Sequence[Outcome], out: Path) -> None:
 
     def write(x: float, y: float, text: str, **style: Any) -> None:
         """At inches from the left and from the top."""
-        figure.text(x / width, 1 - y / height, text, None, **{"color": _INK, "fontsize": 9, "va": "baseline"} | style)
+        usual: dict[str, Any] = {"color": _INK, "fontsize": 9, "va": "baseline"}
+        figure.text(x / width, 1 - y / height, text, **usual | style)
 
     write(_MARGIN, 0.4, "Every game with every penalty", fontsize=15, weight="bold")
     write(_MARGIN, 0.66, "Pink: the true modes. Blue: drawn points. Above: modes covered, and the Wasserstein distance")

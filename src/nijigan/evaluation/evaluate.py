@@ -96,6 +96,7 @@ def evaluate(
         UserError: too few faces on either side, or no such feature space.
     """
     check_number(n)
+    generator.check_psi(psi)
     learnt_from = generator.header.dataset
     if learnt_from is not None and learnt_from.fingerprint != dataset.fingerprint:
         log.warning(
