@@ -28,6 +28,7 @@ def shrink(recipe: Recipe) -> Recipe:
         discriminator=replace(recipe.discriminator, width=4, max_width=16, depth=1),
         batch_size=8,
         n_critic=min(recipe.n_critic, 2),
+        burn_in=replace(recipe.burn_in, kimg=min(recipe.burn_in.kimg, 0.3)),
         epochs=None,
         kimg=0.4,
         tick_kimg=0.1,

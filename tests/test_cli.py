@@ -11,6 +11,7 @@ import pytest
 from nijigan.cli import main, parse
 from nijigan.cli.train import Train
 from nijigan.data.dataset import FaceDataset
+from nijigan.errors import UserError
 from nijigan.recipes import RECIPES
 from small import small_generator
 
@@ -38,6 +39,35 @@ def test_the_fields_of_the_named_recipe_are_the_defaults() -> None:
     assert command.settings.discriminator == tiny.discriminator
     assert command.settings.resolution == tiny.resolution
     assert (command.settings.generator.width, command.settings.kimg) == (7, 3)
+
+
+def test_a_flags_value_is_not_taken_for_the_recipe() -> None:
+    command = parse(["train", "--out", "wgan", "r3gan-small", "--data", "x"])
+    assert isinstance(command, Train)
+    assert (command.recipe, command.settings) == ("r3gan-small", RECIPES["r3gan-small"])
+    with pytest.raises(UserError, match="name the recipe first"):  # it suits r3gan-small, but not dcgan
+        parse(["train", "--out", "wgan", "r3gan-small", "--data", "x", "--penalty.kind", "r1"])
+    command = parse(["train", "r3gan-small", "--out", "wgan", "--data", "x", "--penalty.kind", "r1"])
+    assert isinstance(command, Train)
+    assert (command.settings.penalty.kind, command.settings.objective) == ("r1", "relativistic")
+
+
+def test_help_shows_the_named_recipes_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "r3gan", "--help"])
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "accumulation steps. (default: 256)" in text
+
+
+def test_a_length_in_kimg_outweighs_a_recipes_epochs() -> None:
+    command = parse(["train", "anik", "--data", "x", "--kimg", "10"])
+    assert isinstance(command, Train)
+    assert command.settings.resolved(60_000).kimg == 10
+    with pytest.raises(UserError, match="not with both"):
+        parse(["train", "anik", "--data", "x", "--kimg", "10", "--epochs", "3"])
+    command = parse(["train", "anik", "--data", "x", "--epochs", "3"])
+    assert isinstance(command, Train)
+    assert command.settings.resolved(10_000).kimg == 30
 
 
 @pytest.mark.parametrize(

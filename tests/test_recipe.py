@@ -1,10 +1,19 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from nijigan.errors import UserError
-from nijigan.parts import GeneratorConfig, OptimizerConfig
+from nijigan.parts import (
+    AugmentConfig,
+    BurnInConfig,
+    DiscriminatorConfig,
+    GeneratorConfig,
+    OptimizerConfig,
+    PenaltyConfig,
+    TricksConfig,
+)
 from nijigan.recipe import Recipe, base_resolution, nearest_resolutions
 from nijigan.recipes import RECIPES, find_recipe
 
@@ -53,6 +62,61 @@ def test_contradictions_are_refused_in_a_sentence(change: dict[str, object], wor
 def test_parts_check_themselves(make: object, words: str) -> None:
     with pytest.raises(UserError, match=words):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: GeneratorConfig("r3", norm="batch"), "norm belongs to dcgan and resnet, not to r3; set it to auto"),
+        (lambda: GeneratorConfig("style", activation="leaky"), "activation belongs.*set it to relu"),
+        (lambda: GeneratorConfig("resnet", upsample="pixel-shuffle"), "upsample belongs.*set it to transposed"),
+        (lambda: GeneratorConfig("resnet", dropout=0.1), "dropout belongs"),
+        (lambda: GeneratorConfig(style_mixing=0.9), "style_mixing belongs to style"),
+        (lambda: GeneratorConfig(noise=True), "noise belongs to style"),
+        (lambda: GeneratorConfig(mapping_depth=8), "mapping_depth belongs to style"),
+        (lambda: GeneratorConfig("style", mapping_depth=99), "choose 1 to 16"),
+        (lambda: GeneratorConfig(width=64, max_width=32), "max_width"),
+        (lambda: DiscriminatorConfig("r3", norm="layer"), "r3 has no normalisation"),
+        (lambda: DiscriminatorConfig("resnet", downsample="average"), "downsample belongs to dcgan"),
+        (lambda: PenaltyConfig(weight=5), "weight belongs.*not to auto"),
+        (lambda: PenaltyConfig("clip", every=4), "every belongs.*not to clip; set it to 1"),
+        (lambda: PenaltyConfig("r1", one_sided=True), "one_sided belongs to wgan-gp, dragan"),
+        (lambda: PenaltyConfig("r1", clip=0.5), "clip belongs"),
+        (lambda: PenaltyConfig("r1", weight=-1), "above 0"),
+        (lambda: AugmentConfig(p=2), "augment.p"),
+        (lambda: AugmentConfig(p=0.5, colour=False, translation=False, cutout=False), "switched off"),
+        (lambda: TricksConfig(soft_labels=0.5), "soft_labels"),
+        (lambda: TricksConfig(instance_noise_kimg=5), "a noise.*not there"),
+        (lambda: BurnInConfig(lr=0.5), "how long"),
+        (lambda: Recipe(penalty=PenaltyConfig("r1")), "batch norm makes D's answer.*norm layer"),
+        (lambda: Recipe(penalty=PenaltyConfig("wgan-gp")), "batch norm"),
+        (lambda: Recipe(mse_targets=(1.0, 0.0, 0.0)), "mse_targets belongs"),
+        (lambda: Recipe(objective="mse", mse_targets=(1.0, 1.0, 0.0)), "another for real"),
+        (lambda: Recipe(objective="mse", mse_targets=(float("nan"), 1.0, 0.0)), "finite"),
+        (lambda: Recipe(objective="hinge", tricks=TricksConfig(soft_labels=0.1)), "soft_labels belongs"),
+        (lambda: Recipe(label_smoothing=0.3, tricks=TricksConfig(soft_labels=0.3)), "half way"),
+        (lambda: Recipe(burn_in=BurnInConfig(kimg=5, penalty=0.1)), "there is none"),
+        (lambda: replace(RECIPES["wgan"], burn_in=BurnInConfig(kimg=5, beta2=0.5)), "adam"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_what_would(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        make()
+
+
+def test_what_auto_stands_for() -> None:
+    assert [GeneratorConfig(kind).normalisation for kind in ("dcgan", "resnet", "r3", "style")] == [
+        "batch", "batch", "none", "none",
+    ]  # fmt: skip
+    assert [DiscriminatorConfig(kind).normalisation for kind in ("dcgan", "resnet", "r3")] == [
+        "batch", "spectral", "none",
+    ]  # fmt: skip
+    assert Recipe(objective="wasserstein").clip == 0.01
+    assert Recipe(objective="wasserstein", discriminator=DiscriminatorConfig("resnet")).clip is None
+    assert Recipe(objective="wasserstein", penalty=PenaltyConfig("none")).clip is None
+    assert (PenaltyConfig("wgan-gp").strength, PenaltyConfig("r1").strength, PenaltyConfig("r1", 3).strength) == (
+        10, 2, 3,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,11 @@ def test_words_numbers_and_switches(tiny: Recipe) -> None:
     assert (recipe.objective, recipe.epochs) == ("mse", None)
 
 
+def test_lengths_in_kimg_outweigh_a_recipes_epochs(tiny: Recipe) -> None:
+    cells = combinations(replace(tiny, epochs=25), {"kimg": ["1", "2"]})
+    assert [recipe.resolved(1000).kimg for _, recipe in cells] == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("vary", "words"),
     [

@@ -69,23 +69,15 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         _check_size("generator", self.width, self.max_width, self.depth)
-        check(
-            self.norm == "auto" or self.kind in ("dcgan", "resnet"),
-            f"generator.norm belongs to dcgan and resnet; {self.kind} knows none: leave it out.",
-        )
-        check(
-            self.activation == "relu" or self.kind in ("dcgan", "resnet"),
-            f"generator.activation belongs to dcgan and resnet; {self.kind} is leaky: leave it out.",
-        )
-        for name, default in (("upsample", "transposed"), ("dropout", 0.0)):
+        owners = {
+            "norm": ("auto", ("dcgan", "resnet")), "activation": ("relu", ("dcgan", "resnet")),
+            "upsample": ("transposed", ("dcgan",)), "dropout": (0.0, ("dcgan",)), "mapping_depth": (4, ("style",)),
+            "style_mixing": (0.0, ("style",)), "noise": (False, ("style",)),
+        }  # fmt: skip
+        for name, (default, kinds) in owners.items():
             check(
-                getattr(self, name) == default or self.kind == "dcgan",
-                f"generator.{name} belongs to dcgan, not to {self.kind}; leave it out.",
-            )
-        for name, usual in (("style_mixing", 0.0), ("noise", False), ("mapping_depth", 4)):
-            check(
-                getattr(self, name) == usual or self.kind == "style",
-                f"generator.{name} belongs to style, not to {self.kind}; leave it out.",
+                self.kind in kinds or getattr(self, name) == default,
+                f"generator.{name} belongs to {' and '.join(kinds)}, not to {self.kind}; set it to {default}.",
             )
         check(0 <= self.dropout < 1, f"generator.dropout is {self.dropout}; choose 0 (off) to below 1.")
         check(0 <= self.style_mixing <= 1, f"generator.style_mixing is {self.style_mixing}; choose 0 (off) to 1.")
@@ -123,11 +115,11 @@ class DiscriminatorConfig:
         _check_size("discriminator", self.width, self.max_width, self.depth)
         check(
             self.kind != "r3" or self.norm in ("auto", "none"),
-            "The discriminator r3 has no normalisation; leave discriminator.norm out.",
+            "The discriminator r3 has no normalisation; set discriminator.norm to auto.",
         )
         check(
             self.downsample == "stride" or self.kind == "dcgan",
-            f"discriminator.downsample belongs to dcgan, not to {self.kind}; leave it out.",
+            f"discriminator.downsample belongs to dcgan, not to {self.kind}; set it to stride.",
         )
 
     @property
@@ -149,7 +141,8 @@ class OptimizerConfig:
     """How one network's weights move."""
 
     kind: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
-    """The algorithm: adam = Kingma and Ba 2015; adamw = Loshchilov and Hutter 2019; rmsprop = Hinton's lectures."""
+    """The algorithm: adam = Kingma and Ba 2015; adamw = Loshchilov and Hutter 2019, weight decay 0.01; rmsprop =
+    Hinton's lectures; sgd."""
     lr: float = 2e-4
     """Learning rate before any schedule."""
     beta1: float = 0.5
@@ -168,7 +161,8 @@ class PenaltyConfig:
 
     kind: Literal["auto", "none", "clip", "wgan-gp", "dragan", "r1", "r2", "r1r2"] = "auto"
     """clip = weight clipping, Arjovsky et al. 2017; wgan-gp = Gulrajani et al. 2017; dragan = Kodali et al. 2017; r1,
-    r2 and both = Mescheder et al. 2018; auto = clip for the objective wasserstein, none for others."""
+    r2 and both = Mescheder et al. 2018; auto = clip for the objective wasserstein unless D has spectral norm, none for
+    others."""
     weight: float | None = None
     """λ of wgan-gp and dragan, 10 if left out; γ of r1, r2 and r1r2, 2 if left out."""
     every: int = 1
@@ -182,14 +176,16 @@ class PenaltyConfig:
         check(0 < self.clip < inf, f"penalty.clip is {self.clip}; choose one above 0 (0.01 is usual).")
         check(self.weight is None or 0 < self.weight < inf, f"penalty.weight is {self.weight}; choose one above 0.")
         check(1 <= self.every <= 1000, f"penalty.every is {self.every}; choose 1 (each update) to 1000.")
-        check(
-            self.every == 1 or self.kind not in ("none", "clip"),
-            f"penalty.every belongs to the penalties on gradients, not to {self.kind}; leave it out.",
-        )
-        check(
-            not self.one_sided or self.kind in ("wgan-gp", "dragan"),
-            f"penalty.one_sided belongs to wgan-gp and dragan, not to {self.kind}; leave it out.",
-        )
+        owners = {
+            "weight": (None, ("wgan-gp", "dragan", "r1", "r2", "r1r2")),
+            "every": (1, ("wgan-gp", "dragan", "r1", "r2", "r1r2")),
+            "one_sided": (False, ("wgan-gp", "dragan")), "clip": (0.01, ("clip", "auto")),
+        }  # fmt: skip
+        for name, (default, kinds) in owners.items():
+            check(
+                self.kind in kinds or getattr(self, name) == default,
+                f"penalty.{name} belongs to {', '.join(kinds)}, not to {self.kind}; set it to {default}.",
+            )
 
     @property
     def strength(self) -> float:
@@ -209,7 +205,7 @@ class AugmentConfig:
     translation: bool = True
     """Shift by up to an eighth of the picture."""
     cutout: bool = True
-    """Blank a square of half the picture's height."""
+    """Blank a square of half the picture's height, or the part of it that lies within."""
 
     def __post_init__(self) -> None:
         check(self.p == "auto" or 0 <= self.p <= 1, f"augment.p is {self.p}; choose 0 (off) to 1, or auto.")
@@ -224,7 +220,7 @@ class TricksConfig:
     """What "How to Train a GAN? Tips and tricks to make GANs work" (Chintala et al. 2016, "ganhacks") adds."""
 
     soft_labels: float = 0.0
-    """Draw D's targets at random, up to this far from 1 for real and from 0 for drawn images; of bce and minimax."""
+    """Draw D's targets at random, up to this far below 1 for real and above 0 for drawn images; of bce and minimax."""
     flipped_labels: float = 0.0
     """Share of D's targets that are swapped, which keeps it from being too sure; of bce and minimax."""
     instance_noise: float = 0.0
@@ -240,6 +236,10 @@ class TricksConfig:
         )
         check(0 <= self.instance_noise < inf, "tricks.instance_noise must be 0 (off) or more, and finite.")
         check(0 < self.instance_noise_kimg < inf, "tricks.instance_noise_kimg must be above 0 and finite.")
+        check(
+            self.instance_noise > 0 or self.instance_noise_kimg == 100,
+            "tricks.instance_noise_kimg says when a noise is gone that is not there; set tricks.instance_noise.",
+        )
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,8 @@ class BurnInConfig:
         check(self.beta2 is None or 0 <= self.beta2 < 1, "burn_in.beta2 must lie in [0, 1).")
         check(
             self.kimg > 0 or (self.lr, self.penalty, self.beta2) == (1.0, 1.0, None),
-            "burn_in says where its ramps lead but not how long they are; set burn_in.kimg.",
+            "burn_in says where its ramps lead but not how long they are: set burn_in.kimg above 0, or take the ramps "
+            "away with burn_in.lr 1, burn_in.penalty 1 and burn_in.beta2 None.",
         )
 
 

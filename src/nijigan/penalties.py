@@ -16,6 +16,9 @@ from nijigan.parts import PenaltyConfig
 Critic = Callable[[Tensor], Tensor]
 """N×3×H×W images → N logits."""
 
+Penalty = Callable[[Critic, Tensor, Tensor], Tensor]
+"""(critic, real images, drawn images) → what is added to D's loss."""
+
 
 @torch.no_grad()
 def clip_weights(module: nn.Module, bound: float) -> None:
@@ -85,10 +88,10 @@ def slopes(critic: Critic, images: Tensor) -> Tensor:
     return gradient
 
 
-def build_penalty(config: PenaltyConfig) -> Callable[[Critic, Tensor, Tensor], Tensor] | None:
-    """(critic, real, fake) → the penalty a recipe asks for, at full strength at each call; None if not on slopes."""
+def build_penalty(config: PenaltyConfig) -> Penalty | None:
+    """The penalty a recipe asks for, at full strength at each call; None if not on slopes."""
     weight, one_sided = config.strength, config.one_sided
-    penalties: dict[str, Callable[[Critic, Tensor, Tensor], Tensor]] = {
+    penalties: dict[str, Penalty] = {
         "wgan-gp": lambda critic, real, fake: gradient_penalty(critic, real, fake, weight, one_sided),
         "dragan": lambda critic, real, _: dragan(critic, real, weight, one_sided),
         "r1": lambda critic, real, _: r1(critic, real, weight),

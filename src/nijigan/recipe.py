@@ -6,7 +6,7 @@ words under a field are its help on the command line; contradictions are refused
 
 import json
 from dataclasses import asdict, dataclass, field, replace
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
@@ -105,11 +105,19 @@ class Recipe:
         ):
             check(
                 value == 0 or self.objective in ("bce", "minimax"),
-                f"{name} belongs to the objectives bce and minimax, not to {self.objective}; leave it out.",
+                f"{name} belongs to the objectives bce and minimax, not to {self.objective}; set it to 0.",
             )
         check(
+            self.label_smoothing + self.tricks.soft_labels < 0.5,
+            "label_smoothing and tricks.soft_labels lead half way to the wrong answer; keep their sum below 0.5.",
+        )
+        check(
             self.mse_targets == (0.0, 1.0, 1.0) or self.objective == "mse",
-            f"mse_targets belongs to the objective mse, not to {self.objective}; leave it out.",
+            f"mse_targets belongs to the objective mse, not to {self.objective}; set it to 0 1 1.",
+        )
+        check(
+            all(map(isfinite, self.mse_targets)) and self.mse_targets[0] != self.mse_targets[1],
+            f"mse_targets are {self.mse_targets}; choose finite numbers, and another for real than for drawn images.",
         )
         check(
             self.discriminator.normalisation != "batch" or self.penalty.kind in ("auto", "none", "clip"),
@@ -118,11 +126,11 @@ class Recipe:
         )
         check(
             self.burn_in.penalty == 1 or self.penalty.kind not in ("auto", "none", "clip"),
-            "burn_in.penalty lets a penalty on gradients fade, and there is none; leave it out.",
+            "burn_in.penalty lets a penalty on gradients fade, and there is none; set it to 1.",
         )
         check(
             self.burn_in.beta2 is None or all(o.kind.startswith("adam") for o in (self.g_optimizer, self.d_optimizer)),
-            "burn_in.beta2 belongs to adam and adamw; leave it out.",
+            "burn_in.beta2 belongs to adam and adamw; set it to None.",
         )
         for name in ("batch_size", "accumulate", "n_critic", "g_steps"):
             check(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1.")
@@ -160,7 +168,9 @@ class Recipe:
     @property
     def clip(self) -> float | None:
         """The bound that the discriminator's weights are clipped to, or None."""
-        clips = self.penalty.kind == "clip" or (self.penalty.kind == "auto" and self.objective == "wasserstein")
+        spectral = self.discriminator.normalisation == "spectral"  # holds D's slope, and undoes what clipping does
+        auto = self.penalty.kind == "auto" and self.objective == "wasserstein" and not spectral
+        clips = self.penalty.kind == "clip" or auto
         return self.penalty.clip if clips else None
 
     @property

@@ -76,8 +76,8 @@ _TABLE = (
         g_optimizer=_adam(2e-4, 0.0, 0.99), d_optimizer=_adam(2e-4, 0.0, 0.99), augment=AugmentConfig(p=0.2),
         ema=EmaConfig(half_life_kimg=20),
     ),
-    # After Karras et al. 2019 and 2020: eight mapping layers, mixing, noise, R1 every 16 updates, γ for 64 px. "Lite"
-    # because D goes without their filters and styles scale activations, not weights.
+    # After Karras et al. 2019 and 2020: eight mapping layers, mixing, noise, R1 every 16 updates with γ 1, as in their
+    # preset for 256 px. "Lite" because D goes without their filters and styles scale activations, not weights.
     Recipe(
         name="stylegan-lite", penalty=PenaltyConfig("r1", weight=1, every=16), latent=_Z(512),
         generator=_G("style", max_width=512, depth=2, mapping_depth=8, style_mixing=0.9, noise=True),

@@ -106,6 +106,8 @@ def _name(settings: Mapping[str, str]) -> str:
 
 def _set(fields: dict[str, Any], field: str, value: str) -> None:
     """Put a value, as typed, into the nested fields of a recipe."""
+    if field == "kimg":
+        fields["epochs"] = None  # a recipe's length in epochs would outweigh it
     paths = [f"{player}_optimizer.{_BOTH[field]}" for player in "gd"] if field in _BOTH else [field]
     for path in paths:
         *parents, last = path.replace("-", "_").split(".")

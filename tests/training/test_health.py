@@ -27,7 +27,7 @@ def told(recipe: Recipe, *lines: dict[str, Any]) -> list[str]:
 
 
 def line(**changes: float | None) -> dict[str, Any]:
-    usual = {"d_loss": 1.0, "g_loss": 1.5, "real_score": 0.7, "fake_score": 0.3}
+    usual = {"images": 50_000, "d_loss": 1.0, "g_loss": 1.5, "real_score": 0.7, "fake_score": 0.3}
     return usual | changes
 
 
@@ -107,6 +107,13 @@ def test_collapse_is_two_grids_in_a_row_that_are_too_alike() -> None:
     assert told(Recipe(), alike, line(), varied, alike, line(), varied) == []
     [warning] = told(Recipe(), varied, alike, line(), alike, alike)
     assert "only 40% as much" in warning
+
+
+def test_a_young_generators_grey_is_no_collapse() -> None:
+    young = {"images": 5_000, "diversity": 0.1}
+    assert told(Recipe(), line(**young), line(**young), line(**young)) == []
+    once_varied = line(images=5_000, diversity=0.7)
+    assert len(told(Recipe(), once_varied, line(**young), line(**young))) == 1
 
 
 def test_clipping_is_too_tight_when_nine_in_ten_weights_are_at_the_bound() -> None:
@@ -200,6 +207,12 @@ def test_diversity_of_collapsed_and_of_varied_grids(rng: np.random.Generator) ->
     assert diversity(np.repeat(real[:1], 64, axis=0), real) == 0
     two = diversity(np.repeat(real[:2], 32, axis=0), real)
     assert two == pytest.approx(32 / 63, abs=0.01)  # the share of pairs that are not of the same face
+
+
+def test_diversity_needs_two_different_real_faces(rng: np.random.Generator) -> None:
+    drawn = rng.integers(0, 256, (4, 8, 8, 3), np.uint8)
+    assert diversity(drawn, drawn[:1]) is None
+    assert diversity(drawn, np.repeat(drawn[:1], 3, axis=0)) is None
 
 
 def test_the_share_of_weights_at_the_bound() -> None:

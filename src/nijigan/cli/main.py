@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Union, get_args
 
 import tyro
@@ -49,14 +50,15 @@ def parse(arguments: Sequence[str]) -> Command:
         SystemExit: help was asked for (0), or the words are wrong (2).
         UserError: there is no such recipe, or its settings contradict each other.
     """
+    trains = len(arguments) > 1 and arguments[0] in ("train", "sweep")
+    if trains and not arguments[1].startswith("-"):  # the recipe, where help says it goes
+        return _parse(arguments, find_recipe(arguments[1]))
     try:
         command = _parse(arguments, RECIPES["dcgan"])
-    except UserError:
-        # What contradicts the fields of one recipe may suit those of the one that was named.
-        named = next((word for word in arguments[1:] if word in RECIPES or word.endswith(".json")), None)
-        if arguments[0] not in ("train", "sweep") or named is None:
-            raise
-        return _parse(arguments, find_recipe(named))
+    except UserError as error:
+        if trains:  # what contradicts the fields of one recipe may suit those of the one that comes later
+            raise UserError(f"{error} Or name the recipe first: nijigan {arguments[0]} RECIPE ...") from error
+        raise
     if isinstance(command, Train | Sweep) and command.recipe != "dcgan":
         command = _parse(arguments, find_recipe(command.recipe))
     return command
@@ -89,6 +91,10 @@ def _parse(arguments: Sequence[str], recipe: Recipe) -> Command:
     command: Command = tyro.cli(
         union, prog="nijigan", description=_DESCRIPTION, args=arguments, config=(tyro.conf.OmitSubcommandPrefixes,)
     )
+    if isinstance(command, Train | Sweep) and recipe.epochs is not None and command.settings.kimg != recipe.kimg:
+        if command.settings.epochs not in (recipe.epochs, None):
+            raise UserError("Say how long to train with --kimg or with --epochs, not with both.")
+        command = replace(command, settings=replace(command.settings, epochs=None))
     return command
 
 

@@ -45,14 +45,16 @@ class Recipes:
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(box=None, pad_edge=False)
-        for title in ("recipe", "px", "networks", "objective", "optimizer", "batch", "kimg"):
-            table.add_column(title, no_wrap=title == "recipe")
+        table = Table(box=None, padding=(0, 1, 0, 0))
+        for title in ("recipe", "px", "network", "game", "optimizer", "batch", "kimg"):
+            table.add_column(title, no_wrap=True)
         for recipe in RECIPES.values():
+            penalty = "clip" if recipe.clip else recipe.penalty.kind.replace("auto", "").replace("none", "")
+            rate = f"{recipe.g_optimizer.lr:.1e}".replace(".0e", "e").replace("e-0", "e-")
             table.add_row(
-                recipe.name, str(recipe.resolution), f"{recipe.generator.kind} ×{recipe.generator.width}",
-                recipe.objective, f"{recipe.g_optimizer.kind} {recipe.g_optimizer.lr:g}", str(recipe.batch_size),
-                f"{recipe.kimg:g}",
+                recipe.name, str(recipe.resolution), recipe.generator.kind, f"{recipe.objective} {penalty}",
+                f"{recipe.g_optimizer.kind} {rate}", str(recipe.batch_size),
+                f"{recipe.kimg:g}" if recipe.epochs is None else f"{recipe.epochs:g} ep.",
             )  # fmt: skip
         Console().print(table)
 

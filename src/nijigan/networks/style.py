@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, leaky_relu, linear
 
+from nijigan.networks.blocks import ladder, squash
 from nijigan.parts import GeneratorConfig
-from nijigan.recipe import base_resolution
 
 _WIDEST_STYLE = 512  # as published
 _MAPPING_RATE = 0.01  # of the learning rate: section C of the paper's appendix
@@ -127,11 +127,8 @@ class StyleGenerator(nn.Module):
 
     def __init__(self, config: GeneratorConfig, latent_size: int, resolution: int) -> None:
         super().__init__()
-        base = base_resolution(resolution)
-        if base is None:
-            raise ValueError(f"{resolution} is not 4, 5, 6 or 7 times a power of two")
-        levels = (resolution // base).bit_length()
-        channels = [min(config.width * 2**level, config.max_width) for level in reversed(range(levels))]
+        base, channels = ladder(config.width, config.max_width, resolution)
+        levels = len(channels)
         style_size = min(channels[0], _WIDEST_STYLE)
         self.mapping = MappingNetwork(latent_size, style_size, config.mapping_depth)
         self.register_buffer("w_mean", torch.zeros(style_size))
@@ -147,7 +144,7 @@ class StyleGenerator(nn.Module):
             self.to_rgb.append(Equalised(outer, 3, 1, gain=1 / levels))  # so that the sum starts within tanh's range
         self.styles = 1 + levels * config.depth
         self.mixing = config.style_mixing
-        self.output = nn.Tanh() if config.output == "tanh" else nn.Sigmoid()
+        self.output = squash(config.output)
 
     def forward(self, latents: Tensor, psi: float = 1.0) -> Tensor:
         """Draw images.

@@ -14,7 +14,8 @@ All that a warning rests on stands in the run's log lines, so nothing has to be 
   images (bce and minimax: 0.95 and more for real, 0.05 and less for drawn images; with softened or swapped labels, the
   same share of the way between them); or its loss is under a twentieth of what a D that cannot tell them apart would
   have (mse, hinge, relativistic). Not of wasserstein, whose critic is meant to be trained until it is sure.
-- *Mode collapse.* Two sample grids in a row whose faces differ by less than half as much as real ones do.
+- *Mode collapse.* Two sample grids in a row whose faces differ by less than half as much as real ones do, once they
+  have differed by more, or after 20 kimg: young generators draw one grey.
 - *Clipping too tight.* More than nine in ten of the critic's weights sit at the bound.
 - *Losses run away.* D's or G's loss, over the last five ticks, averages above 1,000 and ten times what it was in the
   first five, whichever its sign. Of wasserstein D's alone: G's is the critic's bare answer, whose zero is arbitrary.
@@ -38,6 +39,7 @@ _SURE = 0.05
 _RUNAWAY = 1000.0
 _BOUND_SHARE = 0.9
 _ALIKE = 0.5
+_YOUNG = 20_000  # images
 
 
 class Health:
@@ -50,6 +52,7 @@ class Health:
         self._losses = {key: _Track() for key in watched}
         self._real, self._fake = _Track(), _Track()
         self._alike = 0  # sample grids in a row
+        self._varied = False  # young generators draw one grey
 
     def tick(self, line: Mapping[str, Any]) -> list[str]:
         """Take in the next log line; what did not happen in it may be None or missing.
@@ -67,7 +70,7 @@ class Health:
         self._fake.add(line.get("fake_score"))
         found = {
             "won": self._won(),
-            "collapse": self._collapse(line.get("diversity")),
+            "collapse": self._collapse(line.get("diversity"), line["images"]),
             "clip": self._clip(line.get("at_clip")),
             "runaway": self._runaway(),
         }
@@ -94,8 +97,11 @@ class Health:
             f"Hold D back: {_holding_back(recipe)}."
         )
 
-    def _collapse(self, ratio: float | None) -> str | None:
+    def _collapse(self, ratio: float | None, images: int) -> str | None:
         if ratio is None:
+            return None
+        self._varied |= ratio >= _ALIKE or images >= _YOUNG
+        if not self._varied:
             return None
         self._alike = self._alike + 1 if ratio < _ALIKE else 0
         if self._alike < 2:
@@ -130,7 +136,7 @@ class Health:
         return None
 
 
-def diversity(drawn: Images, real: Images) -> float:
+def diversity(drawn: Images, real: Images) -> float | None:
     """How much drawn faces differ from one another, as a share of how much real ones do.
 
     A difference is the Euclidean distance between the pixels of two pictures, averaged over all pairs. 1 is as varied
@@ -138,9 +144,13 @@ def diversity(drawn: Images, real: Images) -> float:
 
     Args:
         drawn: uint8, N×H×W×3, N ≥ 2.
-        real: uint8, M×H×W×3, M ≥ 2; not all the same.
+        real: uint8, M×H×W×3.
+
+    Returns:
+        None where there are not two different real faces to compare with.
     """
-    return _mean_distance(drawn) / _mean_distance(real)
+    distance = _mean_distance(real) if len(real) > 1 else 0.0
+    return _mean_distance(drawn) / distance if distance > 0 else None
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from nijigan.data.dataset import FaceDataset, FaceStream
+from nijigan.penalties import Penalty
 from nijigan.recipe import Recipe
 from nijigan.training.hardware import launch, resolve_precision, synchronise
 from nijigan.training.rounds import Rounds
@@ -68,15 +69,12 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto") -> Plan:
         replace(recipe, alternate_epochs=0), state, fabric, FaceStream(faces, recipe.seed, recipe.flip).read, len(faces)
     )
     total = ceil(recipe.kimg * 1000)
-    period = recipe.penalty.every  # a lazy penalty falls into one round of so many
-    flop = 0.0
-    for share in (1,) if period == 1 else (1 / period, 1 - 1 / period):
-        with FlopCounterMode(display=False) as counter:
-            rounds.play(total)
-        flop += share * counter.get_total_flops()
+    flop = float(_flop(rounds, total, None))
+    if rounds.penalty is not None:  # lazily, in one update of so many
+        flop += (_flop(rounds, total, rounds.penalty) - flop) / recipe.penalty.every
     synchronise(fabric.device)
     start, before = time.perf_counter(), state.images
-    for _ in range(max(_ROUNDS, period)):
+    for _ in range(max(_ROUNDS, recipe.penalty.every)):
         rounds.play(total)
     synchronise(fabric.device)
     seconds = time.perf_counter() - start
@@ -87,6 +85,17 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto") -> Plan:
         gflop_per_image=flop / (recipe.batch_size * recipe.n_critic) / 1e9,
         images_per_second=(state.images - before) / seconds,
     )
+
+
+def _flop(rounds: Rounds, total: int, penalty: Penalty | None) -> int:
+    """The arithmetic of one round with a penalty, or without one, in each update of D."""
+    kept = rounds.recipe, rounds.penalty
+    rounds.recipe = replace(rounds.recipe, penalty=replace(rounds.recipe.penalty, every=1))
+    rounds.penalty = penalty
+    with FlopCounterMode(display=False) as counter:
+        rounds.play(total)
+    rounds.recipe, rounds.penalty = kept
+    return int(counter.get_total_flops())
 
 
 def _count(module: torch.nn.Module) -> int:

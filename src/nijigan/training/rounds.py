@@ -61,8 +61,8 @@ class Rounds:
         parts: tuple[Tensor, ...] = ()
         for left in reversed(range(recipe.n_critic if d_turn else 0)):
             parts = self._real()
-            for real in parts:
-                with torch.set_grad_enabled(g_turn and left == 0):
+            for parts_left, real in zip(reversed(range(len(parts))), parts, strict=True):
+                with torch.set_grad_enabled(g_turn and left == 0 and parts_left == 0):  # the ones that serve G as well
                     fake = self._draw()
                 # Real and drawn images pass apart: batch norm must see each kind's own statistics.
                 real_logits, fake_logits = self._judge(real), self._judge(fake.detach())
@@ -133,7 +133,7 @@ class Rounds:
         return images
 
     def _penalty(self, real: Tensor, fake: Tensor) -> Tensor | float:
-        """The penalty on D where it is due, as many times as strong as it is rare."""
+        """The penalty on D where it is due, as many times as strong as it is rare; slopes are before augmentation."""
         every = self.recipe.penalty.every
         if self.penalty is None or (self.state.images // self.recipe.batch_size) % every:
             return 0.0
