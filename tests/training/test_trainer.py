@@ -91,6 +91,13 @@ def killed_after(images: int) -> Callable[[Rounds, int], None]:
     return until
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in RECIPES if name.endswith("-small")])
+def test_small_recipes_are_small(name: str, faces: FaceDataset) -> None:
+    recipe = replace(RECIPES[name], batch_size=4, precision="fp32")
+    assert plan(recipe, faces, "cpu").gflop_per_image <= 4
+
+
 def test_what_a_run_leaves_behind(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
     run = train(tiny, faces, tmp_path / "run", device="cpu")
     assert sorted(p.name for p in (run / "samples").iterdir()) == ["kimg-000000.png"]  # 0.2 and 0.4 kimg, the same name
