@@ -79,9 +79,7 @@ class Compare:
         from nijigan.evaluation.report import model_name
 
         check_number(self.n)
-        if len(set(self.models)) < len(self.models):
-            raise UserError("A model is named twice; name each once.")
-
+        _check_named_once(self.models)
         dataset = open_or_import(self.data) if self.data else dataset_of(self.models)
         names = [model_name(model) for model in self.models]
         entries = []
@@ -126,6 +124,7 @@ class Rate:
         from nijigan.rate.store import VoteStore
         from nijigan.rate.tally import tally
 
+        _check_named_once(self.models)
         dataset = open_or_import(self.data)
         ballot = build_ballot({model: Generator.load(model) for model in self.models}, dataset, self.n, self.seed)
         store = VoteStore(self.out)
@@ -137,3 +136,8 @@ class Rate:
             real = real_faces(dataset, "val", ballot.images.shape[1], open_features(), progress)
         narrate("With the automatic yield beside:")
         print(tally(ballot, store, partial(good_faces, real=real)))
+
+
+def _check_named_once(models: tuple[str, ...]) -> None:
+    if len(set(models)) < len(models):
+        raise UserError("A model is named twice; name each once.")

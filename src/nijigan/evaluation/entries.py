@@ -41,14 +41,15 @@ def evaluated(
         UserError: as in `evaluate`, or there is no such model.
     """
     generator, folder = Generator.load(model), Path(model)
-    key = [_FORMAT, NEIGHBOURS, generator.weights_hash, dataset.fingerprint, split, n, open_features(features).hash]
+    space = open_features(features, generator.header.resolution)
+    key = [_FORMAT, NEIGHBOURS, generator.weights_hash, dataset.fingerprint, split, n, space.hash]
     kept = folder / "evaluations" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.json"
     metrics = None
     with suppress(UserError):  # not there, or damaged
         metrics = Metrics.read(kept)
     if metrics is None or metrics.weights != generator.weights_hash:
         metrics = evaluate(
-            generator, dataset, split=split, n=n, features=features, model=model, progress=progress
+            generator, dataset, split=split, n=n, features=space, model=model, progress=progress
         ).metrics
         if folder.is_dir():
             write_text(kept, metrics.to_json())

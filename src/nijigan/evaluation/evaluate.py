@@ -75,7 +75,7 @@ def evaluate(
     n: int = 5000,
     seed: int = 0,
     psi: float = 1.0,
-    features: str = DEFAULT,
+    features: str | Features = DEFAULT,
     model: str = "",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -88,7 +88,7 @@ def evaluate(
         n: faces to draw.
         seed: of the first.
         psi: truncation; below 1 faces are better and more alike, and scores no longer those of the model as trained.
-        features: the feature space, see `open_features`.
+        features: the feature space, or its name; see `open_features`.
         model: where the generator came from, for the record.
         progress: called with (done, total) at each stage.
 
@@ -103,7 +103,7 @@ def evaluate(
             "This generator learnt from %s, not from this state of %s: faces that it was trained on may be among those "
             "it is judged by.", learnt_from.name, dataset.path,
         )  # fmt: skip
-    space = open_features(features)
+    space = features if isinstance(features, Features) else open_features(features, generator.header.resolution)
     real = real_faces(dataset, split, generator.header.resolution, space, progress)
     drawn = draw(generator, space, n, seed=seed, psi=psi, progress=progress)
     scored, floors = score(drawn, real), real_scores(real, n)

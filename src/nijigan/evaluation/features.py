@@ -82,7 +82,7 @@ class Features:
         return features
 
 
-def open_features(name: str = DEFAULT) -> Features:
+def open_features(name: str = DEFAULT, side: int = 64) -> Features:
     """Open a feature space.
 
     Args:
@@ -96,16 +96,18 @@ def open_features(name: str = DEFAULT) -> Features:
               fixed, faces are resized to them.
             - `MODULE:ATTRIBUTE`: an `nn.Module` of yours that can be imported, or what makes one when called without
               arguments; takes and gives the same. Its hash covers its name and weights, not its code.
+        side: height and width in pixels of the faces to come. A network of yours that is shown them as they are is
+            tried on two of that size.
 
     Raises:
-        UserError: there is no such space, or what it needs is missing.
+        UserError: there is no such space, what it needs is missing, or it cannot take such faces.
     """
     if name in _SPACES:
         return _SPACES[name]()
     if name.endswith(".onnx"):
-        return _open_onnx(Path(name))
+        return _open_onnx(Path(name), side)
     if ":" in name:
-        return _open_module(name)
+        return _open_module(name, side)
     raise UserError(
         f"There is no feature space {name!r}; choose {', '.join(_SPACES)}, the path of an .onnx file, "
         "or MODULE:ATTRIBUTE of a torch module of yours."
@@ -169,7 +171,7 @@ def _open_inception() -> Features:
     return Features(name, 2048, _hash(name, hash_weights(net), "its own bilinear resize"), None, embed)
 
 
-def _open_onnx(path: Path) -> Features:
+def _open_onnx(path: Path, side: int) -> Features:
     try:
         import onnxruntime
     except ImportError as error:
@@ -198,10 +200,10 @@ def _open_onnx(path: Path) -> Features:
     if isinstance(height, int) and height != width:
         raise UserError(f"{path} takes faces of {height}×{width} pixels; features need a square.")
     resolution = height if isinstance(height, int) else None
-    return _measured(path.stem, hashlib.sha256(data).hexdigest(), resolution, embed, str(path))
+    return _measured(path.stem, hashlib.sha256(data).hexdigest(), resolution, side, embed, str(path))
 
 
-def _open_module(name: str) -> Features:
+def _open_module(name: str, side: int) -> Features:
     module, _, attribute = name.partition(":")
     try:
         with torch.random.fork_rng(devices=[]):
@@ -220,19 +222,22 @@ def _open_module(name: str) -> Features:
         features: Tensor = net(pixels.contiguous())
         return features
 
-    return _measured(name, hash_weights(net), None, embed, name)
+    return _measured(name, hash_weights(net), None, side, embed, name)
 
 
 def _measured(
-    name: str, weights: str, resolution: int | None, embed: Callable[[Tensor], Tensor], source: str
+    name: str, weights: str, resolution: int | None, side: int, embed: Callable[[Tensor], Tensor], source: str
 ) -> Features:
-    """A user's own space, whose dimensions a trial tells."""
-    side = resolution or 64
+    """A user's own space, whose dimensions a trial tells: on faces of the size that it resizes to, or is shown."""
+    side = resolution or side
     try:
         with torch.inference_mode():
             trial = embed(torch.zeros(2, 3, side, side))
     except Exception as error:  # a stranger's network may raise anything
-        raise UserError(f"{source} fails on two faces of {side}×{side} pixels: {_first_line(error)}") from error
+        raise UserError(
+            f"{source} fails on two faces of {side}×{side} pixels: {_first_line(error).rstrip('.')}. Faces are shown "
+            "to it at the size they have; if it takes another size, let it resize them first."
+        ) from error
     if trial.ndim != 2 or len(trial) != 2:
         raise UserError(f"{source} makes {tuple(trial.shape)} of two faces; features need 2×D.")
     name = f"{name}@{resolution}" if resolution else name

@@ -44,10 +44,14 @@ def build_ballot(models: "Mapping[str, Generator]", dataset: "FaceDataset", n: i
         seed: of each model's first face, of the choice and of the order.
 
     Raises:
-        UserError: no model, different resolutions, no validation face, or a number out of its range.
+        UserError: no model, one under two names, different resolutions, no validation face, or a number out of its range.
     """
     if not models:
         raise UserError("There is nothing to rate; name a model.")
+    names: dict[str, str] = {}
+    for name, generator in models.items():
+        if (other := names.setdefault(generator.weights_hash, name)) != name:
+            raise UserError(f"{other} and {name} have the same weights and draw the same faces; name one of them.")
     resolutions = {name: generator.header.resolution for name, generator in models.items()}
     resolution = next(iter(resolutions.values()))
     if len(set(resolutions.values())) > 1:

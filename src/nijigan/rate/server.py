@@ -36,6 +36,7 @@ _HEADERS = {
     "Cache-Control": "no-store",  # the next ballot has other faces under the same addresses
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",  # or any page could show the faces as its own pictures
 }
 
 log = logging.getLogger("nijigan")
