@@ -79,7 +79,9 @@ def test_a_length_in_kimg_outweighs_a_recipes_epochs() -> None:
         (["train", "dcgan", "--data", "x", "--resolution", "65"], "choose 64, 80"),
         (["train", "dcgan", "--data", "x", "--latent.size", "0"], "choose 1 to 4096"),
         (["train", "dcgan", "--data", "x", "--label-smoothing", "0.1", "--objective", "mse"], "bce"),
+        (["train", "dcgan", "--data", "x", "--dry-run", "--devices", "2"], "measures one device"),
         (["resume", "nowhere"], "no run in nowhere"),
+        (["resume", "nowhere", "--data", "elsewhere"], "nothing at /"),
         (["generate", "nowhere.safetensors"], "nowhere.safetensors"),
         (["inspect", "nowhere"], "nowhere"),
         (["import", "nowhere", "--out", "x"], "nowhere"),
@@ -120,7 +122,8 @@ def test_the_main_job(faces: FaceDataset, tmp_path: Path, capsys: pytest.Capture
     assert "images/s" in capsys.readouterr().out
     assert not Path(run).exists()
     assert main(train) == 0
-    assert main(["resume", run, "--kimg", "0.3", "--device", "cpu"]) == 0
+    moved = shutil.move(data, tmp_path / "moved")
+    assert main(["resume", run, "--data", str(moved), "--kimg", "0.3", "--device", "cpu"]) == 0
     for out in ("grid.png", "faces.zip", "folder"):
         assert main(["generate", run, "--n", "5", "--seed", "3", "--out", str(tmp_path / out)]) == 0
         assert (tmp_path / out).exists()

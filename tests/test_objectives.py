@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -104,7 +104,7 @@ def test_without_tricks_the_loss_and_its_gradient_are_those_of_the_plain_formula
     assert torch.equal(results[0][1], results[1][1])
 
 
-@pytest.mark.parametrize(("smoothing", "soft", "flipped"), [(0, 0.3, 0), (0, 0, 0.2), (0.1, 0.4, 0.05)])
+@pytest.mark.parametrize(("smoothing", "soft", "flipped"), [(0, 0.3, 0), (0, 0, 0.2), (0.1, 0.3, 0.05)])
 @pytest.mark.parametrize("name", ["bce", "minimax"])
 def test_soft_and_flipped_labels_by_expectation(name: str, smoothing: float, soft: float, flipped: float) -> None:
     """The loss is linear in its targets, so that its mean is the loss at the mean target.
@@ -173,8 +173,9 @@ def test_a_critic_only_knows_differences(real: list[float], fake: list[float], c
 
 @given(real=LOGITS, fake=LOGITS, targets=st.tuples(*[st.floats(-2, 2)] * 3))
 def test_least_squares_with_other_targets(real: list[float], fake: list[float], targets: tuple[float, ...]) -> None:
-    objective = build_objective(Recipe(objective="mse", mse_targets=targets))
     a, b, c = targets
+    assume(a != b)
+    objective = build_objective(Recipe(objective="mse", mse_targets=targets))
     by_hand = 0.5 * mean([(d - b) ** 2 for d in real]) + 0.5 * mean([(d - a) ** 2 for d in fake])
     assert float(objective.d_loss(exact(real), exact(fake))) == pytest.approx(by_hand, abs=1e-9)
     assert float(objective.g_loss(exact(fake), None)) == pytest.approx(0.5 * mean([(d - c) ** 2 for d in fake]))

@@ -120,6 +120,8 @@ def test_ballots_that_cannot_be_blind_or_fair_are_refused(models: dict[str, Gene
         build_ballot(models | {"runs/large": small_generator(resolution=64)}, faces)
     with pytest.raises(UserError, match="1 or more"):
         build_ballot(models, faces, n=0)
+    with pytest.raises(UserError, match="runs/one and runs/copy have the same weights"):
+        build_ballot(models | {"runs/copy": small_generator(1)}, faces)
 
 
 def test_fewer_real_faces_than_asked_for_are_all_shown(
@@ -235,10 +237,17 @@ def test_the_page_needs_nothing_from_elsewhere(ballot: Ballot, tmp_path: Path):
         status, headers, page = browser.ask("/")
         assert status == 200
         assert "default-src 'self'" in headers["content-security-policy"]
+        assert headers["content-type"] == "text/html; charset=utf-8"
+        assert page.decode().lower().count("<meta charset=") == 1
         links = re.findall(r'(?:src|href)="([^"]+)"', page.decode())
         assert {"style.css", "script.js"} <= set(links)
         for link in links:
-            assert link == "data:," or browser.ask(f"/{link}")[0] == 200
+            if link != "data:,":
+                status, headers, _ = browser.ask(f"/{link}")
+                assert status == 200
+                assert headers["content-type"].endswith("; charset=utf-8")
+        for path in ("/", "/style.css", "/state", "/faces/0", "/nowhere"):
+            assert browser.ask(path)[1]["cross-origin-resource-policy"] == "same-origin"
         assert not re.search(r"https?:|style=|onclick", page.decode())
 
 

@@ -84,7 +84,8 @@ class Recipe:
     evaluate_faces: int = 2000
     """Faces drawn for each of these evaluations."""
     early_stop: bool = False
-    """End the run when the KID on the validation split has not improved for `patience` evaluations."""
+    """End the run when the KID on the validation split has not improved by more than chance for `patience`
+    evaluations."""
     patience: int = 5
     """Evaluations without a better KID that early_stop waits for."""
     seed: int = 0

@@ -1,7 +1,7 @@
 """What a run's folder says to those who only read it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ class RunInfo:
     """Of its content."""
     threads: int
     """Of torch; another number rounds sums differently."""
+
+    def to_json(self) -> str:
+        """As `run.json` has it."""
+        return json.dumps(asdict(self), indent=2) + "\n"
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from nijigan.files import write_text
 from nijigan.recipe import Recipe, parse_json, read_json
 from nijigan.runs import read_log
 from nijigan.training import resume, train
+from nijigan.training.trainer import finished
 
 log = logging.getLogger("nijigan")
 
@@ -148,10 +149,10 @@ def _run(name: str, recipe: Recipe, dataset: FaceDataset, folder: Path, device: 
     failure = folder / "failure.txt"
     if not failure.exists():
         try:
-            if (folder / "recipe.json").exists():
-                resume(folder, device=device)
-            else:
+            if not (folder / "recipe.json").exists():
                 train(recipe, dataset, folder, device=device)
+            elif not finished(folder):
+                resume(folder, dataset=dataset, device=device)
         except TrainingFailedError as error:
             write_text(failure, f"{error}\n")
         except UserError:

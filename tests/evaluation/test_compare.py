@@ -155,6 +155,23 @@ def test_one_or_three_varied_fields_make_none(tmp_path):
         assert 'class="matrix"' not in page(tmp_path, entries, varied)
 
 
+def test_runs_that_differ_in_seed_alone_are_summed_up_by_setting(tmp_path):
+    kids = {("sgd", "1"): 0.06, ("sgd", "2"): 0.05, ("adam", "1"): 0.01, ("adam", "2"): 0.07, ("adam", "3"): 0.07}
+    axes = {f"{kind}-{seed}": {"optimizer": kind, "seed": seed} for kind, seed in [*kids, ("sgd", "3")]}
+    entries = [entry(name, kid) for name, kid in zip(axes, kids.values(), strict=False)] + [failure("sgd-3")]
+    html = page(tmp_path, entries, axes)
+    text = check_page(html).text
+    adam, sgd = "optimizer=adam 3 50.0 10.0 to 70.0 62.0 %", "optimizer=sgd 2 of 3 55.0 50.0 to 60.0 62.0 %"
+    assert text.index("Over seeds") < text.index(adam) < text.index(sgd) < text.index("Best KID first")
+
+
+def test_seeds_alone_are_one_setting_and_without_several_seeds_there_is_none(tmp_path):
+    entries, several = [entry("a", 0.04), entry("b", 0.05)], {"a": {"seed": "1"}, "b": {"seed": "2"}}
+    assert "All 2 45.0 40.0 to 50.0 62.0 %" in check_page(page(tmp_path, entries, several)).text
+    for axes in ({"a": {"lr": "1"}, "b": {"lr": "2"}}, {"a": {"lr": "1", "seed": "1"}, "b": {"lr": "2", "seed": "1"}}):
+        assert "Over seeds" not in page(tmp_path, entries, axes)
+
+
 def test_all_curves_are_in_one_drawing_with_a_legend(tmp_path):
     curve = [{"kimg": float(k), "kid": 0.2 / k} for k in range(1, 5)]
     html = page(tmp_path, [entry(name, curve=curve) for name in "abc"])

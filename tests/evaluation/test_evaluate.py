@@ -9,6 +9,7 @@ import torch
 from nijigan.data.dataset import FaceDataset
 from nijigan.errors import UserError
 from nijigan.evaluation import real as real_side
+from nijigan.evaluation.entries import evaluated
 from nijigan.evaluation.evaluate import draw, evaluate, kid_and_yield
 from nijigan.evaluation.features import Features, open_features
 from nijigan.evaluation.gallery import write_evaluation
@@ -132,6 +133,36 @@ def test_what_an_evaluation_leaves_behind(judged_faces: FaceDataset, seen: None,
     assert metrics.weights == generator.weights_hash
     table = str(metrics)
     assert all(name in table for name in metrics.scores)
+
+
+def test_features_that_cannot_take_the_faces_are_refused_before_anything_is_described(
+    judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "large_alone.py").write_text(
+        "from torch import nn\nnet = nn.Sequential(nn.Flatten(), nn.Linear(12288, 8))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("nijigan.evaluation.evaluate.real_faces", lambda *_: pytest.fail("the real side was described"))
+    assert open_features("large_alone:net").size == 8  # 64 px; the generator draws 32
+    with pytest.raises(UserError, match="large_alone:net fails on two faces of 32×32 pixels"):
+        evaluate(small_generator(), judged_faces, split="val", n=100, features="large_alone:net")
+
+
+def test_a_model_is_judged_in_a_space_that_is_opened_once(
+    judged_faces: FaceDataset, seen: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def counted(*arguments: object) -> Features:
+        opened.append(arguments)
+        return open_features(*arguments)
+
+    for module in ("entries", "evaluate"):
+        monkeypatch.setattr(f"nijigan.evaluation.{module}.open_features", counted)
+    small_generator().save(tmp_path / "last.safetensors")
+    first = evaluated(str(tmp_path), judged_faces, n=100)
+    assert opened == [("lite0", 32)]
+    assert evaluated(str(tmp_path), judged_faces, n=100).metrics == first.metrics  # kept
 
 
 def test_too_few_faces_are_refused(faces: FaceDataset, judged_faces: FaceDataset) -> None:

@@ -257,7 +257,9 @@ class Flat(nn.Module):
 
 class Choosy(nn.Module):
     def forward(self, faces):
-        raise ValueError("only faces of 48 pixels")
+        if faces.shape[2] != 48:
+            raise ValueError("only faces of 48 pixels.")
+        return faces.mean((2, 3))
 
 instance = Colour(2.0)
 number = 3
@@ -295,9 +297,16 @@ def test_a_torch_module_of_the_user(images):
         ("my_features:number", "no network"),
         ("my_features:plain", "is a str, no torch.nn.Module"),
         ("my_features:Flat", "features need 2×D"),
-        ("my_features:Choosy", "only faces of 48 pixels"),
+        ("my_features:Choosy", "of 64×64 pixels: only faces of 48 pixels. It is shown faces at the size they have"),
     ],
 )
 def test_a_module_that_cannot_serve_is_refused(name, reason):
     with pytest.raises(UserError, match=reason):
         open_features(name)
+
+
+@pytest.mark.usefixtures("module")
+def test_a_module_is_tried_on_faces_of_the_size_to_come():
+    assert open_features("my_features:Choosy", 48).size == 3
+    with pytest.raises(UserError, match="two faces of 32×32 pixels"):
+        open_features("my_features:Choosy", 32)

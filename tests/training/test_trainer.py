@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,8 +32,10 @@ from nijigan.recipes import RECIPES
 from nijigan.runs import read_log
 from nijigan.training import resume, train, trainer
 from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
+from nijigan.training.monitor import Monitor
 from nijigan.training.plan import plan
 from nijigan.training.rounds import Rounds
+from nijigan.training.trainer import finished
 
 
 def checkpoint(run: Path) -> dict[str, torch.Tensor]:
@@ -100,7 +103,7 @@ def test_small_recipes_are_small(name: str, faces: FaceDataset) -> None:
 
 def test_what_a_run_leaves_behind(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
     run = train(tiny, faces, tmp_path / "run", device="cpu")
-    assert sorted(p.name for p in (run / "samples").iterdir()) == ["kimg-000000.png"]  # 0.2 and 0.4 kimg, the same name
+    assert sorted(p.name for p in (run / "samples").iterdir()) == ["kimg-000000_200.png", "kimg-000000_400.png"]
     assert sorted(p.name for p in (run / "plots").iterdir()) == ["losses.png", "scores.png"]
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == [
         "000000000200.safetensors",
@@ -108,7 +111,7 @@ def test_what_a_run_leaves_behind(tiny: Recipe, faces: FaceDataset, tmp_path: Pa
     ]
     assert list(run.rglob(".*")) == []  # no temporary file is left
     with Image.open(run / "timelapse.webp") as timelapse:
-        assert timelapse.format == "WEBP"
+        assert (timelapse.format, timelapse.n_frames) == ("WEBP", 2)
     lines = read_log(run)
     assert [line["images"] for line in lines] == [104, 200, 304, 400]
     for line in lines:
@@ -128,6 +131,20 @@ def test_what_a_run_leaves_behind(tiny: Recipe, faces: FaceDataset, tmp_path: Pa
     assert header.kimg == 0.4
     assert header.recipe == read_json(Recipe, run / "recipe.json") == tiny
     assert header.dataset.fingerprint == faces.fingerprint
+
+
+def test_every_grid_is_kept_and_later_ones_are_cut_away(tmp_path: Path) -> None:
+    """Rounds of 24 images, a grid every 504: those that reach a whole kimg are named by it alone."""
+    ends = range(504, 3024, 504)
+    with Monitor(tmp_path, 0, 3000) as monitor:
+        drawn = [monitor.samples(np.full((4, 8, 8, 3), end // 24, np.uint8), end, end - 24) for end in ends]
+    names = [
+        "kimg-000000_504.png", "kimg-000001.png", "kimg-000001_512.png", "kimg-000002.png", "kimg-000002_520.png",
+    ]  # fmt: skip
+    assert [path.name for path in drawn] == names
+    for images, left in ((2520, 5), (2016, 4), (1512, 3), (1008, 2), (504, 1), (0, 0)):  # where checkpoints lay
+        Monitor(tmp_path, images, 3000)
+        assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == names[:left]
 
 
 def test_training_learns(faces: FaceDataset, tiny: Recipe, tmp_path: Path) -> None:
@@ -153,6 +170,10 @@ def test_a_finished_run_says_so(
         resume(run, device="cpu")
     assert "is finished" in caplog.text
     assert "--kimg" in caplog.text
+    assert finished(run)
+    path = max((run / "checkpoints").iterdir())
+    path.rename(tmp_path / path.name)
+    assert not finished(run)
 
 
 def test_resume_without_a_checkpoint_starts_at_zero(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
@@ -216,8 +237,24 @@ def test_an_edited_recipe_is_not_resumed(
 
 def test_one_process_at_a_time(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
     run = train(replace(tiny, kimg=0.1), faces, tmp_path / "run", device="cpu")
+    before = (run / "recipe.json").read_text()
     with locked(run / "run.lock"), pytest.raises(UserError, match="Another process"):
         resume(run, kimg=0.2, device="cpu")
+    assert (run / "recipe.json").read_text() == before
+
+
+def test_of_two_that_start_at_once_one_writes(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    """Whoever holds the lock has not written anything yet: the other must not either."""
+    run = tmp_path / "run"
+    with locked(run / "run.lock"), pytest.raises(UserError, match="Another process"):
+        train(tiny, faces, run, device="cpu")
+    assert [path.name for path in run.iterdir()] == ["run.lock"]
+
+
+def test_a_place_that_cannot_be_written_to_is_a_sentence(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Could not write .*Choose another place"):
+        train(tiny, faces, tmp_path / "file" / "run", device="cpu")
 
 
 @pytest.mark.parametrize("tail", [b'{"images": 1', b"\xff\xfe", b'{"images": 5}', b"3"])
@@ -259,6 +296,26 @@ def test_resume_refuses_other_faces(tiny: Recipe, faces: FaceDataset, tmp_path: 
     (run / "run.json").write_text(json.dumps(info | {"fingerprint": "other"}))
     with pytest.raises(UserError, match="have changed"):
         resume(run, kimg=1)
+
+
+def test_faces_that_were_moved(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    """Their new place is asked for, taken once and remembered; other faces are refused and change nothing."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    shutil.copytree(faces.path, old)
+    run = train(replace(tiny, kimg=0.1), FaceDataset(old), tmp_path / "run", device="cpu")
+    old.rename(new)
+    with pytest.raises(UserError, match=f"no longer in {old}; .*--data"):
+        resume(run, device="cpu")
+    before = (run / "run.json").read_text()
+    other = FaceDataset(new)
+    other.fingerprint = "other"
+    with pytest.raises(UserError, match=f"in {new} have changed since"):
+        resume(run, dataset=other, device="cpu")
+    assert (run / "run.json").read_text() == before
+    resume(run, dataset=FaceDataset(new), kimg=0.2, device="cpu")
+    assert json.loads((run / "run.json").read_text()) == json.loads(before) | {"dataset": str(new)}
+    resume(run, kimg=0.3, device="cpu")
+    assert read_log(run)[-1]["images"] >= 300
 
 
 def test_a_run_cannot_be_shortened(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
@@ -351,7 +408,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     kids: list[float] = []
 
     def next_kid(generator: Generator, real: object, n: int) -> tuple[Score, Score]:
-        return Score(kids.pop(0), 0.0, 9.0), Score(0.5, 0.4, 0.6)
+        kid = kids.pop(0)
+        return Score(kid, kid - 0.1, kid + 0.1), Score(0.5, 0.4, 0.6)
 
     monkeypatch.setattr(trainer, "kid_and_yield", next_kid)
     monkeypatch.setattr(trainer, "real_faces", lambda dataset, split, resolution, space: SimpleNamespace(space=space))
@@ -366,7 +424,7 @@ def test_the_best_is_kept_and_the_run_ends_when_it_is_old(
     scripted += [5, 3, 4, 4, 1]
     with caplog.at_level(logging.INFO, "nijigan"):
         run = train(recipe, judged_faces, tmp_path / "run", device="cpu")
-    assert "No better KID for 2 evaluations" in caplog.text
+    assert "no better than by chance for 2 evaluations" in caplog.text
     assert [line["kid"] for line in read_log(run) if "kid" in line] == [5, 3, 4, 4]
     assert read_log(run)[-1]["images"] == 400
     best = Generator.load(run)
@@ -381,6 +439,7 @@ def test_the_best_is_kept_and_the_run_ends_when_it_is_old(
     with caplog.at_level(logging.INFO, "nijigan"):
         resume(run, device="cpu")
     assert "is finished at 0.4 kimg" in caplog.text
+    assert finished(run)
 
 
 def test_a_stopped_run_goes_on_when_it_is_made_longer(
@@ -469,12 +528,48 @@ def test_ctrl_c_saves_and_says_how_to_go_on(faces: FaceDataset, tmp_path: Path) 
     assert saved == read_log(tmp_path / "run")[-1]["images"] < 200_000
 
 
+WORKER = """
+import hashlib, sys
+from pathlib import Path
+
+from nijigan.cli.common import leave
+from nijigan.data.dataset import FaceDataset
+from nijigan.recipe import Recipe, read_json
+from nijigan.training import train, trainer
+
+loop = trainer._loop
+
+def hashed(recipe, dataset, out, fabric, state):
+    loop(recipe, dataset, out, fabric, state)
+    digest = hashlib.sha256()
+    for network in (state.generator, state.discriminator):
+        for parameter in network.parameters():
+            digest.update(parameter.detach().numpy().tobytes())
+    (out / f"weights-{fabric.global_rank}").write_text(digest.hexdigest())
+    fabric.barrier()
+
+trainer._loop = hashed
+recipe, faces, out = map(Path, sys.argv[1:])
+train(read_json(Recipe, recipe), FaceDataset(faces), out, device="cpu", devices=2)
+leave(2)
+"""
+
+
 @pytest.mark.slow
 def test_two_processes_share_a_batch(faces: FaceDataset, tmp_path: Path) -> None:
+    """Each draws and augments its own, yet both end with the same weights; the command line goes on from there."""
+    recipe = replace(shrink(RECIPES["r3gan-small"]), accumulate=2)
+    assert recipe.objective == "relativistic"
+    assert recipe.penalty.every > 1
+    assert recipe.augment.p
+    (tmp_path / "recipe.json").write_text(recipe.to_json())
+    (tmp_path / "worker.py").write_text(WORKER)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     run = tmp_path / "run"
-    longer = [*NIJIGAN, "resume", str(run), "--kimg", "2", "--device", "cpu"]
-    for command in (_command(run, faces.path, 1), longer):
-        result = subprocess.run([*command, "--devices", "2"], env=environment, check=False, timeout=240)
-        assert result.returncode == 0
-    assert read_log(run)[-1]["images"] == 2000
+    worker = [sys.executable, *map(str, (tmp_path / "worker.py", tmp_path / "recipe.json", faces.path, run))]
+    longer = [*NIJIGAN, "resume", str(run), "--kimg", "0.6", "--device", "cpu", "--devices", "2"]
+    for command, images in ((worker, 400), (longer, 600)):
+        assert subprocess.run(command, env=environment, check=False, timeout=240).returncode == 0
+        assert read_log(run)[-1]["images"] == images
+    first, second = (run / f"weights-{rank}" for rank in range(2))
+    assert first.read_text() == second.read_text()

@@ -107,10 +107,12 @@ class Train:
     nodes: int = 1
     """Machines."""
     dry_run: bool = False
-    """Print the plan (recipe, GFLOP per image, images per second, hours) and stop."""
+    """Print the plan (recipe, GFLOP per image, images per second, hours) for one device and stop."""
 
     def run(self) -> None:
         """Train, or say what training would take."""
+        if self.dry_run and self.devices * self.nodes > 1:
+            raise UserError("--dry-run measures one device, and several are not as many times as fast; leave them out.")
         dataset = open_or_import(self.data)
         if self.dry_run:
             from nijigan.training.plan import plan
@@ -133,6 +135,8 @@ class Resume:
 
     folder: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder."""
+    data: Path | None = None
+    """Where the run's faces are now, if they were moved."""
     kimg: float | None = None
     """Make the run this long."""
     device: Device = "auto"
@@ -146,7 +150,10 @@ class Resume:
         """Resume."""
         from nijigan.training import resume
 
-        resume(self.folder, kimg=self.kimg, device=self.device, devices=self.devices, nodes=self.nodes)
+        resume(
+            self.folder, dataset=open_or_import(self.data) if self.data else None, kimg=self.kimg,
+            device=self.device, devices=self.devices, nodes=self.nodes,
+        )  # fmt: skip
         leave(self.devices * self.nodes)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from math import inf
 from pathlib import Path
+from statistics import fmean
 
 from nijigan.errors import UserError
 from nijigan.evaluation.charts import Line, chart, points
@@ -57,7 +58,8 @@ def compare(entries: Sequence[Entry], path: Path, axes: Mapping[str, Mapping[str
     Args:
         entries: the models.
         path: the file, written whole or not at all.
-        axes: what was varied, entry name → field → value. Where exactly two fields vary, the page shows a matrix.
+        axes: what was varied, entry name → field → value. Where exactly two fields vary, the page shows a matrix; where
+            the seed is one of them, runs that differ in it alone are also summed up as one setting.
 
     Raises:
         UserError: the models were not judged by the same protocol, or there is none.
@@ -73,6 +75,7 @@ def compare(entries: Sequence[Entry], path: Path, axes: Mapping[str, Mapping[str
     parts = [_header(title, judged, places, protocol)]
     if judged:
         parts += [
+            _replicates(judged, axes or {}),
             _table(judged, places),
             _matrix(entries, judged, places, axes or {}),
             _strips(judged),
@@ -147,6 +150,48 @@ def _header(title: str, judged: Sequence[Entry], places: Sequence[tuple[int, int
     return (
         f'<header>\n<h1>{escape(title)}</h1>\n<p class="soft">{escape(facts)}</p>\n'
         f'<p class="headline">{escape(headline)}</p>\n</header>'
+    )
+
+
+def _replicates(judged: Sequence[Entry], axes: Mapping[str, Mapping[str, str]]) -> str:
+    """What each setting scores over its seeds, if those were varied: the luck of a training that no interval covers."""
+    if len({fields["seed"] for fields in axes.values() if "seed" in fields}) < 2:
+        return ""
+    others = [field for field in next(iter(axes.values())) if field != "seed"]
+    setting_of = {name: tuple(fields[field] for field in others) for name, fields in axes.items()}
+    settings: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in judged:
+        settings.setdefault(setting_of[entry.name], []).append(entry)
+    shown = ["kid", "yield"]
+    rows = []
+    for values, runs in sorted(settings.items(), key=lambda item: fmean(run.scores["kid"].value for run in item[1])):
+        setting = ", ".join(f"{field}={value}" for field, value in zip(others, values, strict=True)) or "All"
+        cells = "".join(
+            _spread_cell([run.scores[name].value for run in runs if name in run.scores], name) for name in shown
+        )
+        tried = list(setting_of.values()).count(values)
+        count = str(tried) if len(runs) == tried else f"{len(runs)} of {tried}"  # the others failed
+        rows.append(f'<tr><th scope="row">{breakable(setting)}</th><td class="nowrap">{count}</td>{cells}</tr>')
+    columns = "".join(f'<th scope="col">{escape(MEANINGS[name].label)}</th>' for name in shown)
+    table = (
+        f'<div class="scroll">\n<table class="runs">\n<thead><tr><th scope="col">Setting</th><th scope="col">Runs</th>'
+        f"{columns}</tr></thead>\n<tbody>\n{chr(10).join(rows)}\n</tbody>\n</table>\n</div>"
+    )
+    note = (
+        "The same training with other seeds: mean, and least to greatest. Believe one setting better than another only "
+        "if their ranges lie well apart; the intervals below know nothing of the luck of a training."
+    )
+    return section("Over seeds", note, table)
+
+
+def _spread_cell(values: Sequence[float], name: str) -> str:
+    if not values:
+        return "<td>–</td>"
+    meaning = MEANINGS[name]
+    spread = meaning.show_interval(Score(fmean(values), min(values), max(values)))
+    return (
+        f'<td class="nowrap"><span class="number">{meaning.show(fmean(values))}</span><br>'
+        f'<span class="soft">{spread}</span></td>'
     )
 
 

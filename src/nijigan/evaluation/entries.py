@@ -48,9 +48,7 @@ def evaluated(
     with suppress(UserError):  # not there, or damaged
         metrics = Metrics.read(kept)
     if metrics is None or metrics.weights != generator.weights_hash:
-        metrics = evaluate(
-            generator, dataset, split=split, n=n, features=space, model=model, progress=progress
-        ).metrics
+        metrics = evaluate(generator, dataset, split=split, n=n, features=space, model=model, progress=progress).metrics
         if folder.is_dir():
             write_text(kept, metrics.to_json())
     curve = read_log(folder)

@@ -234,10 +234,11 @@ def _measured(
         with torch.inference_mode():
             trial = embed(torch.zeros(2, 3, side, side))
     except Exception as error:  # a stranger's network may raise anything
-        raise UserError(
-            f"{source} fails on two faces of {side}×{side} pixels: {_first_line(error).rstrip('.')}. Faces are shown "
-            "to it at the size they have; if it takes another size, let it resize them first."
-        ) from error
+        advice = (
+            "" if resolution else " It is shown faces at the size they have; if it takes another, let it resize them."
+        )
+        reason = _first_line(error).rstrip(".")
+        raise UserError(f"{source} fails on two faces of {side}×{side} pixels: {reason}.{advice}") from error
     if trial.ndim != 2 or len(trial) != 2:
         raise UserError(f"{source} makes {tuple(trial.shape)} of two faces; features need 2×D.")
     name = f"{name}@{resolution}" if resolution else name

@@ -44,7 +44,8 @@ def build_ballot(models: "Mapping[str, Generator]", dataset: "FaceDataset", n: i
         seed: of each model's first face, of the choice and of the order.
 
     Raises:
-        UserError: no model, one under two names, different resolutions, no validation face, or a number out of its range.
+        UserError: no model, one under two names, different resolutions, no validation face, or a number out of its
+            range.
     """
     if not models:
         raise UserError("There is nothing to rate; name a model.")

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 class BestSearch:
     """What the evaluations of a run have found so far; it travels in the checkpoint.
 
-    The best is the lowest KID, by whatever margin. Patience asks for more: among evaluations that differ by chance alone
+    The best is the lowest KID, by whatever margin. Patience asks for more: of evaluations that differ by chance alone
     one is now and then the lowest, and a run that has stopped learning would go on for it. So an evaluation is progress
-    only if its whole 95 % interval lies below the KID that was progress before. That mark stays where it is until then,
-    so that small steps add up.
+    only if its whole 95 % interval lies below the KID that was progress last. That mark stays until then, so that small
+    steps add up.
 
-    Two evaluations of equal generators pass for progress in at most 8 of 100 cases, as if their errors were independent:
-    1 - Φ(1.96 / √2). They share their validation faces and latents, which makes it fewer.
+    Of two evaluations of equal generators the second passes for progress in 1 - Φ(1.96 / √2) = 8 % of cases if their
+    errors are normal and independent, and one of five in 25 %; counting every lower KID, that would be 83 %. Sharing
+    their validation faces and latents makes it fewer.
     """
 
     kid: float | None = None

@@ -33,7 +33,7 @@ class Monitor:
         self.folder = folder
         self.lines = [line for line in read_log(folder) if line["images"] <= images]
         for path in (folder / "samples").glob("kimg-*.png"):
-            if _kimg(path) > images // 1000:
+            if _images(path) > images:
                 path.unlink()
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in self.lines))
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1 if images else None)
@@ -85,10 +85,16 @@ class Monitor:
         if self._progress.disable:
             log.info("%s", summary)
 
-    def samples(self, faces: Images, images: int) -> Path:
-        """Write the grid of faces drawn from the run's fixed latents, uint8 N×H×W×3."""
+    def samples(self, faces: Images, images: int, before: int) -> Path:
+        """Write the grid of faces drawn from the run's fixed latents, uint8 N×H×W×3.
+
+        The round from `before` to `images` that reaches 100 kimg leaves kimg-000100.png, and a later one before 101,
+        at 100,384 images say, kimg-000100_384.png: no two are alike, and they sort by age.
+        """
         canvas = grid(faces)
-        path = self.folder / "samples" / f"kimg-{images // 1000:06d}.png"
+        kimg, rest = divmod(images, 1000)
+        name = f"kimg-{kimg:06d}" if kimg > before // 1000 else f"kimg-{kimg:06d}_{rest:03d}"
+        path = self.folder / "samples" / f"{name}.png"
         with replacing(path) as temporary:
             Image.fromarray(canvas).save(temporary)
         self._writer.add_image("samples", canvas, images, dataformats="HWC")
@@ -96,7 +102,7 @@ class Monitor:
 
     def timelapse(self) -> Path:
         """Put the sample grids one after another into `timelapse.webp`; the last one stays for two seconds."""
-        paths = sorted((self.folder / "samples").glob("kimg-*.png"))
+        paths = sorted((self.folder / "samples").glob("kimg-*.png"), key=_images)
         frames = [Image.open(path).convert("RGB") for path in paths]
         out = self.folder / "timelapse.webp"
         with replacing(out) as temporary:
@@ -111,5 +117,10 @@ class Monitor:
         return out
 
 
-def _kimg(path: Path) -> int:
-    return int(path.stem.removeprefix("kimg-"))
+def _images(path: Path) -> int:
+    """The images that a grid's name stands for: exactly, or for a whole kimg up to a round less than were seen.
+
+    Checkpoints are written between rounds, so none lies in between, and comparing with one is exact.
+    """
+    kimg, _, rest = path.stem.removeprefix("kimg-").partition("_")
+    return int(kimg) * 1000 + int(rest or 0)

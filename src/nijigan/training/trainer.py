@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -76,23 +76,43 @@ def train(
     recipe = replace(
         recipe.resolved(dataset.count("train")), precision=resolve_precision(recipe.precision, fabric.device)
     )
-    if fabric.broadcast((out / "recipe.json").exists() or (out / "checkpoints").exists()):
-        raise UserError(f"{out} holds a run already; go on with `nijigan resume {out}` or choose another --out.")
     if recipe.resolution > dataset.size:
         log.warning(
             "The faces are about %d pixels wide and will be blown up to %d: expect soft pictures.",
             dataset.size,
             recipe.resolution,
         )
-    if fabric.is_global_zero:
-        info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads())
-        write_text(out / "run.json", json.dumps(asdict(info), indent=2) + "\n")
-        write_text(out / "recipe.json", recipe.to_json())
-    return _run(recipe, dataset, out, fabric)
+    with _alone(out, fabric):
+        if fabric.broadcast((out / "recipe.json").exists() or (out / "checkpoints").exists()):
+            raise UserError(f"{out} holds a run already; go on with `nijigan resume {out}` or choose another --out.")
+        if fabric.is_global_zero:
+            info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads())
+            write_text(out / "run.json", info.to_json())
+            write_text(out / "recipe.json", recipe.to_json())
+        return _run(recipe, dataset, out, fabric)
 
 
-def resume(out: Path, *, kimg: float | None = None, device: str = "auto", devices: int = 1, nodes: int = 1) -> Path:
+def resume(
+    out: Path,
+    *,
+    dataset: FaceDataset | None = None,
+    kimg: float | None = None,
+    device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+) -> Path:
     """Go on with a run from its last checkpoint; a finished run is left as it is unless `kimg` makes it longer.
+
+    Args:
+        out: the run folder.
+        dataset: the run's faces where they have been moved; run.json is told. None: they are where it says.
+        kimg: the run's new length.
+        device: auto, cpu, cuda or mps.
+        devices: processes on each node, one device each.
+        nodes: machines.
+
+    Returns:
+        The run folder.
 
     Raises:
         UserError: there is no run in `out`, its dataset is gone or has changed, or as in `train`.
@@ -100,9 +120,9 @@ def resume(out: Path, *, kimg: float | None = None, device: str = "auto", device
     if not (out / "recipe.json").exists():
         raise UserError(f"There is no run in {out}; start one with `nijigan train RECIPE --data FACES --out {out}`.")
     recipe, info = read_json(Recipe, out / "recipe.json"), read_json(RunInfo, out / "run.json")
-    dataset = FaceDataset(Path(info.dataset))
-    if dataset.fingerprint != info.fingerprint:
-        raise UserError(f"The faces in {info.dataset} have changed since this run began; start a new run on them.")
+    faces = dataset or _dataset(out, info)
+    if faces.fingerprint != info.fingerprint:
+        raise UserError(f"The faces in {faces.path} have changed since this run began; start a new run on them.")
     if torch.get_num_threads() != info.threads:
         log.warning(
             "This run began with %d threads and goes on with %d: sums may round differently from here on.",
@@ -110,19 +130,48 @@ def resume(out: Path, *, kimg: float | None = None, device: str = "auto", device
             torch.get_num_threads(),
         )
     fabric = launch(device, devices, nodes)
-    if kimg is not None and not kimg >= recipe.kimg:
+    length = recipe.kimg if kimg is None else kimg
+    if not length >= recipe.kimg:
         raise UserError(f"The run is {recipe.kimg:g} kimg long already; --kimg can only make it longer.")
-    if kimg is not None and kimg > recipe.kimg:
+    if longer := length > recipe.kimg:
         # The cadence stays what it was, or the log would change its step in the middle.
-        recipe = replace(recipe, kimg=kimg, snapshot_kimg=recipe.snapshot_every, tick_kimg=recipe.tick_every)
-        if fabric.is_global_zero:
+        recipe = replace(recipe, kimg=length, snapshot_kimg=recipe.snapshot_every, tick_kimg=recipe.tick_every)
+    with _alone(out, fabric):
+        if fabric.is_global_zero and dataset is not None:
+            write_text(out / "run.json", replace(info, dataset=str(dataset.path.resolve())).to_json())
+        if fabric.is_global_zero and longer:
             write_text(out / "recipe.json", recipe.to_json())
-    return _run(recipe, dataset, out, fabric)
+        return _run(recipe, faces, out, fabric)
+
+
+def finished(out: Path) -> bool:
+    """Whether the run in `out` is as long as its recipe says, or was ended by early stop.
+
+    Raises:
+        UserError: its recipe, or each of its checkpoints, is damaged.
+    """
+    recipe, checkpoint = read_json(Recipe, out / "recipe.json"), load_checkpoint(out / "checkpoints")
+    if checkpoint is None:
+        return False
+    _, state = checkpoint
+    return bool(state["images"] >= recipe.kimg * 1000 or state.get("search", {}).get("stopped"))
+
+
+def _dataset(out: Path, info: RunInfo) -> FaceDataset:
+    """The faces where the run says that they are."""
+    try:
+        return FaceDataset(Path(info.dataset))
+    except UserError as error:
+        if Path(info.dataset).exists():
+            raise
+        raise UserError(
+            f"The faces of this run are no longer in {info.dataset}; say where they are now: "
+            f"`nijigan resume {out} --data FACES`."
+        ) from error
 
 
 def _run(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric) -> Path:
-    alone = locked(out / "run.lock") if fabric.is_global_zero else nullcontext()
-    with alone, _own_randomness(fabric.device), _failures_as_sentences(recipe, out):
+    with _own_randomness(fabric.device), _failures_as_sentences(recipe, out):
         torch.manual_seed(mix(recipe.seed))
         state = TrainingState.start(recipe, fabric.device, fp16=recipe.precision == "fp16")
         if (checkpoint := load_checkpoint(out / "checkpoints")) is not None:
@@ -211,14 +260,14 @@ def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state
                 for warning in health.tick(line):
                     log.warning("%s", warning)
                 if generator is not None:
-                    monitor.samples(grid, state.images)
+                    monitor.samples(grid, state.images, before)
                     generator.save(out / "last.safetensors")
                     tensors, numbers = state.tensors()
                     saved = numbers | {"recipe": asdict(recipe)}
                     save_checkpoint(out / "checkpoints", state.images, tensors, saved, state.search.images)
             if judged and fabric.broadcast(state.search.stopped):
                 log.info(
-                    "No better KID for %d evaluations: ended at %g kimg; the best, at %g, is in %s.",
+                    "KID no better than by chance for %d evaluations: ended at %g kimg; the best, at %g, is in %s.",
                     recipe.patience, state.images / 1000, state.search.images / 1000, out / "best.safetensors",
                 )  # fmt: skip
                 break
@@ -235,7 +284,7 @@ def _judge(
     """Score the averaged generator on val, keep it if it is the best yet, and say when the search is over."""
     assert real is not None
     kid, good = kid_and_yield(generator, real, recipe.evaluate_faces)
-    if state.search.record(kid.value, state.images):
+    if state.search.record(kid.value, state.images, kid.high):
         metrics = {f"kid-{real.space.name}/val": kid.value, "yield/val": good.value}
         Generator(generator.module, replace(generator.header, metrics=metrics)).save(out / "best.safetensors")
     state.search.stopped = recipe.early_stop and state.search.stale >= recipe.patience
@@ -271,6 +320,23 @@ def _check_same_game(recipe: Recipe, saved: Recipe) -> None:
 
 def _crossed(before: int, after: int, every_kimg: float) -> bool:
     return after // (every_kimg * 1000) > before // (every_kimg * 1000)
+
+
+@contextmanager
+def _alone(out: Path, fabric: Fabric) -> Iterator[None]:
+    """Keep every other training out of the folder; the first process holds the lock, all hear whether it could."""
+    refusal = ""
+    with ExitStack() as stack:
+        if fabric.is_global_zero:
+            try:
+                stack.enter_context(locked(out / "run.lock"))
+            except UserError as error:
+                refusal = str(error)
+            except OSError as error:
+                refusal = f"Could not write {out}: {error.strerror or error}. Choose another place."
+        if refusal := fabric.broadcast(refusal):
+            raise UserError(refusal)
+        yield
 
 
 @contextmanager
