@@ -18,7 +18,6 @@ from nijigan.data.importer import import_faces
 from nijigan.generator import Generator
 from nijigan.pictures import Images
 from nijigan.recipes import find_recipe
-from nijigan.runs import read_log
 from nijigan.training import train
 
 RECIPES = (
@@ -49,8 +48,7 @@ def main() -> None:
                     tick_kimg=options.kimg / 20,
                 ), dataset, run,
             )  # fmt: skip
-        seconds = read_log(run)[-1]["seconds"] / options.kimg
-        strips[f"{name}\n{seconds:.1f} s per kimg"] = Generator.load(run).sample(SHOWN, seed=0)
+        strips[name] = Generator.load(run).sample(SHOWN, seed=0)
     draw(strips, options.out)
 
 
@@ -62,9 +60,7 @@ def draw(strips: dict[str, Images], out: Path) -> None:
         rows = [np.concatenate(list(row), axis=1) for row in np.split(faces, 2)]
         axes.imshow(np.concatenate(rows), interpolation="nearest", aspect="equal", extent=(0, SHOWN / 2, 0, 2))
         axes.set_axis_off()
-        title, _, speed = name.partition("\n")
-        axes.text(-0.2, 1.1, title, ha="right", va="bottom", fontsize=10, weight="bold", color="#334155")
-        axes.text(-0.2, 0.95, speed, ha="right", va="top", fontsize=8.5, color="#64748b")
+        axes.text(-0.2, 1, name, ha="right", va="center", fontsize=10, weight="bold", color="#334155")
     figure.savefig(out, dpi=110)
 
 
