@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from nijigan.evaluation.intervals import affine_variance, share, wilson
 
@@ -14,6 +14,16 @@ def test_wilson_is_scipys(counts: tuple[int, int], confidence: float) -> None:
     successes, n = counts
     expected = binomtest(successes, n).proportion_ci(confidence, method="wilson")
     assert wilson(successes, n, confidence) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [250, 2000])
+@pytest.mark.parametrize("truth", [0.02, 0.1, 0.5, 0.89])
+def test_a_yields_interval_covers_it_at_its_nominal_rate(n: int, truth: float) -> None:
+    """The exact rate: the mass of all counts whose interval holds the truth."""
+    counts = np.arange(n + 1)
+    intervals = np.array([wilson(int(count), n) for count in counts])
+    covered = (intervals[:, 0] <= truth) & (truth <= intervals[:, 1])
+    assert binom.pmf(counts, n, truth)[covered].sum() == pytest.approx(0.95, abs=0.03)
 
 
 def test_share_is_exact_at_the_borders() -> None:
