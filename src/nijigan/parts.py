@@ -75,10 +75,7 @@ class GeneratorConfig:
             "style_mixing": (0.0, ("style",)), "noise": (False, ("style",)),
         }  # fmt: skip
         for name, (default, kinds) in owners.items():
-            check(
-                self.kind in kinds or getattr(self, name) == default,
-                f"generator.{name} belongs to {' and '.join(kinds)}, not to {self.kind}; set it to {default}.",
-            )
+            _check_belongs(self, "generator", name, default, kinds, " and ")
         check(0 <= self.dropout < 1, f"generator.dropout is {self.dropout}; choose 0 (off) to below 1.")
         check(0 <= self.style_mixing <= 1, f"generator.style_mixing is {self.style_mixing}; choose 0 (off) to 1.")
         check(1 <= self.mapping_depth <= 16, f"generator.mapping_depth is {self.mapping_depth}; choose 1 to 16.")
@@ -117,10 +114,7 @@ class DiscriminatorConfig:
             self.kind != "r3" or self.norm in ("auto", "none"),
             "The discriminator r3 has no normalisation; set discriminator.norm to auto.",
         )
-        check(
-            self.downsample == "stride" or self.kind == "dcgan",
-            f"discriminator.downsample belongs to dcgan, not to {self.kind}; set it to stride.",
-        )
+        _check_belongs(self, "discriminator", "downsample", "stride", ("dcgan",))
 
     @property
     def normalisation(self) -> Literal["batch", "layer", "instance", "spectral", "none"]:
@@ -128,6 +122,21 @@ class DiscriminatorConfig:
         if self.norm != "auto":
             return self.norm
         return {"dcgan": "batch", "resnet": "spectral", "r3": "none"}[self.kind]  # type: ignore[return-value]
+
+
+def _check_belongs(
+    config: "GeneratorConfig | DiscriminatorConfig | PenaltyConfig",
+    part: str,
+    name: str,
+    default: object,
+    kinds: tuple[str, ...],
+    between: str = ", ",
+) -> None:
+    """Refuse a field that is not at its default where the kind of the part does not know it."""
+    check(
+        config.kind in kinds or getattr(config, name) == default,
+        f"{part}.{name} belongs to {between.join(kinds)}, not to {config.kind}; set it to {default}.",
+    )
 
 
 def _check_size(player: str, width: int, max_width: int, depth: int) -> None:
@@ -182,10 +191,7 @@ class PenaltyConfig:
             "one_sided": (False, ("wgan-gp", "dragan")), "clip": (0.01, ("clip", "auto")),
         }  # fmt: skip
         for name, (default, kinds) in owners.items():
-            check(
-                self.kind in kinds or getattr(self, name) == default,
-                f"penalty.{name} belongs to {', '.join(kinds)}, not to {self.kind}; set it to {default}.",
-            )
+            _check_belongs(self, "penalty", name, default, kinds)
 
     @property
     def strength(self) -> float:

@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from math import inf, isfinite
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from nijigan.errors import UserError
 from nijigan.parts import (
@@ -185,12 +185,17 @@ class Recipe:
 
     def to_json(self) -> str:
         """The recipe as indented JSON, readable by `from_json` and by people."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        return to_json(self)
 
     @classmethod
     def from_json(cls, text: str, source: str = "The recipe") -> Self:
         """Read what `to_json` wrote; unknown or ill-typed fields are refused with a `UserError` naming them."""
         return parse_json(cls, text, source)
+
+
+def to_json(value: Any) -> str:
+    """A dataclass as indented JSON, readable by `parse_json` and by people."""
+    return json.dumps(asdict(value), indent=2) + "\n"
 
 
 def parse_json(kind: type[T], text: str, source: str) -> T:

@@ -1,9 +1,11 @@
 """What a run's folder says to those who only read it."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from nijigan.recipe import to_json
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class RunInfo:
 
     def to_json(self) -> str:
         """As `run.json` has it."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        return to_json(self)
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

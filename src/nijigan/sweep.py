@@ -18,7 +18,7 @@ from nijigan.evaluation.entries import evaluated
 from nijigan.evaluation.evaluate import check_number
 from nijigan.evaluation.real import check_judgeable
 from nijigan.files import write_text
-from nijigan.recipe import Recipe, parse_json, read_json
+from nijigan.recipe import Recipe, parse_json, read_json, to_json
 from nijigan.runs import read_log
 from nijigan.training import resume, train
 from nijigan.training.trainer import finished
@@ -141,7 +141,7 @@ def _same_sweep(out: Path, recipe: Recipe, dataset: FaceDataset, vary: Mapping[s
     # A field that this version has and the one that began the sweep had not is at its default.
     if file.exists() and read_json(_Plan, file) != plan:
         raise UserError(f"{out} holds another sweep; choose another --out, or type what you typed then.")
-    write_text(file, json.dumps(asdict(plan), indent=2) + "\n")
+    write_text(file, to_json(plan))
 
 
 def _run(name: str, recipe: Recipe, dataset: FaceDataset, folder: Path, device: str, n: int) -> Entry:

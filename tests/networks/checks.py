@@ -21,6 +21,13 @@ def wake(module: nn.Module) -> None:
             nn.init.normal_(parameter, std=0.1)
 
 
+def check_sizes(generator: GeneratorConfig, discriminator: DiscriminatorConfig, resolution: int) -> None:
+    with torch.device("meta"):
+        images = build_generator(generator, LATENT, resolution)(torch.empty(2, LATENT.size))
+        assert images.shape == (2, 3, resolution, resolution)
+        assert build_discriminator(discriminator, resolution)(images).logits.shape == (2,)
+
+
 def check_generator(config: GeneratorConfig, resolution: int = 16) -> None:
     torch.manual_seed(0)
     generator = build_generator(config, LATENT, resolution)

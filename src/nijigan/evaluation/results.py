@@ -1,11 +1,10 @@
 """What an evaluation finds: scores with their uncertainty, and the protocol that they were taken by."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from nijigan.recipe import parse_json, read_json
+from nijigan.recipe import parse_json, read_json, to_json
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Metrics:
 
     def to_json(self) -> str:
         """The metrics as indented JSON, readable by `read` and by people."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        return to_json(self)
 
     @classmethod
     def from_json(cls, text: str, source: str = "The metrics") -> Self:

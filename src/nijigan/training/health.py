@@ -27,10 +27,11 @@ from math import log
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from nijigan.evaluation.arrays import Features
+from nijigan.evaluation.neighbours import mean_distance
 from nijigan.pictures import Images
 from nijigan.recipe import Recipe
 
@@ -149,8 +150,8 @@ def diversity(drawn: Images, real: Images) -> float | None:
     Returns:
         None where there are not two different real faces to compare with.
     """
-    distance = _mean_distance(real) if len(real) > 1 else 0.0
-    return _mean_distance(drawn) / distance if distance > 0 else None
+    distance = mean_distance(_flat(real)) if len(real) > 1 else 0.0
+    return mean_distance(_flat(drawn)) / distance if distance > 0 else None
 
 
 @torch.no_grad()
@@ -214,14 +215,6 @@ def _holding_back(recipe: Recipe) -> str:
     return "; or ".join(ways)
 
 
-def _mean_distance(images: Images) -> float:
-    """Over all pairs of images; a part of the pixels at a time, for what is large."""
-    count = len(images)
-    flat = images.reshape(count, -1)
-    products: npt.NDArray[np.float64] = np.zeros((count, count))
-    for start in range(0, flat.shape[1], 1 << 16):
-        part = flat[:, start : start + (1 << 16)].astype(np.float64)
-        products += part @ part.T
-    squares = np.diagonal(products)
-    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * products, 0))
-    return float(distances.sum() / (count * (count - 1)))
+def _flat(images: Images) -> Features:
+    """N×H×W×3 → N×D."""
+    return images.reshape(len(images), -1).astype(np.float32)
