@@ -30,6 +30,7 @@ def shrink(recipe: Recipe) -> Recipe:
         n_critic=min(recipe.n_critic, 2),
         burn_in=replace(recipe.burn_in, kimg=min(recipe.burn_in.kimg, 0.3)),
         epochs=None,
+        every_epochs=None,
         kimg=0.4,
         tick_kimg=0.1,
         snapshot_kimg=0.2,

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from nijigan.attributes import choose
 from nijigan.generator import Generator, GeneratorHeader, TrainingSet
 from nijigan.latents import latents
 from nijigan.networks import build_generator
@@ -30,14 +31,23 @@ def small_generator(seed: int = 0, **changes) -> Generator:
     header = small_header(**changes)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        module = build_generator(header.generator, header.latent, header.resolution)
+        module = build_generator(header.generator, header.latent, header.resolution, header.attributes)
         for layer in module.modules():
             if isinstance(layer, nn.ConvTranspose2d):
                 nn.init.normal_(layer.weight, std=0.2)
             if isinstance(layer, nn.BatchNorm2d):
                 layer.momentum = 1.0  # so that one batch sets the running statistics
-    module.train()(torch.from_numpy(latents(range(64), header.latent.size)))
+    codes = choose(header.attributes, header.priors, range(64), {})
+    inputs = [torch.from_numpy(latents(range(64), header.latent.size)), torch.from_numpy(codes)]
+    module.train()(*inputs[: 1 + bool(header.attributes)])
     return Generator(module, header)
+
+
+ATTRIBUTES = {
+    "attributes": {"hair": ("black", "blue", "red"), "eyes": ("green", "red")},
+    "priors": ((1, 0, 50), (0, 1, 30), (1, 1, 20)),
+}
+"""Changes to a header that give a generator attributes."""
 
 
 class Gradient(nn.Module):

@@ -12,7 +12,7 @@ from nijigan.errors import UserError
 from nijigan.generate import check_grid, generate, read_face
 from nijigan.generator import Face
 from nijigan.pictures import enlarge
-from small import small_generator, smooth_generator
+from small import ATTRIBUTES, small_generator, smooth_generator
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +99,15 @@ def test_a_zip_holds_the_same_pngs_and_is_the_same_twice(generator, tmp_path):
 def test_many_faces_are_streamed(generator, tmp_path, monkeypatch):
     """Each batch is written before the next is drawn: when the third cannot be drawn, two are there."""
     monkeypatch.setattr(module, "BATCH", 3)
-    sample, calls = generator.sample, []
+    draw, calls = generator.draw, []
 
-    def failing(count, **arguments):
-        calls.append(count)
+    def failing(latents, codes, **arguments):
+        calls.append(len(latents))
         if len(calls) == 3:
             raise UserError("no more")
-        return sample(count, **arguments)
+        return draw(latents, codes, **arguments)
 
-    monkeypatch.setattr(generator, "sample", failing)
+    monkeypatch.setattr(generator, "draw", failing)
     with pytest.raises(UserError, match="no more"):
         generate(generator, tmp_path, n=100_000)
     assert len(list(tmp_path.iterdir())) == 6
@@ -186,3 +186,56 @@ def test_pictures_without_a_face_are_a_sentence(tmp_path, content, sentence):
 def test_a_missing_picture_is_a_sentence():
     with pytest.raises(UserError, match="Could not read"):
         read_face(Path("none.png"))
+
+
+@pytest.fixture(scope="module")
+def steered():
+    return small_generator(**ATTRIBUTES)
+
+
+def test_each_value_is_a_row_that_differs_in_it_alone(steered, tmp_path):
+    generate(steered, tmp_path / "matrix.png", n=4, seed=7, each="hair")
+    picture = pixels(tmp_path / "matrix.png")
+    assert picture.shape[0] == 3 * 34 + 2
+    margin = picture.shape[1] - (4 * 34 + 2)
+    assert (picture[:, :margin] < 128).any()  # names
+    eyes = steered.codes(range(7, 11))[:, 1]
+    for row, hair in enumerate(("black", "blue", "red")):
+        for column, eye in enumerate(eyes):
+            face = steered.sample(1, seed=7 + column, hair=hair, eyes=("green", "red")[eye])[0]
+            top, left = 2 + row * 34, margin + 2 + column * 34
+            np.testing.assert_array_equal(picture[top : top + 32, left : left + 32], face)
+
+
+def test_faces_of_each_value_say_all_that_they_are(steered, tmp_path):
+    generate(steered, tmp_path, n=2, seed=7, each="eyes", attributes={"hair": "blue"})
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "seed-000007-green.png", "seed-000007-red.png", "seed-000008-green.png", "seed-000008-red.png",
+    ]  # fmt: skip
+    face = read_face(tmp_path / "seed-000008-red.png")
+    assert face == Face(steered.weights_hash, 8, 1.0, {"hair": "blue", "eyes": "red"})
+    np.testing.assert_array_equal(
+        pixels(tmp_path / "seed-000008-red.png"), steered.sample(1, seed=8, **face.attributes)[0]
+    )
+
+
+def test_what_was_asked_for_is_recorded_and_drawn(steered, tmp_path):
+    generate(steered, tmp_path / "face.png", n=1, seed=3, attributes={"hair": "red", "eyes": "any"})
+    assert read_face(tmp_path / "face.png").attributes == {"hair": "red"}
+    np.testing.assert_array_equal(pixels(tmp_path / "face.png"), steered.sample(1, seed=3, hair="red")[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"each": "hat"}, "has no hat; it knows hair, eyes"),
+        ({"each": "hair", "attributes": {"hair": "red"}}, "one of the two"),
+        ({"each": "hair", "columns": 3}, "a column for each seed"),
+        ({"attributes": {"hair": "mauve"}}, "hair cannot be mauve; choose black, blue, red or any"),
+    ],
+)
+def test_steering_that_cannot_be_is_refused(steered, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.setattr(steered, "draw", lambda *_: pytest.fail("something was drawn"))
+    with pytest.raises(UserError, match=sentence):
+        generate(steered, tmp_path / "grid.png", **arguments)
+    assert not any(tmp_path.iterdir())

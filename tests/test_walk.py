@@ -12,7 +12,7 @@ from nijigan.latents import latents, slerp
 from nijigan.parts import GeneratorConfig, LatentConfig
 from nijigan.pictures import enlarge
 from nijigan.walk import walk
-from small import small_generator, smooth_generator
+from small import ATTRIBUTES, small_generator, smooth_generator
 
 QUICK = {"stops": 3, "frames_per_stop": 4, "scale": 1}
 
@@ -182,3 +182,12 @@ def test_bad_requests_are_refused_before_anything_is_drawn(generator, tmp_path, 
     with pytest.raises(UserError, match=sentence):
         walk(generator, tmp_path / out, **arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_walker_keeps_what_its_first_face_is(monkeypatch, tmp_path):
+    generator = small_generator(**ATTRIBUTES)
+    frames = drawn_frames(
+        generator, monkeypatch, tmp_path, stops=3, frames_per_stop=2, scale=1, seed=5, attributes={"hair": "red"}
+    )
+    codes = np.tile(generator.codes([5], hair="red"), (3, 1))
+    np.testing.assert_array_equal(np.stack(frames[::2]), generator.draw(latents(range(5, 8), 10), codes))

@@ -2,8 +2,10 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import product
 from math import ceil, sqrt
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
@@ -12,11 +14,12 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from nijigan.attributes import ANY
 from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.generator import Face, Generator
-from nijigan.latents import check_seed
-from nijigan.pictures import Images, enlarge, grid
+from nijigan.latents import check_seed, latents
+from nijigan.pictures import Images, enlarge, grid, name_rows
 
 Progress = Callable[[int, int], None]
 
@@ -38,12 +41,17 @@ def generate(
     psi: float = 1.0,
     scale: int = 1,
     columns: int | None = None,
+    attributes: Mapping[str, str] | None = None,
+    each: str | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Draw the faces of seeds seed ... seed + n - 1 into files.
 
     A PNG carries its `Face` as JSON in its text, under the key "nijigan"; `read_face` reads it back. That of a grid
     carries its first face and n. Faces reach a folder or a zip as they are drawn: any number of them can be asked for.
+
+    With `each` they are drawn once for each value of that attribute, and differ in nothing else: a grid is then a
+    matrix with a named row for each value and a column for each seed.
 
     Args:
         generator: who draws.
@@ -54,30 +62,40 @@ def generate(
         psi: truncation, 0 to 2: see `Generator.draw`.
         scale: enlarge every face this many times.
         columns: faces in a row of a grid; left out, the nearest to a square.
-        progress: called with (faces drawn, n).
+        attributes: what the faces are to be; "any", or an attribute left out, is left to chance: `Generator.codes`.
+        each: the attribute to run through.
+        progress: called with (faces drawn, faces in all).
 
     Raises:
-        UserError: a number is out of its range, `out` is none of these, or it cannot be written to.
+        UserError: a number is out of its range, the generator has no such attribute or value, `out` is none of these,
+            or it cannot be written to.
     """
     check_range(generator, n, seed, psi, scale)
+    attributes = dict(attributes or {})
+    generator.codes([seed], **attributes)
+    values = _values(generator, each, attributes)
     suffix = "" if out.is_dir() else out.suffix.lower()
     if suffix not in ("", ".zip", *_PICTURES):
         raise UserError(
             f"Faces cannot be written to {out}: end in .png, .webp or .jpg for a grid or in .zip for an archive, or "
             "name a folder."
         )
-    if columns is not None and suffix not in _PICTURES:
-        raise UserError("Columns belong to a grid; leave them out, or end the output in .png.")
+    if columns is not None and (suffix not in _PICTURES or each):
+        raise UserError(
+            "Columns belong to a grid; leave them out, or end the output in .png."
+            if suffix not in _PICTURES
+            else "A matrix of each value has a column for each seed; leave columns out, and say how many with n."
+        )
     if suffix == "" and out.is_file():
         raise UserError(f"{out} is a file; name a folder, or a new name that ends in .png or .zip.")
-    faces = _draw(generator, n, seed, psi, scale, progress)
+    faces = _draw(generator, n, seed, psi, scale, attributes, each, progress)
     if suffix == "":
-        _write_folder(out, faces)
+        _write_folder(out, faces, each)
     elif suffix == ".zip":
-        _write_zip(out, faces)
+        _write_zip(out, faces, each)
     else:
-        check_grid(n, columns, generator.header.resolution * scale)
-        _write_grid(out, faces, columns)
+        check_grid(n * max(1, len(values)), n if each else columns, generator.header.resolution * scale)
+        _write_grid(out, faces, n if each else columns, values)
 
 
 def read_face(path: Path) -> Face:
@@ -126,21 +144,47 @@ def check_grid(n: int, columns: int | None, side: int) -> None:
         )
 
 
+def _values(generator: Generator, each: str | None, attributes: Mapping[str, str]) -> tuple[str, ...]:
+    """The rows of a matrix, or none."""
+    if each is None:
+        return ()
+    generator.codes([0], **{each: ANY})
+    if attributes.get(each, ANY) != ANY:
+        raise UserError(f"{each} is to run through its values and to be {attributes[each]}; ask for one of the two.")
+    return generator.header.attributes[each]
+
+
 def _draw(
-    generator: Generator, n: int, seed: int, psi: float, scale: int, progress: Progress | None
+    generator: Generator,
+    n: int,
+    seed: int,
+    psi: float,
+    scale: int,
+    attributes: Mapping[str, str],
+    each: str | None,
+    progress: Progress | None,
 ) -> Iterator[tuple[Face, Images]]:
     """Yield every face with its picture, H×W×3, drawing a batch at a time."""
-    for start in range(0, n, BATCH):
-        count = min(BATCH, n - start)
-        for index, image in enumerate(generator.sample(count, seed=seed + start, psi=psi)):
-            yield generator.face(seed + start + index, psi), enlarge(image[None], scale)[0]
+    latent, vocabularies = generator.header.latent, generator.header.attributes
+    rows = len(vocabularies[each]) if each else 1
+    for row, start in product(range(rows), range(0, n, BATCH)):
+        seeds = range(seed + start, seed + min(n, start + BATCH))
+        codes = generator.codes(seeds, **attributes)
+        if each:
+            codes[:, list(vocabularies).index(each)] = row
+        images = generator.draw(latents(seeds, latent.size, latent.prior), codes, psi=psi)
+        for index, (face_seed, image) in enumerate(zip(seeds, images, strict=True)):
+            # A row differs from the next in one attribute, so a face of it says what all the others are.
+            known = generator.values(codes[index]) if each else attributes
+            yield generator.face(face_seed, psi, **known), enlarge(image[None], scale)[0]
         if progress:
-            progress(start + count, n)
+            progress(row * n + start + len(seeds), rows * n)
 
 
-def _write_grid(out: Path, faces: Iterator[tuple[Face, Images]], columns: int | None) -> None:
+def _write_grid(out: Path, faces: Iterator[tuple[Face, Images]], columns: int | None, row_names: Sequence[str]) -> None:
     records, images = zip(*faces, strict=True)
-    picture = Image.fromarray(lay_out(np.stack(images), columns))
+    canvas = lay_out(np.stack(images), columns)
+    picture = Image.fromarray(name_rows(canvas, row_names) if row_names else canvas)
     with replacing(out) as temporary:
         if out.suffix.lower() == ".png":
             first = asdict(records[0])
@@ -150,22 +194,23 @@ def _write_grid(out: Path, faces: Iterator[tuple[Face, Images]], columns: int | 
             picture.save(temporary, quality=95)
 
 
-def _write_folder(out: Path, faces: Iterator[tuple[Face, Images]]) -> None:
+def _write_folder(out: Path, faces: Iterator[tuple[Face, Images]], each: str | None) -> None:
     for face, image in faces:
-        with replacing(out / _name(face)) as temporary:
+        with replacing(out / _name(face, each)) as temporary:
             temporary.write_bytes(_png(face, image))
 
 
-def _write_zip(out: Path, faces: Iterator[tuple[Face, Images]]) -> None:
+def _write_zip(out: Path, faces: Iterator[tuple[Face, Images]], each: str | None) -> None:
     with replacing(out) as temporary, ZipFile(temporary, "w") as archive:  # stored: PNG is compressed already
         for face, image in faces:
-            entry = ZipInfo(_name(face))  # dated 1980, so that the same faces are the same file
+            entry = ZipInfo(_name(face, each))  # dated 1980, so that the same faces are the same file
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, _png(face, image))
 
 
-def _name(face: Face) -> str:
-    return f"seed-{face.seed:06d}.png"
+def _name(face: Face, each: str | None) -> str:
+    value = "-" + re.sub(r"[^\w-]", "_", face.attributes[each]) if each else ""
+    return f"seed-{face.seed:06d}{value}.png"
 
 
 def _png(face: Face, image: Images) -> bytes:

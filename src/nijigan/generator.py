@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nijigan import generator_file
+from nijigan.attributes import ANY, Codes, choose
 from nijigan.errors import UserError
 from nijigan.generator_file import GeneratorHeader, TrainingSet
 from nijigan.latents import Latents, check_psi, check_seed, latents, truncate
@@ -56,8 +58,9 @@ class Generator:
     """A trained network with its header: draws faces, and saves itself to one file.
 
     Args:
-        module: N×latent → N×3×H×W, as `nijigan.networks.build_generator` makes them. The generator takes it as its own:
-            it is put in evaluation mode, and its weights must not change any more.
+        module: N×latent → N×3×H×W, and N×latent and N×A codes → N×3×H×W where there are attributes, as
+            `nijigan.networks.build_generator` makes them. The generator takes it as its own: it is put in evaluation
+            mode, and its weights must not change any more.
         header: what is known of it; must describe `module`.
     """
 
@@ -96,7 +99,7 @@ class Generator:
         self.module.to(device)
         return self
 
-    def sample(self, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64) -> Images:
+    def sample(self, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64, **attributes: str) -> Images:
         """Draw the faces of seeds seed, seed + 1, ..., seed + n - 1.
 
         Args:
@@ -104,23 +107,48 @@ class Generator:
             seed: the first one's seed, in [0, 2^63 - n].
             psi: truncation, 0 to 2: see `draw`.
             batch_size: faces per pass through the network; changes memory and time, not the faces.
+            attributes: what they are to be, such as hair="blue"; the rest is left to chance, see `codes`.
 
         Returns:
             uint8, n×H×W×3.
 
         Raises:
-            UserError: a number is out of its range, or this generator's prior knows no truncation.
+            UserError: a number is out of its range, this generator's prior knows no truncation, or it has no such
+                attribute or value.
         """
         if n < 1:
             raise UserError(f"{n} faces were asked for; ask for 1 or more.")
-        latent = self.header.latent
-        return self.draw(latents(range(seed, seed + n), latent.size, latent.prior), psi=psi, batch_size=batch_size)
+        seeds, latent = range(seed, seed + n), self.header.latent
+        z = latents(seeds, latent.size, latent.prior)
+        return self.draw(z, self.codes(seeds, **attributes), psi=psi, batch_size=batch_size)
 
-    def draw(self, latents: Latents, *, psi: float = 1.0, batch_size: int = 64) -> Images:
+    def codes(self, seeds: Sequence[int], **attributes: str) -> Codes:
+        """Decide what the faces of some seeds are to be.
+
+        Args:
+            seeds: N integers in [0, 2^63).
+            attributes: what they are to be; "any", or an attribute left out, is drawn by each seed from the training
+                faces' conditional distribution given the rest.
+
+        Returns:
+            int64, N×A: places in the vocabularies of `header.attributes`; A is 0 where there are none.
+
+        Raises:
+            UserError: there is no such attribute or value; the sentence lists them.
+        """
+        return choose(self.header.attributes, self.header.priors, seeds, attributes)
+
+    def values(self, codes: Codes) -> dict[str, str]:
+        """Name one face's A codes; an attribute left open, -1, is left out."""
+        attributes = self.header.attributes.items()
+        return {name: words[code] for (name, words), code in zip(attributes, codes.tolist(), strict=True) if code >= 0}
+
+    def draw(self, latents: Latents, codes: Codes | None = None, *, psi: float = 1.0, batch_size: int = 64) -> Images:
         """Draw given latents.
 
         Args:
             latents: float32, N×size.
+            codes: int64, N×A, as `codes` gives them; -1 leaves an attribute open. Left out, all are open.
             psi: truncation, 0 to 2. Style-based generators pull the latents' styles towards the mean style (Karras et
                 al. 2019, appendix B); others pull the latents themselves to 0 where the prior is
                 normal, truncated or not, and refuse all but 1 where it is uniform or a sphere.
@@ -130,8 +158,8 @@ class Generator:
             uint8, N×H×W×3.
 
         Raises:
-            UserError: the latents are not of this generator's size, a number is out of its range, the prior knows no
-                truncation, or the weights are so large that a pixel is not a number.
+            UserError: the latents or codes are not of this generator's kind, a number is out of its range, the prior
+                knows no truncation, or the weights are so large that a pixel is not a number.
         """
         self.check_psi(psi)
         size, resolution = self.header.latent.size, self.header.resolution
@@ -139,14 +167,23 @@ class Generator:
             raise UserError(f"Latents of shape {latents.shape} were given; this generator takes N×{size}.")
         if batch_size < 1:
             raise UserError(f"The batch size is {batch_size}; choose 1 or more.")
+        sizes = [len(values) for values in self.header.attributes.values()]
+        if codes is None:
+            codes = np.full((len(latents), len(sizes)), -1, np.int64)
+        if codes.shape != (len(latents), len(sizes)) or (codes < -1).any() or (codes >= sizes).any():
+            raise UserError(
+                f"Codes of shape {codes.shape} do not fit {len(latents)} faces and attributes of {sizes} values."
+            )
         if not self._styled:
             latents = truncate(latents, psi, self.header.latent.prior)
         device = next(self.module.parameters()).device
         pictures = np.empty((len(latents), resolution, resolution, 3), np.uint8)
         for start in range(0, len(latents), batch_size):
-            z = torch.from_numpy(latents[start : start + batch_size]).to(device)
+            inputs = [torch.from_numpy(latents[start : start + batch_size]).to(device)]
+            if sizes:
+                inputs.append(torch.from_numpy(codes[start : start + batch_size]).to(device))
             with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-                images = self.module(z, psi) if self._styled else self.module(z)
+                images = self.module(*inputs, psi=psi) if self._styled else self.module(*inputs)
                 pictures[start : start + batch_size] = self._to_uint8(images)
         return pictures
 
@@ -169,10 +206,11 @@ class Generator:
         rounded: Images = scaled.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         return rounded
 
-    def face(self, seed: int, psi: float = 1.0) -> Face:
-        """Record the face that `sample(1, seed=seed, psi=psi)` draws; what that refuses is refused here."""
+    def face(self, seed: int, psi: float = 1.0, **attributes: str) -> Face:
+        """Record the face that `sample` draws with the same arguments and n = 1; what that refuses is refused here."""
         self.check_psi(psi)
-        return Face(self.weights_hash, seed, psi)
+        self.codes([seed], **attributes)
+        return Face(self.weights_hash, seed, psi, {name: value for name, value in attributes.items() if value != ANY})
 
     @cached_property
     def weights_hash(self) -> str:

@@ -6,8 +6,9 @@ them.
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from nijigan.attributes import Combination, check_attributes
 from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.networks import build_generator
@@ -25,6 +27,8 @@ from nijigan.parts import GeneratorConfig, LatentConfig
 from nijigan.recipe import Recipe, base_resolution, parse_json
 
 FORMAT = 1
+
+log = logging.getLogger("nijigan")
 
 _METADATA_KEY = "nijigan"
 _MOST_HEADER_BYTES = 4 << 20
@@ -53,6 +57,10 @@ class GeneratorHeader:
     """Its input."""
     resolution: int
     """Height and width of the faces in pixels."""
+    attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What can be asked for: every attribute's values, in the order of their codes."""
+    priors: tuple[Combination, ...] = ()
+    """Which values the training faces had together, and how often: see `nijigan.attributes`."""
     kimg: float = 0.0
     """Thousands of real images that were shown to the discriminator."""
     recipe: Recipe | None = None
@@ -73,6 +81,7 @@ class GeneratorHeader:
             raise UserError(f"A format of {self.format} is not known; this nijigan reads {FORMAT}.")
         if not (8 <= self.resolution <= 1024 and base_resolution(self.resolution)):
             raise UserError(f"A resolution of {self.resolution} is not 4, 5, 6 or 7 times a power of two, 8 to 1024.")
+        check_attributes(self.attributes, self.priors)
         if not all(map(isfinite, (self.kimg, *self.metrics.values()))):
             raise UserError("kimg and metrics must be finite numbers.")
 
@@ -94,9 +103,22 @@ class GeneratorHeader:
                 "Upgrade nijigan."
             )
         try:
-            return parse_json(cls, text, source)
+            recipe = _recipe(raw, source)
+            return replace(parse_json(cls, json.dumps(raw), source), recipe=recipe)
         except UserError as error:
             raise UserError(f"{error} If it was made by a newer nijigan, upgrade; if not, fetch it again.") from error
+
+
+def _recipe(raw: Any, source: str) -> Recipe | None:
+    """Take the recipe out of a raw header: one that today's rules refuse is no reason not to draw."""
+    recipe = raw.pop("recipe", None) if isinstance(raw, dict) else None
+    if recipe is None:
+        return None
+    try:
+        return parse_json(Recipe, json.dumps(recipe), f"The recipe in {source}")
+    except UserError as error:
+        log.warning("%s It is left out; the generator draws all the same.", error)
+        return None
 
 
 def write(path: Path, module: nn.Module, header: GeneratorHeader, half: bool) -> None:
@@ -173,7 +195,7 @@ def _check_start(path: Path) -> None:
 def _build_on_meta(header: GeneratorHeader, path: Path) -> nn.Module:
     """Build the network that the header describes, without memory for its weights."""
     with torch.device("meta"):
-        module = build_generator(header.generator, header.latent, header.resolution)
+        module = build_generator(header.generator, header.latent, header.resolution, header.attributes)
     parameters = sum(tensor.numel() for tensor in module.state_dict().values())
     if parameters > _MOST_PARAMETERS:
         raise UserError(

@@ -30,7 +30,7 @@ from nijigan.parts import Prior
 Latents = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
 
-LATENT_STREAM = 0
+LATENT_STREAM, ATTRIBUTE_STREAM = 0, 1
 
 _WORD = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -54,9 +54,7 @@ def latents(seeds: Sequence[int] | npt.NDArray[np.integer], size: int, prior: Pr
     Raises:
         UserError: a seed lies outside the range.
     """
-    for seed in (int(min(seeds, default=0)), int(max(seeds, default=0))):
-        check_seed(seed)
-    key = np.array(seeds, np.uint64).reshape(-1, 1)  # N×1
+    key = _key(seeds)
     if prior == "uniform":
         return (2.0 * _uniform(key, size) - 1.0).astype(np.float32)
     if prior == "truncated-normal":
@@ -68,11 +66,27 @@ def latents(seeds: Sequence[int] | npt.NDArray[np.integer], size: int, prior: Pr
     return normal
 
 
-def _uniform(key: Words, count: int) -> npt.NDArray[np.float64]:
-    """The first uniform numbers of each latent stream, in (0, 1): N×count for a key of N×1."""
+def uniforms(seeds: Sequence[int] | npt.NDArray[np.integer], count: int, stream: int) -> npt.NDArray[np.float64]:
+    """Draw the first uniform numbers of one of each seed's streams: float64 in (0, 1), N×count.
+
+    Raises:
+        UserError: a seed lies outside [0, 2^63).
+    """
+    return _uniform(_key(seeds), count, stream)
+
+
+def _key(seeds: Sequence[int] | npt.NDArray[np.integer]) -> Words:
+    """The seeds, checked, as N×1."""
+    for seed in (int(min(seeds, default=0)), int(max(seeds, default=0))):
+        check_seed(seed)
+    return np.array(seeds, np.uint64).reshape(-1, 1)
+
+
+def _uniform(key: Words, count: int, stream: int = LATENT_STREAM) -> npt.NDArray[np.float64]:
+    """The first uniform numbers of a stream, in (0, 1): N×count for a key of N×1."""
     block = np.arange(-(-count // 4), dtype=np.uint64)  # blocks
     zero = np.zeros_like(key * block)  # N×blocks
-    words = philox((zero + block, zero, zero + np.uint64(LATENT_STREAM), zero), (key & _WORD, key >> _HALF))
+    words = philox((zero + block, zero, zero + np.uint64(stream), zero), (key & _WORD, key >> _HALF))
     uniform = (np.stack(words, axis=-1).astype(np.float64) + 0.5) / 2.0**32  # N×blocks×4
     return uniform.reshape(len(key), -1)[:, :count]
 

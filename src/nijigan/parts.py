@@ -66,6 +66,8 @@ class GeneratorConfig:
     """Add noise of learnt strength at each of style's layers in training; sampling uses its mean, zero."""
     output: Literal["tanh", "sigmoid"] = "tanh"
     """Range of the pixels inside networks: tanh = [-1, 1], sigmoid = [0, 1]."""
+    embedding: int = 64
+    """How many numbers the attributes become beside the latent, where there are any."""
 
     def __post_init__(self) -> None:
         _check_size("generator", self.width, self.max_width, self.depth)
@@ -76,6 +78,7 @@ class GeneratorConfig:
         }  # fmt: skip
         for name, (default, kinds) in owners.items():
             _check_belongs(self, "generator", name, default, kinds, " and ")
+        check(1 <= self.embedding <= 1024, f"generator.embedding is {self.embedding}; choose 1 to 1024.")
         check(0 <= self.dropout < 1, f"generator.dropout is {self.dropout}; choose 0 (off) to below 1.")
         check(0 <= self.style_mixing <= 1, f"generator.style_mixing is {self.style_mixing}; choose 0 (off) to 1.")
         check(1 <= self.mapping_depth <= 16, f"generator.mapping_depth is {self.mapping_depth}; choose 1 to 16.")
@@ -124,8 +127,59 @@ class DiscriminatorConfig:
         return {"dcgan": "batch", "resnet": "spectral", "r3": "none"}[self.kind]  # type: ignore[return-value]
 
 
+@dataclass(frozen=True)
+class ConditionConfig:
+    """How the networks are told, and held to, what a face is to have: the attributes of the dataset."""
+
+    kind: Literal["none", "projection", "acgan", "reacgan"] = "none"
+    """How D judges whether a face has what was asked for: projection = Miyato and Koyama 2018, in the score itself;
+    acgan = Odena et al. 2017, a classifier beside it; reacgan = Kang et al. 2021, a classifier on a sphere that also
+    compares faces with each other; none = it is asked for nothing."""
+    weight: float | None = None
+    """Of the class loss, in D's steps and in G's; left out, the published 1 for acgan and 0.5 for reacgan."""
+    fakes: bool = True
+    """Let D learn to classify drawn faces too, as acgan's authors do; without it, real ones alone."""
+    d_embedding: int = 512
+    """Dimensions of reacgan's sphere."""
+    temperature: float = 0.5
+    """Of reacgan's loss: lower is stricter. This and the margins are as published for ten classes (CIFAR-10)."""
+    positive_margin: float = 0.98
+    """Of reacgan: faces whose cosine with their class is above this are left in peace."""
+    negative_margin: float = 0.02
+    """Of reacgan: faces of different classes whose cosine is below this are left in peace; published as 1 minus the
+    other margin."""
+
+    def __post_init__(self) -> None:
+        owners = {
+            "weight": (None, ("acgan", "reacgan")),
+            "fakes": (True, ("acgan",)), "d_embedding": (512, ("reacgan",)), "temperature": (0.5, ("reacgan",)),
+            "positive_margin": (0.98, ("reacgan",)), "negative_margin": (0.02, ("reacgan",)),
+        }  # fmt: skip
+        for name, (default, kinds) in owners.items():
+            _check_belongs(self, "condition", name, default, kinds)
+        check(self.weight is None or 0 < self.weight < inf, f"condition.weight is {self.weight}; choose one above 0.")
+        check(2 <= self.d_embedding <= 4096, f"condition.d_embedding is {self.d_embedding}; choose 2 to 4096.")
+        check(
+            0 < self.temperature < inf,
+            f"condition.temperature is {self.temperature}; choose one above 0 (0.5 is usual).",
+        )
+        for name in ("positive_margin", "negative_margin"):
+            margin = getattr(self, name)
+            check(-1 <= margin <= 1, f"condition.{name} is {margin}; it bounds a cosine, so choose -1 to 1.")
+
+    @property
+    def strength(self) -> float:
+        """What `weight` stands for."""
+        return self.weight or (0.5 if self.kind == "reacgan" else 1.0)
+
+    @property
+    def classifies_fakes(self) -> bool:
+        """Whether D's step has the class loss of drawn faces as well as of real ones."""
+        return self.kind == "acgan" and self.fakes
+
+
 def _check_belongs(
-    config: "GeneratorConfig | DiscriminatorConfig | PenaltyConfig",
+    config: "GeneratorConfig | DiscriminatorConfig | ConditionConfig | PenaltyConfig",
     part: str,
     name: str,
     default: object,

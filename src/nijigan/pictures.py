@@ -1,10 +1,11 @@
 """Pictures out of arrays: grids and scaling. Images are uint8 RGB, N×H×W×3."""
 
+from collections.abc import Sequence
 from math import ceil, sqrt
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 Images = npt.NDArray[np.uint8]
 
@@ -29,6 +30,18 @@ def grid(images: Images, columns: int | None = None, gap: int = 2, background: i
         top, left = (gap + (index // columns) * (height + gap), gap + (index % columns) * (width + gap))
         canvas[top : top + height, left : left + width] = image
     return canvas
+
+
+def name_rows(canvas: Images, names: Sequence[str]) -> Images:
+    """Write a name to the left of each of the equally high rows of a canvas, uint8 H×W×3: it becomes wider."""
+    height, pad = canvas.shape[0] / len(names), 6
+    font = ImageFont.load_default(min(24, max(9, round(height / 5))))
+    width = ceil(max(font.getlength(name) for name in names)) + 2 * pad
+    picture = Image.fromarray(np.pad(canvas, ((0, 0), (width, 0), (0, 0)), constant_values=255))
+    draw = ImageDraw.Draw(picture)
+    for row, name in enumerate(names):
+        draw.text((width - pad, (row + 0.5) * height), name, fill=(40, 40, 40), font=font, anchor="rm")
+    return np.asarray(picture)
 
 
 def enlarge(images: Images, scale: int) -> Images:

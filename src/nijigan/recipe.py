@@ -14,6 +14,7 @@ from nijigan.errors import UserError
 from nijigan.parts import (
     AugmentConfig,
     BurnInConfig,
+    ConditionConfig,
     DiscriminatorConfig,
     EmaConfig,
     GeneratorConfig,
@@ -39,6 +40,10 @@ class Recipe:
     latent: LatentConfig = field(default_factory=LatentConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    condition: ConditionConfig = field(default_factory=ConditionConfig)
+    attributes: tuple[str, ...] = ()
+    """The labels that G learns to obey, such as hair,eyes; left out, all that the dataset has, or none where
+    condition.kind is none."""
     objective: Literal["bce", "minimax", "mse", "wasserstein", "hinge", "relativistic"] = "bce"
     """The game: bce = non-saturating cross-entropy; minimax = the original, Goodfellow et al. 2014, equation 1; mse =
     least squares, Mao et al. 2017; wasserstein = Arjovsky et al. 2017; hinge = Lim and Ye 2017; relativistic = paired
@@ -81,6 +86,9 @@ class Recipe:
     evaluate_every: float | None = None
     """Thousands of images between evaluations against the validation split, which choose the best checkpoint; left out,
     never, or every snapshot_kimg with early_stop."""
+    every_epochs: float | None = None
+    """Passes over the training split between checkpoints, grids and evaluations instead; turned into kimg when the run
+    starts."""
     evaluate_faces: int = 2000
     """Faces drawn for each of these evaluations."""
     early_stop: bool = False
@@ -97,6 +105,13 @@ class Recipe:
             base is not None and 8 <= self.resolution <= 1024,
             f"A resolution of {self.resolution} is not 4, 5, 6 or 7 times a power of two; "
             f"choose {', '.join(map(str, nearest_resolutions(self.resolution)))}.",
+        )
+        names = [name.strip() for part in self.attributes for name in part.split(",") if name.strip()]
+        object.__setattr__(self, "attributes", tuple(dict.fromkeys(names)))  # typed with commas or with spaces
+        check(
+            not self.attributes or self.condition.kind != "none",
+            f"{', '.join(self.attributes)} cannot be learnt by a D that is not asked for it; choose "
+            "--condition.kind reacgan, acgan or projection, or a recipe that has one.",
         )
         check(0 <= self.label_smoothing < 0.5, "label_smoothing must lie in [0, 0.5).")
         for name, value in (
@@ -146,9 +161,13 @@ class Recipe:
             self.alternate_epochs == 0 or (self.n_critic == 1 and self.g_steps == 1),
             "alternate_epochs trains one network at a time, so n_critic and g_steps must stay 1.",
         )
-        for name in ("kimg", "epochs", "snapshot_kimg", "tick_kimg", "evaluate_every"):
+        for name in ("kimg", "epochs", "snapshot_kimg", "tick_kimg", "evaluate_every", "every_epochs"):
             length = getattr(self, name)
             check(length is None or 0 < length < inf, f"{name} is {length}; it must be above 0 and finite.")
+        check(
+            self.every_epochs is None or (self.snapshot_kimg, self.evaluate_every) == (None, None),
+            "Say how often to look with every_epochs or with snapshot_kimg and evaluate_every, not with both.",
+        )
         check(self.patience >= 1, f"patience is {self.patience}; it must be at least 1.")
         check(
             100 <= self.evaluate_faces <= 100_000,
@@ -180,8 +199,14 @@ class Recipe:
         return self.tick_kimg or max(1.0, self.kimg / 100)
 
     def resolved(self, faces: int) -> Self:
-        """The recipe with its length in kimg alone, for a training split of `faces` images."""
-        return self if self.epochs is None else replace(self, kimg=self.epochs * faces / 1000, epochs=None)
+        """The recipe with its length and cadence in kimg alone, for a training split of `faces` images."""
+        recipe = self
+        if self.epochs is not None:
+            recipe = replace(recipe, kimg=self.epochs * faces / 1000, epochs=None)
+        if self.every_epochs is not None:
+            every = self.every_epochs * faces / 1000
+            recipe = replace(recipe, snapshot_kimg=every, evaluate_every=every, every_epochs=None)
+        return recipe
 
     def to_json(self) -> str:
         """The recipe as indented JSON, readable by `from_json` and by people."""

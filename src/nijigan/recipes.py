@@ -7,6 +7,7 @@ from nijigan.errors import UserError
 from nijigan.parts import (
     AugmentConfig,
     BurnInConfig,
+    ConditionConfig,
     DiscriminatorConfig,
     EmaConfig,
     GeneratorConfig,
@@ -23,6 +24,16 @@ _SPHERE = LatentConfig(prior="sphere")
 
 def _adam(lr: float = 2e-4, beta1: float = 0.5, beta2: float = 0.999) -> OptimizerConfig:
     return OptimizerConfig("adam", lr, beta1, beta2)
+
+
+def _conditional(name: str, condition: ConditionConfig) -> Recipe:
+    """The game and networks of r3gan-small with attributes: these recipes differ in the class part alone."""
+    return Recipe(
+        name=name, condition=condition, objective="relativistic", penalty=PenaltyConfig("r1r2", weight=2, every=8),
+        generator=_G(width=56, max_width=256, upsample="pixel-shuffle"), discriminator=_D(norm="none"), batch_size=16,
+        g_optimizer=_adam(2e-4, 0.0, 0.99), d_optimizer=_adam(2e-4, 0.0, 0.99), augment=AugmentConfig(p=0.2),
+        ema=EmaConfig(half_life_kimg=20),
+    )  # fmt: skip
 
 
 _TABLE = (
@@ -91,6 +102,13 @@ _TABLE = (
         discriminator=_D(norm="none", minibatch_stddev=True),
         g_optimizer=_adam(2e-3, 0.0, 0.99), d_optimizer=_adam(2e-4, 0.0, 0.99), ema=EmaConfig(half_life_kimg=10),
     ),
+    # --- with attributes: the three ways to hold G to what it was asked for, on equal networks ---
+    # Odena et al. 2017: a classifier beside D's logit, which learns from real and drawn faces.
+    _conditional("acgan", ConditionConfig("acgan")),
+    # Kang et al. 2021: unit embeddings, compared with the classes' proxies and with each other.
+    _conditional("reacgan", ConditionConfig("reacgan")),
+    # Miyato and Koyama 2018: the class enters D's logit as an inner product.
+    _conditional("cgan-projection", ConditionConfig("projection")),
     # --- one per study, at its own settings; what it does not say is DCGAN's ---
     # Menon and Dubey 2022: 28 px, pixels scaled to [0, 1].
     Recipe(name="menon-dubey", resolution=28, generator=_G(output="sigmoid"), batch_size=128),
@@ -115,6 +133,11 @@ _TABLE = (
     Recipe(name="ti-wen-chen", objective="minimax", batch_size=64, epochs=150),
     # Walia et al.: what they ran, a DCGAN without labels: latents of 128, 4×4 kernels, stride 2, Adam 2e-4, 100 epochs.
     Recipe(name="walia", latent=_Z(128), batch_size=128, epochs=100),
+    # What their title says: an ACGAN at the same settings, judged and saved every 10 epochs.
+    Recipe(
+        name="walia-acgan", latent=_Z(128), batch_size=128, epochs=100, every_epochs=10,
+        condition=ConditionConfig("acgan"),
+    ),
     # --- the demo's: half as wide, at 32 px, it learns drawn faces in a minute or two on a laptop ---
     Recipe(
         name="dcgan-tiny", resolution=32, generator=_G(width=32), discriminator=_D(width=32), kimg=80, tick_kimg=2.5,

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from nijigan.attributes import Codes
 from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.generate import BATCH, Progress, check_grid, check_range, lay_out
@@ -34,6 +35,7 @@ def walk(
     seed: int = 0,
     psi: float = 1.0,
     scale: int = 4,
+    attributes: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Film a walk from latent to latent that ends where it began.
@@ -53,6 +55,7 @@ def walk(
         seed: the first face's seed.
         psi: truncation, 0 to 2: see `Generator.draw`.
         scale: enlarge every face this many times.
+        attributes: what the faces are to be; a walker keeps what it was left to chance as its first face has it.
         progress: called with (frames drawn, frames).
 
     Raises:
@@ -74,7 +77,8 @@ def walk(
     if suffix != ".mp4" and count * n * side**2 * 3 > _MOST_BYTES_IN_MEMORY:
         raise UserError(f"A {suffix} of {count:,} such frames does not fit in memory; make it smaller, or an .mp4.")
     places = latents(range(seed, seed + n * stops), latent.size, latent.prior).reshape(n, stops, latent.size)
-    frames = _draw(generator, places, psi, frames_per_stop, columns, scale, progress)
+    codes = generator.codes(range(seed, seed + n * stops, stops), **(attributes or {}))
+    frames = _draw(generator, places, codes, psi, frames_per_stop, columns, scale, progress)
     if suffix == ".mp4":
         _write_mp4(out, frames, fps)
     else:
@@ -84,13 +88,14 @@ def walk(
 def _draw(
     generator: Generator,
     places: Latents,
+    codes: Codes,
     psi: float,
     frames_per_stop: int,
     columns: int | None,
     scale: int,
     progress: Progress | None,
 ) -> Iterator[Images]:
-    """Yield the frames, H×W×3 each, of walks through `places`, n×stops×size."""
+    """Yield the frames, H×W×3 each, of walks through `places`, n×stops×size, by faces of so many `codes`, n×A."""
     n, stops, size = places.shape
     count = stops * frames_per_stop
     together = max(1, BATCH // n)
@@ -100,7 +105,8 @@ def _draw(
         between = interpolate(  # n×frames×size
             places[:, stop], places[:, (stop + 1) % stops], t, generator.header.latent.prior
         )
-        faces = generator.draw(between.swapaxes(0, 1).reshape(-1, size), psi=psi, batch_size=BATCH)
+        z = between.swapaxes(0, 1).reshape(-1, size)
+        faces = generator.draw(z, np.tile(codes, (len(frame), 1)), psi=psi, batch_size=BATCH)
         for walkers in faces.reshape(len(frame), n, *faces.shape[1:]):
             yield lay_out(enlarge(walkers, scale), columns)
         if progress:

@@ -8,7 +8,7 @@ from PIL import Image
 
 import nijigan
 from nijigan.data.drawn import draw_faces
-from nijigan.data.faces import FoundFace, find_faces, has_face, have_faces
+from nijigan.data.faces import FoundFace, find_faces, has_face, have_faces, may_be_face
 from nijigan.errors import UserError
 from nijigan.pictures import Images
 
@@ -103,11 +103,20 @@ def test_a_blurred_face_is_no_face():
     assert not have_faces(blurred).any()
 
 
+def test_what_may_be_a_face_holds_what_is_one_and_more_but_not_noise():
+    faces = np.concatenate([draw_faces(20, resolution=96)[0], draw_faces(20, resolution=96)[0] // 4 + 190])
+    strictly, patiently = have_faces(faces), np.array([may_be_face(face) for face in faces])
+    assert not (strictly & ~patiently).any()
+    assert patiently[20:].mean() >= strictly[20:].mean() + 0.2  # the second half is washed out
+    noise = np.random.default_rng(3).integers(0, 256, (12, 64, 64, 3)).astype(np.uint8)
+    assert not any(may_be_face(tile) for tile in noise)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (2, 63), (63, 63), (20, 2000)])
 def test_pictures_too_small_or_too_thin_hold_no_face(shape: tuple[int, int]):
     picture = np.random.default_rng(2).integers(0, 256, (*shape, 3)).astype(np.uint8)
     assert find_faces(picture) == []
-    assert not has_face(picture)
+    assert not may_be_face(picture)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +131,7 @@ def test_pictures_too_small_or_too_thin_hold_no_face(shape: tuple[int, int]):
     ],
 )
 def test_what_is_no_rgb_picture_is_refused(picture: Images):
-    for function in (find_faces, has_face):
+    for function in (find_faces, has_face, may_be_face):
         with pytest.raises(UserError, match="uint8 RGB"):
             function(picture)
 

@@ -254,8 +254,8 @@ def test_a_source_that_changes_meanwhile_is_noticed(tmp_path: Path, monkeypatch:
     folder = write(tmp_path / "pictures", pictures(0, 1))
     real = importer.measure
 
-    def measure(*arguments: object) -> object:
-        measures = real(*arguments)
+    def measure(*arguments: object, **options: object) -> object:
+        measures = real(*arguments, **options)
         write(folder, {"0.png": encode(blob(7))})
         return measures
 

@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
 
-from nijigan.data.labels import MAX_VALUES, fill_gaps, forget_rare, merge_values, parse_merge
+from nijigan.data.labels import MAX_VALUES, fill_gaps, forget_rare, merge_values, parse_merge, take_readings
 from nijigan.errors import UserError
 
 
 def test_merges_rename_values_of_one_attribute_or_of_all() -> None:
     columns = {"hair": ["orange", None, "red"], "eyes": ["orange", "blue", "grey"]}
-    notes = merge_values(columns, [parse_merge("Hair:orange=red"), parse_merge("grey=gray"), parse_merge("teal=aqua")])
+    read = {"hair": [None, "orange", None]}
+    merges = [parse_merge("Hair:orange=red"), parse_merge("grey=gray"), parse_merge("teal=aqua")]
+    notes = merge_values([columns, read], merges)
+    assert read == {"hair": [None, "red", None]}
     assert columns == {"hair": ["red", None, "red"], "eyes": ["orange", "blue", "gray"]}
     assert notes == ["merge: no picture has 'teal' for any attribute."]
 
@@ -32,3 +35,10 @@ def test_rare_values_and_endless_ones_are_forgotten() -> None:
     assert set(columns) == {"hair"}
     assert set(columns["hair"]) == {None, "blue"}
     assert len(notes) == 2
+
+
+def test_readings_only_fill_what_is_unknown_and_are_counted_on_faces_that_stay() -> None:
+    columns = {"hair": ["red", None, None, None], "eyes": [None] * 4}
+    read = {"hair": ["blue", "green", None, "pink"]}
+    assert take_readings(columns, read, np.array([0, 1, 2])) == {"hair": {"read": 1, "unread": 1}}
+    assert columns == {"hair": ["red", "green", None, None], "eyes": [None] * 4}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pages import check_page, images_in, metrics, pictures
+from pages import check_page, images_in, metrics, obedient, pictures
 
 from nijigan.errors import UserError
 from nijigan.evaluation.compare import Entry, compare, ranks
@@ -116,6 +116,25 @@ def test_a_score_that_one_model_lacks_is_a_dash(tmp_path):
     html = page(tmp_path, [entry("a"), lacking])
     check_page(html)
     assert html.count("<td>–</td>") == 1
+
+
+def conditional(name: str, kid: float = 0.04, **protocol) -> Entry:
+    return Entry(name, obedient("red", "blue", kid=kid, model=name, **protocol), pictures(20), None, [], None)
+
+
+def test_models_with_and_without_attributes_stand_side_by_side(tmp_path):
+    html = page(tmp_path, [entry("a", 0.03), conditional("b"), conditional("c", 0.09)])
+    text = check_page(html).text
+    assert text.count("Obeys: hair") == 2  # a column, and what it means
+    assert text.count("37.5 % 30.0 to 45.0") == 2
+    assert html.count("<td>–</td>") == 1
+    assert re.search("Real faces .* 80.0 %", text)  # though the first has no such score
+
+
+@pytest.mark.parametrize("changed", [{"reader_hash": "x"}, {"n_asked": 50}])
+def test_obedience_in_the_eyes_of_others_is_refused(tmp_path, changed):
+    with pytest.raises(UserError, match=f"'b' and 'c' cannot be compared, since {next(iter(changed))} differs"):
+        page(tmp_path, [entry("a"), conditional("b"), conditional("c", **changed)])
 
 
 def test_strings_from_outside_are_text(tmp_path):

@@ -1,5 +1,7 @@
 """Whole evaluations, small: of generators whose quality is known because they replay real or broken faces."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,9 @@ import pytest
 import torch
 
 from nijigan.data.dataset import FaceDataset
+from nijigan.data.drawn import draw_face
 from nijigan.errors import UserError
+from nijigan.evaluation import readers, teaching
 from nijigan.evaluation import real as real_side
 from nijigan.evaluation.entries import evaluated
 from nijigan.evaluation.evaluate import draw, evaluate, kid_and_yield
@@ -18,6 +22,18 @@ from nijigan.evaluation.results import Metrics
 from nijigan.generator import Generator
 from nijigan.pictures import Images
 from small import small_generator
+
+
+class Listens(Generator):
+    """Draws a drawn face as it was asked to, hair and all."""
+
+    def __init__(self) -> None:
+        small = small_generator()
+        asked = {"hair": ("blue", "pink"), "glasses": ("no", "yes")}
+        super().__init__(small.module, replace(small.header, attributes=asked, priors=((0, 0, 3), (1, 1, 1))))
+
+    def sample(self, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64, **asked: str) -> Images:
+        return np.stack([draw_face(seed % 2**32 + i, 32, **asked)[0] for i in range(n)])
 
 
 class Replays(Generator):
@@ -133,6 +149,40 @@ def test_what_an_evaluation_leaves_behind(judged_faces: FaceDataset, seen: None,
     assert metrics.weights == generator.weights_hash
     table = str(metrics)
     assert all(name in table for name in metrics.scores)
+
+
+def test_a_generator_with_attributes_is_asked_for_them(
+    judged_faces: FaceDataset, seen: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "_OWN_STEPS", 30)
+    monkeypatch.setattr(teaching, "BATCH", 16)
+    generator = Listens()
+    evaluation = evaluate(generator, judged_faces, split="val", n=100, n_asked=20, model="runs/b")
+    write_evaluation(evaluation, generator, tmp_path)
+    metrics = Metrics.read(tmp_path / "metrics.json")
+    assert metrics == evaluation.metrics
+    assert metrics.protocol.reader == "own"  # people's tags say nothing of glasses
+    assert metrics.protocol.n_asked == 20
+    assert metrics.scores["accuracy-hair"].value > 0.7
+    assert metrics.scores["accuracy-hair"].floor > 0.5
+    assert list(metrics.obedience) == ["hair", "glasses"]
+    assert "hair: 20 faces asked for of each of 2 values, read by own; by chance 0.500" in str(metrics)
+    assert "Obeys: glasses" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(UserError, match="people's reader does not know glasses=no"):
+        evaluate(generator, judged_faces, split="val", n=100, reader="people")
+    with pytest.raises(UserError, match="5 faces were asked for of each value"):
+        evaluate(generator, judged_faces, split="val", n=100, n_asked=5)
+
+
+def test_metrics_from_before_there_were_attributes_are_read(judged_faces: FaceDataset, seen: None) -> None:
+    metrics = evaluate(small_generator(), judged_faces, split="val", n=100).metrics
+    assert metrics.protocol.reader is None
+    assert not metrics.obedience
+    old = json.loads(metrics.to_json())
+    del old["obedience"]
+    for name in ("reader", "reader_hash", "n_asked"):
+        del old["protocol"][name]
+    assert Metrics.from_json(json.dumps(old)) == metrics
 
 
 def test_features_that_cannot_take_the_faces_are_refused_before_anything_is_described(

@@ -1,11 +1,11 @@
 import base64
 import hashlib
 import re
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 
 import numpy as np
 import pytest
-from pages import check_page, images_in, metrics, pictures
+from pages import check_page, images_in, metrics, obedient, pictures
 
 from nijigan.evaluation.charts import chart, interval_bar, points
 from nijigan.evaluation.meanings import MEANINGS
@@ -35,7 +35,7 @@ def test_shows_every_score_the_whole_protocol_and_the_curves(tmp_path):
     assert "62 of 100 faces are good; real faces score 93." in page.text
     assert "40.0 38.0 to 42.0" in page.text  # KID, times 1000
     assert all(meaning.label in page.text and meaning.sentence in page.text for meaning in MEANINGS.values())
-    assert all(field.name in page.text for field in fields(Protocol))
+    assert all(field.name in page.text for field in fields(Protocol) if field.default is MISSING)
     assert html.count("<polyline") == 6
 
 
@@ -70,6 +70,42 @@ def test_a_generator_without_a_log_or_neighbours_has_a_report_without_them(tmp_p
     page = check_page(report(tmp_path, shown=gallery(nearest=[], curves=[])))
     assert "Curves" not in page.text
     assert "Nearest training faces" not in page.text
+
+
+def test_a_generator_with_attributes_is_shown_value_by_value(tmp_path):
+    drawn = pictures(6, 9).reshape(2, 3, 16, 16, 3)
+    html = report(tmp_path, obedient("red", "blue"), gallery(asked={"hair": drawn}))
+    page = check_page(html)
+    assert "Obeys: hair" in page.text
+    assert "20 faces asked for of each" in page.text
+    assert "37.5 % are what they were asked to be; of real ones it is 80.0 %; by chance it would be 50.0 %" in page.text
+    assert "red 81 real 75.0 % 50.0 to 90.0 85.0 % 30.0 10.0 to 50.0" in page.text
+    assert "blue 0 real 0.0 % 0.0 to 10.0 – too few faces" in page.text
+    (table,) = re.findall(r'<table class="confusion">.*?</table>', html, re.DOTALL)
+    assert check_rows(table) == [["hair", "red", "blue", "plaid"], ["red", "75", "", "25"], ["blue", "100", "", ""]]
+    assert re.findall(r'<td class="(s\d+)">', table) == ["s8", "s0", "s2", "s10", "s0", "s0"]
+    asked = images_in(re.findall(r'<table class="values">.*?</table>', html, re.DOTALL)[0])
+    assert np.array_equal(asked, drawn.reshape(6, 16, 16, 3))
+    assert all(field.name in page.text for field in fields(Protocol))
+    assert "Obeys" not in check_page(report(tmp_path)).text
+
+
+def check_rows(table: str) -> list[list[str]]:
+    """The cells of a table, row by row, as text."""
+    rows = re.findall("<tr>(.*?)</tr>", table, re.DOTALL)
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
+
+
+def test_names_of_values_are_text(tmp_path):
+    evil = '"><script>alert(1)</script>&'
+    drawn = np.zeros((2, 1, 16, 16, 3), np.uint8)
+    page = check_page(report(tmp_path, obedient(evil, "b", reader=evil), gallery(asked={"hair": drawn})))
+    assert page.text.count(evil) >= 4
+
+
+def test_obedience_is_a_curve_where_the_log_has_it(tmp_path):
+    log = [line | {"accuracy-hair": 0.5, "accuracy-eyes": 0.25} for line in LOG]
+    assert "Obedience in % " in check_page(report(tmp_path, shown=gallery(curves=log))).text
 
 
 def test_headline_without_a_floor_or_a_yield():

@@ -54,11 +54,11 @@ def test_a_half_life_of_zero_copies() -> None:
 def test_recalibration_gives_the_statistics_of_the_batches() -> None:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).eval()
-    batches = [torch.randn(16, 3, 5, 5) * 3 + 1 for _ in range(4)]
+    batches = [(torch.randn(16, 3, 5, 5) * 3 + 1,) for _ in range(4)]
     before = torch.random.get_rng_state()
     recalibrate(module, batches)
     assert torch.equal(torch.random.get_rng_state(), before)
-    outputs = torch.stack([module[0](batch) for batch in batches])  # 4×16×4×5×5
+    outputs = torch.stack([module[0](batch) for (batch,) in batches])  # 4×16×4×5×5
     assert torch.allclose(module[1].running_mean, outputs.mean((0, 1, 3, 4)), atol=1e-5)
     assert torch.allclose(module[1].running_var, outputs.transpose(1, 2).flatten(2).var(2).mean(0), rtol=1e-4)
     assert module[1].momentum == 0.1
@@ -70,5 +70,5 @@ def test_recalibration_gives_the_statistics_of_the_batches() -> None:
 
 def test_recalibration_leaves_networks_without_batch_norm_alone() -> None:
     module = nn.Linear(2, 2)
-    recalibrate(module, iter([torch.full((1, 2), float("nan"))]))
+    recalibrate(module, iter([(torch.full((1, 2), float("nan")),)]))
     assert module.training  # nothing was run, nothing was switched

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from nijigan.parts import AugmentConfig, BurnInConfig, OptimizerConfig, PenaltyConfig, TricksConfig
+from nijigan.parts import AugmentConfig, BurnInConfig, ConditionConfig, OptimizerConfig, PenaltyConfig, TricksConfig
 from nijigan.recipe import Recipe
 from nijigan.training.rounds import Rounds, mix, to_unit
 from nijigan.training.state import TrainingState, build_optimizer
@@ -23,10 +23,22 @@ def reads(start: int, count: int) -> np.ndarray:
     return np.random.default_rng(start).integers(0, 256, (count, 16, 16, 3), np.uint8)
 
 
+def unlabelled(start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    return reads(start, count), np.empty((count, 0), np.int64)
+
+
 def start(recipe: Recipe) -> tuple[TrainingState, Rounds]:
     torch.manual_seed(0)
-    state = TrainingState.start(recipe, CPU, fp16=False)
-    return state, Rounds(recipe, state, FABRIC, reads, faces=1000)
+    state = TrainingState.start(recipe, CPU, {})
+    return state, Rounds(recipe, state, FABRIC, unlabelled, faces=1000)
+
+
+ATTRIBUTES = {"hair": ("black", "blue", "red"), "eyes": ("green", "red")}
+
+
+def labelled(start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Faces of which some are known in one attribute only, or in none."""
+    return reads(start, count), np.random.default_rng(start).integers(-1, (3, 2), (count, 2))
 
 
 def weights(module: torch.nn.Module) -> torch.Tensor:
@@ -207,7 +219,7 @@ def test_a_lazy_penalty_pulls_as_hard_on_average(tiny: Recipe) -> None:
     totals = {}
     for every in (1, 4):
         _, rounds = start(replace(eager, penalty=replace(eager.penalty, every=every)))
-        rounds.read = lambda _, count: reads(0, count)
+        rounds.read = lambda _, count: unlabelled(0, count)
         due: list[float] = []
         penalty = rounds._penalty
 
@@ -291,3 +303,63 @@ def test_an_optimizer_built_at_rest_moves_as_a_new_one(kind: str, tiny: Recipe) 
             module(batch).square().sum().backward()
             stepper.step()
     assert torch.allclose(weights(ours), weights(theirs), atol=1e-7)
+
+
+@pytest.mark.parametrize("fakes", [True, False])
+def test_a_round_with_attributes_by_hand(tiny: Recipe, fakes: bool) -> None:
+    """Odena et al. 2017, equations 2 and 3, in the library's words: drawn faces are to be as the real ones are."""
+    recipe = replace(tiny, condition=ConditionConfig("acgan", weight=0.5, fakes=fakes))
+    torch.manual_seed(0)
+    state = TrainingState.start(recipe, CPU, ATTRIBUTES)
+    rounds = Rounds(recipe, state, FABRIC, labelled, faces=1000)
+    generator, discriminator = deepcopy(state.generator), deepcopy(state.discriminator)
+    adam = {"lr": 2e-4, "betas": (0.5, 0.999)}
+    g_adam = torch.optim.Adam(generator.parameters(), **adam)
+    d_adam = torch.optim.Adam(discriminator.parameters(), **adam)
+
+    rounds.play(total=400)
+
+    def class_loss(logits: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        per_attribute = [cross_entropy(x, c, ignore_index=-1) for x, c in zip(logits, codes.unbind(1), strict=True)]
+        return sum(per_attribute) / 2
+
+    torch.manual_seed(mix(recipe.seed, 1, 0))
+    pixels, labels = labelled(0, 8)
+    real, codes = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 127.5 - 1, torch.from_numpy(labels)
+    ones, zeros = torch.ones(8), torch.zeros(8)
+    fake = generator(torch.randn(8, recipe.latent.size), codes)
+    on_real, on_fake = discriminator(real, codes), discriminator(fake.detach(), codes)
+    d_loss = binary_cross_entropy_with_logits(on_real.logits, ones)
+    d_loss += binary_cross_entropy_with_logits(on_fake.logits, zeros)
+    d_class_loss = class_loss(on_real.class_logits) + (class_loss(on_fake.class_logits) if fakes else 0)
+    d_adam.zero_grad()
+    (d_loss + 0.5 * d_class_loss).backward()
+    d_adam.step()
+    on_fake = discriminator(fake, codes)
+    g_class_loss = class_loss(on_fake.class_logits)
+    g_adam.zero_grad()
+    (binary_cross_entropy_with_logits(on_fake.logits, ones) + 0.5 * g_class_loss).backward()
+    g_adam.step()
+
+    assert torch.allclose(weights(state.generator), weights(generator), atol=1e-6)
+    assert torch.allclose(weights(state.discriminator), weights(discriminator), atol=1e-6)
+    averages = rounds.averages()
+    assert averages["d_loss"] == pytest.approx(d_loss.item(), rel=1e-4)
+    assert averages["d_class_loss"] == pytest.approx(d_class_loss.item(), rel=1e-4)
+    assert averages["g_class_loss"] == pytest.approx(g_class_loss.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["projection", "acgan", "reacgan"])
+@pytest.mark.parametrize("penalty", ["wgan-gp", "r1r2"])
+def test_every_kind_of_condition_goes_with_penalties(tiny: Recipe, kind: str, penalty: str) -> None:
+    recipe = replace(
+        tiny, condition=ConditionConfig(kind), penalty=PenaltyConfig(penalty), objective="relativistic",
+        discriminator=replace(tiny.discriminator, norm="none"), accumulate=2,
+    )  # fmt: skip
+    state = TrainingState.start(recipe, CPU, ATTRIBUTES)
+    before = weights(state.generator), weights(state.discriminator)
+    rounds = Rounds(recipe, state, FABRIC, labelled, faces=1000)
+    rounds.play(total=400)
+    assert not torch.equal(weights(state.generator), before[0])
+    assert not torch.equal(weights(state.discriminator), before[1])
+    assert all(np.isfinite(value) for value in rounds.averages().values())

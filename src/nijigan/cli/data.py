@@ -18,10 +18,18 @@ class Import:
     """Folders, .zip archives, Parquet files or single pictures."""
     out: Path
     """The dataset folder; faces it holds already are kept and stay in their split."""
+    crop: bool = False
+    """The pictures are illustrations: cut every face out of them."""
+    crop_margin: float = 0.25
+    """Around each face that is cut out, as a share of its size."""
+    faces_only: bool = False
+    """Leave out pictures that the detector does not take for a face."""
     tags: Path | None = None
     """Labels: `id,<hair> hair <eyes> eyes` lines, a CSV with a header, booru tags, or imagefolder metadata."""
     tag_map: Path | None = None
     """For booru tags: a CSV or JSON of tag → attribute=value."""
+    label: tuple[str, ...] = ()
+    """What to read on faces that have no label, also on those imported before: hair,eyes,year."""
     merge: tuple[str, ...] = ()
     """Values to count as another, such as orange=red or hair:orange=red."""
     min_count: int = 0
@@ -43,9 +51,10 @@ class Import:
 
         with progress_bar("Importing") as progress:
             report = import_faces(
-                self.sources, self.out, tags=self.tags, tag_map=self.tag_map, merge=self.merge,
-                min_count=self.min_count, holdout=self.holdout, min_size=self.min_size, max_pixels=self.max_pixels,
-                pad=self.pad, progress=progress,
+                self.sources, self.out, crop=self.crop, crop_margin=self.crop_margin, faces_only=self.faces_only,
+                tags=self.tags, tag_map=self.tag_map, label=self.label, merge=self.merge, min_count=self.min_count,
+                holdout=self.holdout, min_size=self.min_size, max_pixels=self.max_pixels, pad=self.pad,
+                progress=progress,
             )  # fmt: skip
         print(report.to_json() if self.json else report)
 

@@ -1,21 +1,54 @@
 """Commands that draw."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 
+import tyro
+
 from nijigan.cli.common import Device, Model, progress_bar, torch_device
+from nijigan.errors import UserError
+
+Asked = tyro.conf.Suppress[dict[str, str]]
+"""Attribute to value: options that only the generator can name, so they are taken out before tyro sees the words."""
+
+
+def take_attributes(arguments: Sequence[str], command: type) -> tuple[list[str], dict[str, str]]:
+    """Split the words of a command into those it knows and the attributes: `--hair blue` or `--hair=blue`.
+
+    Raises:
+        UserError: one has no value, or looks like an option mistyped.
+    """
+    options = {part.name for part in fields(command)} | {"help"}
+    known, asked, words = [], {}, list(arguments)
+    while words:
+        option, equals, value = words.pop(0).partition("=")
+        name = option.removeprefix("--").replace("-", "_")
+        if not option.startswith("--") or name.removeprefix("no_") in options:
+            known.append(option + equals + value)
+            continue
+        if near := get_close_matches(name, options, n=1, cutoff=0.7):
+            raise UserError(f"There is no {option}; did you mean --{near[0].replace('_', '-')}?")
+        if not equals and (not words or words[0].startswith("-")):
+            raise UserError(f"{option} wants a value, such as --hair blue; or it is no option here, see --help.")
+        asked[name] = value if equals else words.pop(0)
+    return known, asked
 
 
 @dataclass(frozen=True)
 class Generate:
-    """Draw new faces into a grid, a folder or a .zip."""
+    """Draw new faces into a grid, a folder or a .zip.
+
+    A generator that knows attributes takes them as options: --hair blue --eyes red. Left out, or any, chance decides.
+    """
 
     model: Model = None
     """A run folder, a .safetensors file or a Hub id; left out, the generator that comes with nijigan."""
     out: Path = Path("faces.png")
     """A picture (.png, .webp, .jpg) for a grid; a folder or .zip for one PNG a face."""
-    n: int = 64
-    """How many faces."""
+    n: int | None = None
+    """How many faces; left out, 64, or 8 of each value."""
     seed: int = 0
     """Seed of the first face; the next has the next seed."""
     psi: float = 1.0
@@ -24,8 +57,11 @@ class Generate:
     """Enlarge every face this many times."""
     columns: int | None = None
     """Faces in a row of the grid."""
+    each: str | None = None
+    """The attribute to run through: a row for each value, a column for each seed."""
     device: Device = "cpu"
     """Where to draw."""
+    attributes: Asked = field(default_factory=dict)
 
     def run(self) -> None:
         """Draw."""
@@ -34,15 +70,19 @@ class Generate:
 
         with progress_bar("Drawing") as progress:
             generate(
-                Generator.load(self.model).to(torch_device(self.device)), self.out, n=self.n, seed=self.seed,
-                psi=self.psi, scale=self.scale, columns=self.columns, progress=progress,
+                Generator.load(self.model).to(torch_device(self.device)), self.out,
+                n=(8 if self.each else 64) if self.n is None else self.n, seed=self.seed, psi=self.psi,
+                scale=self.scale, columns=self.columns, attributes=self.attributes, each=self.each, progress=progress,
             )  # fmt: skip
         print(self.out)
 
 
 @dataclass(frozen=True)
 class Walk:
-    """Film a walk from face to face that ends where it began."""
+    """Film a walk from face to face that ends where it began.
+
+    A generator that knows attributes takes them as options: --hair blue. Left out, each walker keeps its first face's.
+    """
 
     model: Model = None
     """A run folder, a .safetensors file or a Hub id; left out, the generator that comes with nijigan."""
@@ -66,6 +106,7 @@ class Walk:
     """Enlarge every face this many times."""
     device: Device = "cpu"
     """Where to draw."""
+    attributes: Asked = field(default_factory=dict)
 
     def run(self) -> None:
         """Walk."""
@@ -76,6 +117,6 @@ class Walk:
             walk(
                 Generator.load(self.model).to(torch_device(self.device)), self.out, stops=self.stops,
                 frames_per_stop=self.frames_per_stop, fps=self.fps, n=self.n, columns=self.columns, seed=self.seed,
-                psi=self.psi, scale=self.scale, progress=progress,
+                psi=self.psi, scale=self.scale, attributes=self.attributes, progress=progress,
             )  # fmt: skip
         print(self.out)

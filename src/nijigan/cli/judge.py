@@ -32,6 +32,11 @@ class Evaluate:
     psi: float = 1.0
     """Truncation; scores are those of the model as trained at 1 alone."""
     features: Annotated[str, tyro.conf.arg(help=_SPACES)] = "lite0"
+    reader: Literal["auto", "people", "own"] = "auto"
+    """Who reads attributes off drawn faces: people, taught by people's tags; own, taught by the labels of these faces;
+    auto, people where it knows every value."""
+    n_asked: int = 100
+    """Faces to ask for of each value of each attribute."""
     device: Device = "cpu"
     """Where to draw."""
     json: bool = False
@@ -47,7 +52,8 @@ class Evaluate:
         with progress_bar("Judging") as progress:
             evaluation = evaluate(
                 generator, open_or_import(self.data), split=self.split, n=self.n, seed=self.seed, psi=self.psi,
-                features=self.features, model=self.model or "the generator in the box", progress=progress,
+                features=self.features, reader=self.reader, n_asked=self.n_asked,
+                model=self.model or "the generator in the box", progress=progress,
             )  # fmt: skip
         print(evaluation.metrics.to_json() if self.json else evaluation.metrics)
         run = Path(self.model) if self.model and Path(self.model).is_dir() else None

@@ -14,7 +14,7 @@ import tyro
 
 from nijigan.cli.common import narrate
 from nijigan.cli.data import Import, Inspect
-from nijigan.cli.draw import Generate, Walk
+from nijigan.cli.draw import Generate, Walk, take_attributes
 from nijigan.cli.judge import Compare, Evaluate, Rate
 from nijigan.cli.lab import Lab
 from nijigan.cli.train import Demo, Papers, Recipes, Resume, Sweep, Train
@@ -50,6 +50,12 @@ def parse(arguments: Sequence[str]) -> Command:
         SystemExit: help was asked for (0), or the words are wrong (2).
         UserError: there is no such recipe, or its settings contradict each other.
     """
+    for kind in (Generate, Walk):
+        if arguments and arguments[0] == kind.__name__.lower():
+            known, asked = take_attributes(arguments[1:], kind)
+            drawing = _parse([arguments[0], *known], RECIPES["dcgan"])
+            assert isinstance(drawing, Generate | Walk)
+            return replace(drawing, attributes=asked)
     trains = len(arguments) > 1 and arguments[0] in ("train", "sweep")
     if trains and not arguments[1].startswith("-"):  # the recipe, where help says it goes
         return _parse(arguments, find_recipe(arguments[1]))

@@ -1,4 +1,7 @@
-"""What an import left out: `dropped.csv`, and `dropped.png` to judge near-duplicates by eye."""
+"""What an import left out: `dropped.csv`, and sheets to judge it by eye.
+
+`dropped.png` shows near-duplicates beside what stands for them, `no-face.png` what the detector did not take for faces.
+"""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -10,12 +13,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from nijigan.data.decode import decode, square
+from nijigan.data.sources import Entry
 from nijigan.data.store import Origin, picture
 from nijigan.pictures import grid
 
 CSV = "dropped.csv"
 SHEET = "dropped.png"
 PAIRS = 64
+FACELESS_SHEET = "no-face.png"
+FACELESS = 400
 
 
 class Dropped(NamedTuple):
@@ -23,11 +29,16 @@ class Dropped(NamedTuple):
 
     file: str
     kind: str
-    """exact duplicate, near-duplicate, too small, too large, unreadable, or not a picture."""
+    """exact duplicate, near-duplicate, no face, too small, too large, unreadable, or not a picture."""
     detail: str = ""
     survivor: str = ""
     """Id of the face that stands for a duplicate."""
     survivor_file: str = ""
+
+
+def unusable(file: str, error: str, too_large: bool) -> Dropped:
+    """A file that cannot be read."""
+    return Dropped(file, "too large" if too_large else "unreadable", error)
 
 
 def write_csv(folder: Path, rows: Iterable[Dropped], previous: Path) -> None:
@@ -56,12 +67,40 @@ def write_sheet(folder: Path, pairs: Sequence[tuple[Origin, Origin]], previous: 
         previous: the dataset as it was.
         side: of each picture, in pixels.
     """
-
-    def draw(origin: Origin) -> npt.NDArray[np.uint8]:
-        return square(decode(picture(origin), None).image, side)
-
     if pairs:
-        tiles = [np.concatenate([draw(one), draw(other)], axis=1) for one, other in pairs[:PAIRS]]
+        tiles = [np.concatenate([_tile(one, side), _tile(other, side)], axis=1) for one, other in pairs[:PAIRS]]
         Image.fromarray(grid(np.stack(tiles), columns=min(8, len(tiles)), gap=8)).save(folder / SHEET)
-    elif (previous / SHEET).is_file():
-        (folder / SHEET).write_bytes((previous / SHEET).read_bytes())
+    else:
+        keep_sheet(folder, SHEET, previous)
+
+
+def write_faceless(folder: Path, entries: Sequence[Entry], previous: Path, side: int = 64) -> None:
+    """Draw pictures that were set aside as no faces; without any, keep the sheet that `previous` has.
+
+    Args:
+        folder: where `no-face.png` goes.
+        entries: the pictures; 400 are drawn, evenly spread.
+        previous: the dataset as it was.
+        side: of each picture, in pixels.
+    """
+    if entries:
+        drawn = [entries[place] for place in spread(len(entries), FACELESS)]
+        tiles = [_tile(Origin(entry.file, entry.position, plain=True), side) for entry in drawn]
+        Image.fromarray(grid(np.stack(tiles))).save(folder / FACELESS_SHEET)
+    else:
+        keep_sheet(folder, FACELESS_SHEET, previous)
+
+
+def keep_sheet(folder: Path, name: str, previous: Path) -> None:
+    """Take over a sheet of the dataset `previous`, if it has it."""
+    if (previous / name).is_file():
+        (folder / name).write_bytes((previous / name).read_bytes())
+
+
+def spread(total: int, count: int) -> list[int]:
+    """At most `count` of the places 0 to `total` - 1, evenly spread."""
+    return [place * total // min(total, count) for place in range(min(total, count))]
+
+
+def _tile(origin: Origin, side: int) -> npt.NDArray[np.uint8]:
+    return square(decode(picture(origin), None).image, side)

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nijigan.data import matching
+from nijigan.data.crop import MARGIN, Crops, cut_faces, write_squares
 from nijigan.data.dataset import COLUMNS, MANIFEST, SPLITS, FaceDataset
 from nijigan.data.decode import MAX_PIXELS
 from nijigan.data.dedupe import BYTES, distances, survivors
-from nijigan.data.dropped import Dropped, write_csv, write_sheet
-from nijigan.data.labels import fill_gaps, forget_rare, merge_values, parse_merge
-from nijigan.data.matching import label
+from nijigan.data.dropped import Dropped, unusable, write_csv, write_faceless, write_sheet
+from nijigan.data.labelling import parse_label, read_labels
+from nijigan.data.labels import Column, fill_gaps, forget_rare, merge_values, parse_merge, take_readings
 from nijigan.data.measure import measure
 from nijigan.data.report import ImportReport, nothing_usable
 from nijigan.data.sources import Entry, close, walk
@@ -30,8 +33,12 @@ def import_faces(
     sources: Sequence[Path],
     out: Path,
     *,
+    crop: bool = False,
+    crop_margin: float = MARGIN,
+    faces_only: bool = False,
     tags: Path | None = None,
     tag_map: Path | None = None,
+    label: Sequence[str] = (),
     merge: Sequence[str] = (),
     min_count: int = 0,
     holdout: float = 0.2,
@@ -49,15 +56,21 @@ def import_faces(
     Args:
         sources: folders, .zip archives, Parquet files, single pictures.
         out: the dataset's folder, replaced as a whole at the end; until then what was there stands.
+        crop: cut the faces out of the pictures, which are illustrations; tags of one that shows several faces are not
+            used, and everything below is about the crops.
+        crop_margin: around each face, 0 to 1 of its size.
+        faces_only: set new pictures aside that the detector does not take for a face.
         tags: labels, in a format of `nijigan.data.tags`; left out, a tags.csv or metadata.csv|jsonl in `sources`.
         tag_map: what booru-style tags mean: lines of `tag,attribute=value`, or the same as JSON.
+        label: attributes to read where nobody gave them, of `hair`, `eyes` and `year`: on new faces and those that
+            `out` has already.
         merge: values to rename, `old=new` or `attribute:old=new`.
         min_count: values that fewer faces bear become unknown.
         holdout: share of the faces set apart, half for validation and half for the test.
         min_size: pixels that the shorter side must have.
         max_pixels: the most width × height that is decoded.
         pad: whether loading pads pictures that are not square with white, rather than crop them to the centre square.
-        progress: called with (pictures done, pictures in all).
+        progress: called with (pictures done, pictures in all), for each round of work on pictures anew.
 
     Raises:
         UserError: there is no usable picture, `out` is something else than a dataset, or an option makes no sense.
@@ -68,47 +81,58 @@ def import_faces(
         raise UserError(f"holdout is {holdout}; choose a share from 0 to below 1.")
     if not 1 <= max_pixels <= MAX_PIXELS:
         raise UserError(f"max_pixels is {max_pixels:,}; choose 1 to {MAX_PIXELS:,}.")
+    if not 0 <= crop_margin <= 1:
+        raise UserError(f"crop_margin is {crop_margin}; choose a share of the face's size from 0 to 1.")
     merges = [parse_merge(text) for text in merge]
+    wanted = parse_label(label)
     known = _known(out, pad)
 
     listing = walk([Path(source) for source in sources])
-    entries = sorted(listing.pictures)  # by name: nothing below depends on the order in which they were found
-    labels, tag_report = label(entries, listing.tables, tags and Path(tags), tag_map and Path(tag_map))
-    found, dropped = _found(entries, labels, measure(entries, max_pixels, progress), min_size)
-    dropped += [Dropped(name, "not a picture", reason) for name, reason in listing.aside]
-    candidates = _by_preference(known, found)
-    if not candidates.origins:
-        raise UserError(nothing_usable(", ".join(map(str, sources)), dropped))
+    pictures = sorted(listing.pictures)  # by name: nothing below depends on the order in which they were found
+    labels, tag_report = matching.label(pictures, listing.tables, tags and Path(tags), tag_map and Path(tag_map))
+    whole = Crops(pictures, list(range(len(pictures))))
+    with cut_faces(pictures, out, crop_margin, max_pixels, progress) if crop else nullcontext(whole) as crops:
+        measures = measure(crops.entries, max_pixels, progress, look=faces_only)
+        found, dropped, faceless = _found(crops.entries, crops.labels(labels), measures, min_size, known)
+        dropped += crops.dropped
+        dropped += [Dropped(name, "not a picture", reason) for name, reason in listing.aside]
+        candidates = _by_preference(known, found)
+        if not candidates.origins:
+            raise UserError(nothing_usable(", ".join(map(str, sources)), dropped))
 
-    exact, keeper = _judge(candidates)
-    kept = np.flatnonzero(keeper == np.arange(len(keeper)))
-    kept = kept[np.argsort(candidates.sha256()[kept])]
-    attributes = {
-        name: candidates.rows[name].to_pylist() for name in candidates.rows.column_names if name not in COLUMNS
-    }
-    notes = merge_values(attributes, merges)
-    fill_gaps(attributes, keeper)
-    notes += forget_rare(attributes, kept, min_count)
-    faces = _faces(candidates, kept, attributes, holdout)
-    duplicates = _duplicates(candidates, exact, keeper)
-    dropped += [row for row, _ in duplicates]
-    with replacing_folder(out) as folder:
-        write_faces(folder, faces, [candidates.origins[row] for row in kept], pad)
-        write_csv(folder, dropped, out)
-        write_sheet(folder, [pair for row, pair in duplicates if row.kind == "near-duplicate"], out)
-    close()
+        exact, keeper = _judge(candidates)
+        kept = np.flatnonzero(keeper == np.arange(len(keeper)))
+        kept = kept[np.argsort(candidates.sha256()[kept])]
+        attributes = candidates.attributes()
+        readings = _readings(candidates, attributes, kept, wanted, progress)
+        notes = merge_values([attributes, readings], merges)
+        fill_gaps(attributes, keeper)
+        read = take_readings(attributes, readings, kept)
+        notes += forget_rare(attributes, kept, min_count)
+        faces = _faces(candidates, kept, attributes, holdout)
+        duplicates = _duplicates(candidates, exact, keeper)
+        dropped += [row for row, _ in duplicates]
+        with replacing_folder(out) as folder:
+            write_faces(folder, faces, [candidates.origins[row] for row in kept], pad)
+            write_csv(folder, dropped, out)
+            write_sheet(folder, [pair for row, pair in duplicates if row.kind == "near-duplicate"], out)
+            write_faceless(folder, faceless, out)
+            write_squares(folder, pictures, crops, out)
+        close()
     return ImportReport(
         out=str(out),
         faces=len(faces),
         size=int(np.median(np.minimum(faces["width"], faces["height"]))),
         splits={split: faces["split"].to_pylist().count(split) for split in SPLITS},
         labels={name: dict(Counter(filter(None, faces[name].to_pylist())).most_common()) for name in attributes},
-        files=len(entries) + len(listing.aside),
+        files=len(pictures) + len(listing.aside),
+        crops=len(crops.entries) if crop else None,
         new=len(faces) - candidates.known,
         known_already=int((exact[candidates.known :] < candidates.known).sum()),
         left_out=dict(Counter(row.kind for row in dropped).most_common()),
         unusable=tuple((row.file, row.detail) for row in dropped if row.kind == "unreadable"),
         tags=tag_report,
+        read=read,
         notes=tuple(notes),
         seconds=time.monotonic() - begun,
     )
@@ -123,6 +147,10 @@ class _Candidates:
     origins: list[Origin]
     known: int = 0
     """The first so many are in the dataset already."""
+
+    def attributes(self) -> dict[str, Column]:
+        """The labels that they came with."""
+        return {name: self.rows[name].to_pylist() for name in self.rows.column_names if name not in COLUMNS}
 
     def sha256(self) -> npt.NDArray[np.bytes_]:
         return np.array(self.rows["sha256"].to_pylist(), "S64")
@@ -151,17 +179,22 @@ def _known(out: Path, pad: bool) -> _Candidates:
 
 
 def _found(
-    entries: Sequence[Entry], labels: Mapping[int, Labels], measures: pa.Table, min_size: int
-) -> tuple[_Candidates, list[Dropped]]:
-    """Tell what can be used from what cannot."""
+    entries: Sequence[Entry], labels: Mapping[int, Labels], measures: pa.Table, min_size: int, known: _Candidates
+) -> tuple[_Candidates, list[Dropped], list[Entry]]:
+    """Tell what can be used from what cannot, of which those that are no face are listed once more."""
     dropped: list[Dropped] = []
+    faceless: list[Entry] = []
+    digests = set(known.rows["sha256"].to_pylist())
     used: list[int] = []
     origins: list[Origin] = []
     for row, (entry, found) in enumerate(zip(entries, measures.drop_columns("phash").to_pylist(), strict=True)):
         if found["error"]:
-            dropped.append(Dropped(entry.name, "too large" if found["too_large"] else "unreadable", found["error"]))
+            dropped.append(unusable(entry.name, found["error"], found["too_large"]))
         elif min(found["width"], found["height"]) < min_size:
             dropped.append(Dropped(entry.name, "too small", f"{found['width']}×{found['height']}"))
+        elif found["face"] is False and found["sha256"] not in digests:
+            dropped.append(Dropped(entry.name, "no face", "not to the detector"))
+            faceless.append(entry)
         else:
             used.append(row)
             origins.append(Origin(entry.file, entry.position, found["plain"], found["sha256"], found["bytes"]))
@@ -169,7 +202,7 @@ def _found(
     columns["source"] = pa.array([entries[row].name for row in used], pa.string())
     for name in sorted({name for row in used for name in labels.get(row, ())}):
         columns[name] = pa.array([labels.get(row, {}).get(name) for row in used], pa.string())
-    return _Candidates(pa.table(columns), origins), dropped
+    return _Candidates(pa.table(columns), origins), dropped, faceless
 
 
 def _by_preference(known: _Candidates, found: _Candidates) -> _Candidates:
@@ -189,6 +222,20 @@ def _judge(candidates: _Candidates) -> tuple[npt.NDArray[np.int64], npt.NDArray[
     distinct = np.flatnonzero(exact == np.arange(len(exact)))
     near = distinct[survivors(candidates.hashes(distinct), candidates.known)]
     return exact, near[np.searchsorted(distinct, exact)]
+
+
+def _readings(
+    candidates: _Candidates,
+    attributes: dict[str, Column],
+    kept: npt.NDArray[np.int64],
+    names: Sequence[str],
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Column]:
+    """Read what nobody labelled, of the faces that stay."""
+    for name in names:
+        attributes.setdefault(name, [None] * len(candidates.origins))
+    unlabelled = [row for row in kept.tolist() if any(attributes[name][row] is None for name in names)]
+    return read_labels(names, candidates.origins, candidates.rows["source"].to_pylist(), unlabelled, progress)
 
 
 def _faces(

@@ -1,4 +1,4 @@
-"""Labels on their way into a dataset: values merged, gaps filled from duplicates, rare values forgotten."""
+"""Labels on their way into a dataset: values merged, gaps filled from duplicates or readings, rare values forgotten."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -42,15 +42,16 @@ def parse_merge(text: str) -> Merge:
     return merge
 
 
-def merge_values(columns: dict[str, Column], merges: Sequence[Merge]) -> list[str]:
-    """Apply `merges` in their order, in place; return a note on each that finds nothing to rename."""
+def merge_values(tables: Sequence[dict[str, Column]], merges: Sequence[Merge]) -> list[str]:
+    """Apply `merges` in their order to every table, in place; return a note on each that finds nothing to rename."""
     notes = []
     for merge in merges:
         touched = 0
-        for name, values in columns.items():
-            if merge.attribute in (None, name):
-                touched += values.count(merge.old)
-                columns[name] = [merge.new if value == merge.old else value for value in values]
+        for columns in tables:
+            for name, values in columns.items():
+                if merge.attribute in (None, name):
+                    touched += values.count(merge.old)
+                    columns[name] = [merge.new if value == merge.old else value for value in values]
         if not touched:
             where = merge.attribute or "any attribute"
             notes.append(f"merge: no picture has {merge.old!r} for {where}.")
@@ -74,6 +75,25 @@ def fill_gaps(columns: dict[str, Column], keeper: npt.NDArray[np.int64]) -> None
         for row, options in offered.items():
             if len(options) == 1:
                 values[row] = options.pop()
+
+
+def take_readings(
+    columns: dict[str, Column], readings: dict[str, Column], kept: npt.NDArray[np.int64]
+) -> dict[str, dict[str, int]]:
+    """Label the rows `kept` that nobody labelled with what was read from them, in place.
+
+    Returns:
+        For each attribute how many of these rows were `read` and how many are `unread`.
+    """
+    counts = {}
+    for name, read in readings.items():
+        values = columns[name]
+        unlabelled = [row for row in kept.tolist() if values[row] is None]
+        for row in unlabelled:
+            values[row] = read[row]
+        unread = sum(values[row] is None for row in unlabelled)
+        counts[name] = {"read": len(unlabelled) - unread, "unread": unread}
+    return counts
 
 
 def forget_rare(columns: dict[str, Column], kept: npt.NDArray[np.int64], min_count: int) -> list[str]:

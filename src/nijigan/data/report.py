@@ -11,7 +11,7 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class ImportReport:
-    """Counts of an import. Every file is in one of `new`, `known_already` and `left_out`."""
+    """Counts of an import. Every file, or its crops in its place, is in `new`, `known_already` or `left_out`."""
 
     out: str
     """The dataset's folder."""
@@ -25,16 +25,20 @@ class ImportReport:
     """How many faces bear each value of each attribute."""
     files: int
     """Files seen."""
+    crops: int | None
+    """Faces cut out of them; None where none were to be."""
     new: int
     """Files that became faces."""
     known_already: int
     """Files that had been imported before."""
     left_out: dict[str, int]
-    """Files left out, by kind: exact duplicate, near-duplicate, too small, too large, unreadable, not a picture."""
+    """Files left out, by the kinds of `Dropped`."""
     unusable: tuple[tuple[str, str], ...]
     """Name and reason of each unreadable file."""
     tags: TagReport | None
     """How the tags, if there were any, met the pictures."""
+    read: dict[str, dict[str, int]]
+    """Of each attribute that was to be read, how many faces that nobody had labelled were `read`, and are `unread`."""
     notes: tuple[str, ...]
     """What else is worth knowing."""
     seconds: float
@@ -43,9 +47,10 @@ class ImportReport:
         """The report for people."""
         splits = ", ".join(f"{split} {count:,}" for split, count in self.splits.items())
         told = {"new": self.new, "known already": self.known_already, **self.left_out}
+        cut = "" if self.crops is None else f", {self.crops:,} faces cut out of them"
         text = [
             f"{self.faces:,} faces in {self.out}: {splits}; median size {self.size} px.",
-            f"{self.files:,} files: {', '.join(f'{what} {count:,}' for what, count in told.items() if count)}.",
+            f"{self.files:,} files{cut}: {', '.join(f'{what} {count:,}' for what, count in told.items() if count)}.",
         ]
         if self.left_out:
             text.append("dropped.csv lists what was left out and why.")
@@ -54,6 +59,7 @@ class ImportReport:
             more = f" and {len(self.unusable) - NAMED:,} more" if len(self.unusable) > NAMED else ""
             text.append(f"Unreadable: {named}{more}.")
         text += self.tags.sentences() if self.tags else []
+        text += [f"{name}: read on {c['read']:,} faces, not on {c['unread']:,}." for name, c in self.read.items()]
         text += [
             f"{name}: {', '.join(f'{v} {n:,}' for v, n in values.items())}." for name, values in self.labels.items()
         ]

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from nijigan.errors import UserError
 from nijigan.evaluation.charts import Line, chart, points
-from nijigan.evaluation.meanings import MEANINGS
+from nijigan.evaluation.meanings import MEANINGS, Meaning, meanings_of
 from nijigan.evaluation.page import breakable, definitions, faces, join, protocol_details, section, seeds, write_page
 from nijigan.evaluation.report import meanings
 from nijigan.evaluation.results import Metrics, Protocol, Score
@@ -25,7 +25,9 @@ _EQUAL = (
     "n_yield",
     "neighbours",
     "psi",
-)  # fmt: skip
+    "reader_hash",
+    "n_asked",
+)  # what is None, as these two are for a generator without attributes, is equal to anything
 _STRIP = 16  # faces in a row
 _CELL = 8  # faces in a cell of the matrix
 
@@ -85,7 +87,7 @@ def compare(entries: Sequence[Entry], path: Path, axes: Mapping[str, Mapping[str
         errors = definitions({entry.name: entry.error for entry in failed})
         parts.append(section("Failed", "Left out of the places above.", errors))
     if protocol:
-        parts += [meanings(judged[0].scores), protocol_details(protocol)]
+        parts += [meanings(name for entry in judged for name in entry.scores), protocol_details(protocol)]
     write_page(path, title, "\n".join(filter(None, parts)))
 
 
@@ -115,14 +117,13 @@ def _common_protocol(entries: Sequence[Entry]) -> Protocol | None:
     for entry in entries:
         if "kid" not in entry.scores:
             raise UserError(f"The metrics of {entry.name!a} hold no KID, which decides; evaluate it again.")
-    for name, protocol in protocols[1:]:
-        first_name, first = protocols[0]
-        for field in _EQUAL:
-            ours, theirs = getattr(first, field), getattr(protocol, field)
-            if ours != theirs:
+    for field in _EQUAL:
+        found = [(name, value) for name, protocol in protocols if (value := getattr(protocol, field)) is not None]
+        for name, value in found[1:]:
+            if value != found[0][1]:
                 raise UserError(
-                    f"{first_name!a} and {name!a} cannot be compared, since {field} differs in their protocols "
-                    f"({ours!a} and {theirs!a}); evaluate both alike."
+                    f"{found[0][0]!a} and {name!a} cannot be compared, since {field} differs in their protocols "
+                    f"({found[0][1]!a} and {value!a}); evaluate both alike."
                 )
     return protocols[0][1] if protocols else None
 
@@ -196,18 +197,22 @@ def _spread_cell(values: Sequence[float], name: str) -> str:
 
 
 def _table(judged: Sequence[Entry], places: Sequence[tuple[int, int]]) -> str:
-    shown = {name: meaning for name, meaning in MEANINGS.items() if any(name in entry.scores for entry in judged)}
+    shown = meanings_of(name for entry in judged for name in entry.scores)
     columns = "".join(f'<th scope="col">{escape(meaning.label)}</th>' for meaning in shown.values())
     rows = []
-    ahead = {name: _ahead(name, judged) for name in shown}
+    ahead = {name: _ahead(name, meaning.better, judged) for name, meaning in shown.items()}
     for index, (entry, place) in enumerate(zip(judged, places, strict=True)):
-        cells = "".join(_score_cell(entry.scores.get(name), name, ahead[name][index]) for name in shown)
+        cells = "".join(
+            _score_cell(entry.scores.get(name), meaning, ahead[name][index]) for name, meaning in shown.items()
+        )
         rows.append(
             f'<tr><th scope="row">{breakable(entry.name)}<br><span class="soft">{escape(_training(entry))}</span></th>'
             f'<td class="nowrap">{_place(place)}</td>{cells}</tr>'
         )
-    floors = (MEANINGS[name].show(judged[0].scores[name].floor) if name in judged[0].scores else "–" for name in shown)
-    real = "".join(f'<td class="nowrap"><span class="number">{floor}</span></td>' for floor in floors)
+    real = "".join(
+        f'<td class="nowrap"><span class="number">{meaning.show(_floor(name, judged))}</span></td>'
+        for name, meaning in shown.items()
+    )
     rows.append(f'<tr class="real"><th scope="row">Real faces</th><td></td>{real}</tr>')
     table = (
         f'<div class="scroll">\n<table class="runs">\n<thead><tr><th scope="col">Model</th><th scope="col">Place</th>'
@@ -220,19 +225,22 @@ def _table(judged: Sequence[Entry], places: Sequence[tuple[int, int]]) -> str:
     return section("Scores", note, table)
 
 
-def _score_cell(score: Score | None, name: str, ahead: bool) -> str:
+def _floor(name: str, judged: Sequence[Entry]) -> float | None:
+    """What real faces score, as the first entry knows that has the score."""
+    return next((entry.scores[name].floor for entry in judged if name in entry.scores), None)
+
+
+def _score_cell(score: Score | None, meaning: Meaning, ahead: bool) -> str:
     if score is None:
         return "<td>–</td>"
-    meaning = MEANINGS[name]
     return (
         f'<td class="nowrap"><span class="number{" first" if ahead else ""}">{meaning.show(score.value)}</span><br>'
         f'<span class="soft">{meaning.show_interval(score)}</span></td>'
     )
 
 
-def _ahead(name: str, judged: Sequence[Entry]) -> list[bool]:
+def _ahead(name: str, better: int, judged: Sequence[Entry]) -> list[bool]:
     """Which entries may be the best by a score, where that leaves any out."""
-    better = MEANINGS[name].better
     if not better or name == "fd" or any(name not in entry.scores for entry in judged):  # fd's range is no interval
         return [False] * len(judged)
     first = [place[0] == 1 for place in ranks([entry.scores[name] for entry in judged], better < 0)]

@@ -11,6 +11,7 @@ from nijigan.errors import UserError
 from nijigan.evaluation.compare import Entry
 from nijigan.evaluation.evaluate import evaluate
 from nijigan.evaluation.features import DEFAULT, open_features
+from nijigan.evaluation.readers import open_reader
 from nijigan.evaluation.real import NEIGHBOURS, Progress
 from nijigan.evaluation.report import model_name
 from nijigan.evaluation.results import Metrics
@@ -43,6 +44,8 @@ def evaluated(
     generator, folder = Generator.load(model), Path(model)
     space = open_features(features, generator.header.resolution)
     key = [_FORMAT, NEIGHBOURS, generator.weights_hash, dataset.fingerprint, split, n, space.hash]
+    if generator.header.attributes:
+        key.append(open_reader("auto", generator.header.attributes, dataset, progress).hash)
     kept = folder / "evaluations" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.json"
     metrics = None
     with suppress(UserError):  # not there, or damaged

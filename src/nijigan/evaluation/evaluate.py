@@ -17,11 +17,13 @@ import numpy.typing as npt
 from nijigan.data.dataset import FaceDataset
 from nijigan.data.faces import have_faces
 from nijigan.errors import UserError
+from nijigan.evaluation.attributes import judge_obedience
 from nijigan.evaluation.features import DEFAULT, Features, open_features
 from nijigan.evaluation.frechet import frechet_score, moments
 from nijigan.evaluation.intervals import share
 from nijigan.evaluation.kid import kid
 from nijigan.evaluation.neighbours import diversity, manifold_scores, nearest, originality, radii, realism
+from nijigan.evaluation.readers import ReaderName, open_reader
 from nijigan.evaluation.real import NEIGHBOURS, Array, Progress, RealFaces, real_faces
 from nijigan.evaluation.results import Metrics, Protocol, Score
 from nijigan.generator import Generator
@@ -76,6 +78,8 @@ def evaluate(
     seed: int = 0,
     psi: float = 1.0,
     features: str | Features = DEFAULT,
+    reader: ReaderName = "auto",
+    n_asked: int = 100,
     model: str = "",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -89,13 +93,17 @@ def evaluate(
         seed: of the first.
         psi: truncation; below 1 faces are better and more alike, and scores no longer those of the model as trained.
         features: the feature space, or its name; see `open_features`.
+        reader: who reads the attributes of drawn faces, where the generator has any; see `open_reader`.
+        n_asked: faces to ask for of each of their values.
         model: where the generator came from, for the record.
         progress: called with (done, total) at each stage.
 
     Raises:
-        UserError: too few faces on either side, or no such feature space.
+        UserError: too few faces on either side, no such feature space, or no reader that knows the attributes.
     """
     check_number(n)
+    if not 10 <= n_asked <= 10_000:
+        raise UserError(f"{n_asked} faces were asked for of each value; choose 10 to 10,000 (100 is usual).")
     generator.check_psi(psi)
     learnt_from = generator.header.dataset
     if learnt_from is not None and learnt_from.fingerprint != dataset.fingerprint:
@@ -104,6 +112,8 @@ def evaluate(
             "it is judged by.", learnt_from.name, dataset.path,
         )  # fmt: skip
     space = features if isinstance(features, Features) else open_features(features, generator.header.resolution)
+    attributes = generator.header.attributes
+    reads = open_reader(reader, attributes, dataset, progress) if attributes else None
     real = real_faces(dataset, split, generator.header.resolution, space, progress)
     drawn = draw(generator, space, n, seed=seed, psi=psi, progress=progress)
     scored, floors = score(drawn, real), real_scores(real, n)
@@ -112,6 +122,8 @@ def evaluate(
             "Of real faces at %d px only %.0f %% pass as good: the face finder does not know their kind, and the yield "
             "means little here.", real.resolution, 100 * floors["yield"].value,
         )  # fmt: skip
+    scores = {name: replace(one, floor=floors[name].value) for name, one in scored.scores.items()}
+    obeyed = judge_obedience(generator, reads, real, n_asked, seed=seed, psi=psi, progress=progress) if reads else {}
     metrics = Metrics(
         model=model,
         weights=generator.weights_hash,
@@ -120,8 +132,11 @@ def evaluate(
             dataset=dataset.path.name, fingerprint=dataset.fingerprint, split=split, resolution=real.resolution,
             features=space.name, features_hash=space.hash, n_fake=n, n_real=len(real.features),
             n_yield=len(drawn.found), neighbours=NEIGHBOURS, seed=seed, psi=psi, version=version("nijigan"),
+            reader=reads.name if reads else None, reader_hash=reads.hash if reads else None,
+            n_asked=n_asked if reads else None,
         ),
-        scores={name: replace(one, floor=floors[name].value) for name, one in scored.scores.items()},
+        scores=scores | {f"accuracy-{name}": balanced for name, (balanced, _) in obeyed.items()},
+        obedience={name: details for name, (_, details) in obeyed.items()},
     )  # fmt: skip
     return Evaluation(metrics, scored, real)
 

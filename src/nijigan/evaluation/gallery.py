@@ -12,7 +12,7 @@ from nijigan.generator import Generator
 from nijigan.pictures import Images
 from nijigan.runs import read_log
 
-_SAMPLES, _EXTREMES, _PAIRS = 64, 24, 12
+_SAMPLES, _EXTREMES, _PAIRS, _ASKED = 64, 24, 12, 8
 
 
 def write_evaluation(evaluation: Evaluation, generator: Generator, out: Path, run: Path | None = None) -> Path:
@@ -33,6 +33,9 @@ def write_evaluation(evaluation: Evaluation, generator: Generator, out: Path, ru
         drawn = [generator.sample(1, seed=protocol.seed + int(row), psi=protocol.psi) for row in rows]
         return np.concatenate(drawn)
 
+    def asked(name: str, value: str) -> Images:
+        return generator.sample(_ASKED, seed=protocol.seed, psi=protocol.psi, **{name: value})  # type: ignore[arg-type]
+
     # A copy of a training face has infinite realism; copies are shown among the pairs, not as the best.
     finite = np.flatnonzero(np.isfinite(scored.realism))
     order = finite[np.argsort(scored.realism[finite])]
@@ -47,6 +50,10 @@ def write_evaluation(evaluation: Evaluation, generator: Generator, out: Path, ru
             for face, place in zip(faces(closest), closest, strict=True)
         ],
         curves=read_log(run) if run else [],
+        asked={
+            name: np.stack([asked(name, value) for value in values])
+            for name, values in generator.header.attributes.items()
+        },
     )
     write_text(out / "metrics.json", evaluation.metrics.to_json())
     write_report(evaluation.metrics, gallery, out / "report.html")

@@ -1,5 +1,6 @@
 """What each score is called, how it is printed, and what it says in a plain sentence."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nijigan.evaluation.results import Score
@@ -79,4 +80,22 @@ MEANINGS = {
         share=True,
     ),
 }
-"""By the names of `Metrics.scores`, in the order in which they are shown."""
+"""By the names of `Metrics.scores`, in the order in which they are shown; `meanings_of` knows attributes as well."""
+
+_ACCURACY = "accuracy-"
+
+
+def meanings_of(scores: Iterable[str]) -> dict[str, Meaning]:
+    """The meanings of scores by their names, in the order in which they are shown: attributes last."""
+    names = list(scores)
+    attributes = [name.removeprefix(_ACCURACY) for name in names if name.startswith(_ACCURACY)]
+    return {name: meaning for name, meaning in MEANINGS.items() if name in names} | {
+        f"{_ACCURACY}{attribute}": Meaning(
+            f"Obeys: {attribute}",
+            f"The share of faces that show the {attribute} they were asked for, in the eyes of a network that reads "
+            "faces; every value counts alike. Real faces are read as they are labelled only so often.",
+            better=1,
+            share=True,
+        )
+        for attribute in attributes
+    }

@@ -70,7 +70,8 @@ def definitions(terms: Mapping[str, object]) -> str:
 
 def protocol_details(protocol: Protocol, more: Mapping[str, object] | None = None) -> str:
     """The whole protocol, folded away, under the names of `metrics.json`; `more` comes first."""
-    return details("Protocol: how these numbers were taken", definitions({**(more or {}), **asdict(protocol)}))
+    taken = {name: value for name, value in asdict(protocol).items() if value is not None}
+    return details("Protocol: how these numbers were taken", definitions({**(more or {}), **taken}))
 
 
 def details(summary: str, content: str) -> str:

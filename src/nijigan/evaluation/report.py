@@ -1,14 +1,15 @@
 """One evaluation as a page that a person can read: `report.html`."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from nijigan.evaluation.charts import Line, chart, interval_bar, points
-from nijigan.evaluation.meanings import MEANINGS
+from nijigan.evaluation.meanings import MEANINGS, meanings_of
+from nijigan.evaluation.obedience_page import obedience_sections
 from nijigan.evaluation.page import details, faces, protocol_details, section, seeds, write_page
 from nijigan.evaluation.results import Metrics, Protocol, Score
 from nijigan.pictures import Images
@@ -28,6 +29,8 @@ class Gallery:
     """Drawn face and its nearest training face, both H×W×3, and their distance in feature space; closest first."""
     curves: Sequence[Line]
     """The log of the run that the model came from, or nothing."""
+    asked: Mapping[str, Images] = field(default_factory=dict)
+    """By attribute K×n×H×W×3: faces drawn when each of its K values was asked for, with the seeds of the samples."""
 
 
 def write_report(metrics: Metrics, gallery: Gallery, path: Path) -> None:
@@ -43,6 +46,7 @@ def write_report(metrics: Metrics, gallery: Gallery, path: Path) -> None:
     parts = [
         _header(name, metrics),
         _scores(metrics.scores, metrics.protocol),
+        obedience_sections(metrics, gallery.asked),
         section(
             "Samples",
             "Not chosen: the first faces that were drawn.",
@@ -82,12 +86,11 @@ def headline(scores: Mapping[str, Score]) -> str:
     return f"{100 * score.value:.0f} of 100 faces are good{real}."
 
 
-def meanings(scores: Mapping[str, Score]) -> str:
-    """What the scores mean, folded away."""
+def meanings(scores: Iterable[str]) -> str:
+    """What the scores of these names mean, folded away."""
     rows = (
         f"<dt>{escape(meaning.label)}</dt><dd>{escape(meaning.sentence)}</dd>"
-        for name, meaning in MEANINGS.items()
-        if name in scores
+        for meaning in meanings_of(scores).values()
     )
     return details("What the scores mean", f"<dl>{''.join(rows)}</dl>")
 
@@ -106,9 +109,7 @@ def _header(name: str, metrics: Metrics) -> str:
 
 def _scores(scores: Mapping[str, Score], protocol: Protocol) -> str:
     rows = []
-    for name, meaning in MEANINGS.items():
-        if name not in scores:
-            continue
+    for name, meaning in meanings_of(scores).items():
         score, interval = scores[name], meaning.show_interval(scores[name])
         rows.append(
             f'<tr><th scope="row">{escape(meaning.label)}<br>'
@@ -147,9 +148,11 @@ def _nearest(pairs: Sequence[tuple[Images, Images, float]]) -> str:
 
 
 def _curves(lines: Sequence[Line]) -> str:
+    accuracies = sorted({key for line in lines for key in line if key.startswith("accuracy-")})
     charts = [
         chart("KID × 1000", [("KID", points(lines, "kid", 1000))], log=True),
         chart("Yield in %", [("yield", points(lines, "yield", 100))]),
+        chart("Obedience in %", [(key.removeprefix("accuracy-"), points(lines, key, 100)) for key in accuracies]),
         chart("Loss", [("discriminator", points(lines, "d_loss")), ("generator", points(lines, "g_loss"))]),
         chart(
             "The discriminator's score",

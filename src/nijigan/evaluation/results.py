@@ -1,6 +1,6 @@
 """What an evaluation finds: scores with their uncertainty, and the protocol that they were taken by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -47,6 +47,41 @@ class Protocol:
     psi: float
     version: str
     """Of nijigan."""
+    reader: str | None = None
+    """Who read attributes off drawn faces; None for a generator without attributes, as for the next two."""
+    reader_hash: str | None = None
+    """SHA-256 of the reader's weights and vocabularies."""
+    n_asked: int | None = None
+    """Faces that were asked for of each value of each attribute."""
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """What came of asking for one value of an attribute."""
+
+    accuracy: Score
+    """The share of these faces that the reader reads as that value; floor: of real faces labelled so."""
+    kid: Score | None
+    """Between these faces and real ones labelled so; None where either are too few."""
+    n_real: int
+    """Faces of the split that are labelled so."""
+
+
+@dataclass(frozen=True)
+class Obedience:
+    """What a generator draws when it is asked for each value of an attribute, `Protocol.n_asked` times."""
+
+    classes: dict[str, ClassScores]
+    """By the value asked for."""
+    read: tuple[str, ...]
+    """What the reader may read: the values asked for, in their order, then those that it knows beside."""
+    confusion: tuple[tuple[int, ...], ...]
+    """How many faces asked to be the value of the row were read as that of the column."""
+
+    @property
+    def chance(self) -> float:
+        """The balanced accuracy of a generator that ignores what it is asked, at best."""
+        return 1 / len(self.classes)
 
 
 @dataclass(frozen=True)
@@ -61,15 +96,18 @@ class Metrics:
     """Its age."""
     protocol: Protocol
     scores: dict[str, Score]
-    """By name: kid, fd, precision, recall, density, coverage, diversity, yield, originality."""
+    """By name: kid, fd, precision, recall, density, coverage, diversity, yield, originality, accuracy-hair, ..."""
+    obedience: dict[str, Obedience] = field(default_factory=dict)
+    """By attribute; empty for a generator without."""
 
     def __str__(self) -> str:
         """A table for the terminal; KID times 1,000, as it is usually printed."""
         protocol = self.protocol
+        width = max(16, *(len(name) + 2 for name in self.scores))
         lines = [
             f"{protocol.n_fake:,} drawn faces against {protocol.n_real:,} of {protocol.dataset}/{protocol.split} "
             f"at {protocol.resolution} px, features {protocol.features}",
-            f"{'':16}{'score':>10}   {'95 % interval':^19}{'real faces':>12}",
+            f"{'':{width}}{'score':>10}   {'95 % interval':^19}{'real faces':>12}",
         ]
         for name, score in self.scores.items():
             times = 1000 if name == "kid" else 1
@@ -78,7 +116,12 @@ class Metrics:
             ]
             between = f"{values[1]} to {values[2]}" if score.low is not None else ""
             lines.append(
-                f"{name + (' ×1000' if times > 1 else ''):16}{values[0]:>10}   {between:^19}{values[3] or '':>12}"
+                f"{name + (' ×1000' if times > 1 else ''):{width}}{values[0]:>10}   {between:^19}{values[3] or '':>12}"
+            )
+        for name, one in self.obedience.items():
+            lines.append(
+                f"{name}: {protocol.n_asked} faces asked for of each of {len(one.classes)} values, "
+                f"read by {protocol.reader}; by chance {one.chance:.3f}"
             )
         return "\n".join(lines)
 

@@ -16,6 +16,12 @@ class Critique:
 
     logits: Tensor
     """N unbounded scores; higher is more real."""
+    features: Tensor
+    """N×C: what the last layer makes the scores of, summed over places."""
+    class_logits: tuple[Tensor, ...] = ()
+    """N×values for each attribute of a discriminator that classifies: unbounded scores, or cosines in fp32."""
+    embeddings: tuple[Tensor, ...] = ()
+    """N×E for each attribute of a discriminator that embeds images on spheres: fp32, of length 1."""
 
 
 class Residual(nn.Module):

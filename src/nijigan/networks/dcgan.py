@@ -74,6 +74,9 @@ class DCGANDiscriminator(nn.Module):
     The first convolution has a bias, which the released code has not. Without it the network up to its first batch norm
     is homogeneous, D(a·x) = D(x) for a whole batch scaled by a > 0: nothing holds the generator to the contrast of the
     data, and it drifts.
+
+    Attributes:
+        feature_size: C of the critique's features.
     """
 
     def __init__(self, config: DiscriminatorConfig, resolution: int) -> None:
@@ -99,7 +102,8 @@ class DCGANDiscriminator(nn.Module):
             for _ in range(config.depth - 1):
                 layers += [nn.Conv2d(outer, outer, 3, 1, 1, bias=bias), *after(outer)]
         layers += [MinibatchStddev()] if config.minibatch_stddev else []
-        layers += [nn.Conv2d(channels[-1] + config.minibatch_stddev, 1, base, 1, 0, bias=norm != "batch")]
+        self.feature_size = channels[-1] + config.minibatch_stddev
+        layers += [nn.Conv2d(self.feature_size, 1, base, 1, 0, bias=norm != "batch")]
         self.layers = nn.Sequential(*layers)
         self.apply(init_he if norm == "none" else init_dcgan)
         if norm == "spectral":
@@ -107,4 +111,5 @@ class DCGANDiscriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Critique:
         """Judge N×3×H×W images."""
-        return Critique(logits=self.layers(images).flatten())  # N×1×1×1 → N
+        maps = self.layers[:-1](images)  # N×C×4×4
+        return Critique(logits=self.layers[-1](maps).flatten(), features=maps.sum(dim=(2, 3)))  # N×1×1×1 → N

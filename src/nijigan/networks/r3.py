@@ -53,6 +53,9 @@ class R3Discriminator(nn.Module):
     """Images to one logit each: the generator's layers in reverse, with a learnt weight for each place at the end.
 
     At 64 px, width 384 and max_width 768: 3×64×64 → 384×64×64 → 768×32×32 → 768×16×16 → 768×8×8 → 768×4×4 → 768 → 1.
+
+    Attributes:
+        feature_size: C of the critique's features, which are summed over places by those learnt weights.
     """
 
     def __init__(self, config: DiscriminatorConfig, resolution: int) -> None:
@@ -68,14 +71,15 @@ class R3Discriminator(nn.Module):
                 layers += [nn.AvgPool2d(2), *_widen(inner, outer)]
             layers += [_block(outer, blocks) for _ in range(config.depth)]
         layers += [MinibatchStddev()] if config.minibatch_stddev else []
-        last = channels[-1] + config.minibatch_stddev
+        self.feature_size = last = channels[-1] + config.minibatch_stddev
         layers += [_linear(nn.Conv2d(last, last, base, groups=last, bias=False))]
         self.layers = nn.Sequential(*layers)
         self.dense = _linear(nn.Linear(last, 1, bias=False))
 
     def forward(self, images: Tensor) -> Critique:
         """Judge N×3×H×W images."""
-        return Critique(logits=self.dense(self.layers(images).flatten(1)).flatten())  # N×C×1×1 → N
+        features = self.layers(images).flatten(1)  # N×C×1×1 → N×C
+        return Critique(logits=self.dense(features).flatten(), features=features)
 
 
 def _block(channels: int, blocks: int) -> Residual:

@@ -63,6 +63,9 @@ class ResNetDiscriminator(nn.Module):
     At 64 px and width 64: 3×64×64 → 64×32×32 → 128×16×16 → 256×8×8 → 512×4×4 → 1024×4×4 → 1024 → 1. Of `depth` blocks
     at a resolution the last halves; the full resolution has one. Norms other than spectral come before activations,
     except in the first block, which sees the pixels as they are.
+
+    Attributes:
+        feature_size: C of the critique's features.
     """
 
     def __init__(self, config: DiscriminatorConfig, resolution: int) -> None:
@@ -76,7 +79,8 @@ class ResNetDiscriminator(nn.Module):
         layers += [activation("relu")]
         layers += [MinibatchStddev()] if config.minibatch_stddev else []
         self.layers = nn.Sequential(*layers)
-        self.dense = nn.Linear(channels[-1] + config.minibatch_stddev, 1)
+        self.feature_size = channels[-1] + config.minibatch_stddev
+        self.dense = nn.Linear(self.feature_size, 1)
         _init_xavier(self)
         if norm == "spectral":
             add_spectral_norm(self)
@@ -84,7 +88,7 @@ class ResNetDiscriminator(nn.Module):
     def forward(self, images: Tensor) -> Critique:
         """Judge N×3×H×W images."""
         features = self.layers(images).sum(dim=(2, 3))
-        return Critique(logits=self.dense(features).flatten())  # N×C → N
+        return Critique(logits=self.dense(features).flatten(), features=features)  # N×C → N
 
 
 def _up_block(inner: int, outer: int, config: GeneratorConfig, double: bool) -> Residual:

@@ -170,9 +170,9 @@ class StyleGenerator(nn.Module):
         return drawn
 
     @torch.no_grad()
-    def centre(self, batches: Iterable[Tensor]) -> None:
-        """Estimate `w_mean` anew: the mean style of all latents in `batches`, N×latent_size each."""
-        self.w_mean.copy_(torch.cat([self.mapping(batch) for batch in batches]).mean(0))
+    def centre(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
+        """Estimate `w_mean` anew: the mean style of all latents in `batches`, (N×latent_size,) each."""
+        self.w_mean.copy_(torch.cat([self.mapping(latents) for (latents,) in batches]).mean(0))
 
     def _mix(self, w: Tensor) -> list[Tensor]:
         """The style of each layer: some images, chosen at random, take another's from a random layer on.

@@ -6,6 +6,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from nijigan.networks import ConditionalGenerator
 from nijigan.networks.style import StyleGenerator
 from nijigan.parts import EmaConfig
 
@@ -39,14 +40,18 @@ class Ema:
 
 
 @torch.no_grad()
-def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Re-estimate, over `batches` of inputs, what a generator keeps beside its weights; others are left alone.
+def recalibrate(module: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> None:
+    """Re-estimate what a generator keeps beside its weights; others are left alone.
 
     That is batch norm's statistics, as plain averages, and the mean style that truncation pulls towards. Averaged
     weights never produced the running statistics that the trained network gathered, so a moving average without this
     step draws washed-out pictures.
+
+    Args:
+        module: a generator.
+        batches: what it takes: latents, and codes where there are attributes.
     """
-    if isinstance(module, StyleGenerator):
+    if isinstance(module, StyleGenerator | ConditionalGenerator):
         module.centre(batches)
     norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
     if not norms:
@@ -57,7 +62,7 @@ def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
         norm.momentum = None  # a cumulative average
         norm.train()  # and nothing else: dropout would draw from training's random numbers
     for batch in batches:
-        module(batch)
+        module(*batch)
     module.eval()
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

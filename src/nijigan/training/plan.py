@@ -11,6 +11,7 @@ from nijigan.data.dataset import FaceDataset, FaceStream
 from nijigan.penalties import Penalty
 from nijigan.recipe import Recipe
 from nijigan.training.hardware import launch, resolve_precision, synchronise
+from nijigan.training.labels import Labels, with_attributes
 from nijigan.training.rounds import Rounds
 from nijigan.training.state import TrainingState
 
@@ -62,12 +63,13 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto") -> Plan:
     """
     fabric = launch(device)
     faces = dataset.pixels("train", recipe.resolution)
-    recipe = replace(recipe.resolved(len(faces)), precision=resolve_precision(recipe.precision, fabric.device))
-    state = TrainingState.start(recipe, fabric.device, fp16=recipe.precision == "fp16")
+    recipe = with_attributes(recipe, dataset).resolved(len(faces))
+    recipe = replace(recipe, precision=resolve_precision(recipe.precision, fabric.device))
+    labels = Labels.of(dataset, recipe.attributes)
+    state = TrainingState.start(recipe, fabric.device, labels.attributes)
     # Whole epochs of one player alone would show only half of the cost.
-    rounds = Rounds(
-        replace(recipe, alternate_epochs=0), state, fabric, FaceStream(faces, recipe.seed, recipe.flip).read, len(faces)
-    )
+    read = labels.reader(FaceStream(faces, recipe.seed, recipe.flip))
+    rounds = Rounds(replace(recipe, alternate_epochs=0), state, fabric, read, len(faces))
     total = ceil(recipe.kimg * 1000)
     flop = float(_flop(rounds, total, None))
     if rounds.penalty is not None:  # lazily, in one update of so many

@@ -1,6 +1,7 @@
 """One round of the game: the updates of the discriminator, then those of the generator."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -8,7 +9,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from nijigan.attributes import Codes
 from nijigan.augment import augment, probability
+from nijigan.class_losses import build_class_loss
 from nijigan.errors import UserError
 from nijigan.networks import Critique
 from nijigan.networks.priors import random_latents
@@ -23,6 +26,19 @@ from nijigan.training.state import TrainingState
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+Read = tuple[Images, Codes]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Real images, and what they are."""
+
+    images: Tensor
+    """N×3×H×W in the generator's range."""
+    codes: tuple[Tensor, ...] = ()
+    """N×A int64 where there are attributes: what the networks take beside latents or images."""
+
+
 class Rounds:
     """Plays rounds on a state and keeps the averages of what happened.
 
@@ -30,21 +46,24 @@ class Rounds:
         recipe: with its precision resolved.
         state: what is changed.
         fabric: says which process this is.
-        read: (position, count) → this process's share of `count` real faces from there, uint8 n×H×W×3.
+        read: (position, count) → this process's share of `count` real faces from there, uint8 n×H×W×3, and their
+            codes, int64 n×A.
         faces: in the training split, which makes an epoch.
     """
 
     def __init__(
-        self, recipe: Recipe, state: TrainingState, fabric: Fabric, read: Callable[[int, int], Images], faces: int
+        self, recipe: Recipe, state: TrainingState, fabric: Fabric, read: Callable[[int, int], Read], faces: int
     ) -> None:
         self.recipe, self.state, self.fabric, self.read, self.faces = recipe, state, fabric, read, faces
         self.objective, self.penalty = build_objective(recipe), build_penalty(recipe.penalty)
+        self.class_loss = build_class_loss(recipe.condition)
         self.augment = probability(recipe.augment, faces)
         self.pace = Pace()
         self.part = part_size(recipe, fabric.world_size)
         dtype = _DTYPES[recipe.precision]
         self._autocast = torch.autocast(fabric.device.type, dtype, enabled=dtype is not torch.float32)
         keys = ["d_loss", "g_loss", "real_score", "fake_score"] + ["penalty"] * (self.penalty is not None)
+        keys += ["d_class_loss", "g_class_loss"] * (self.class_loss is not None)
         self._sums = {key: torch.zeros((), device=fabric.device) for key in keys}
         self._counts = dict.fromkeys(self._sums, 0)
 
@@ -58,21 +77,29 @@ class Rounds:
         state.discriminator.train()
 
         fake: Tensor | None = None
-        parts: tuple[Tensor, ...] = ()
+        batches: list[Batch] = []
         for left in reversed(range(recipe.n_critic if d_turn else 0)):
-            parts = self._real()
-            for parts_left, real in zip(reversed(range(len(parts))), parts, strict=True):
-                with torch.set_grad_enabled(g_turn and left == 0 and parts_left == 0):  # the ones that serve G as well
-                    fake = self._draw()
+            batches = self._real()
+            for batches_left, batch in zip(reversed(range(len(batches))), batches, strict=True):
+                with torch.set_grad_enabled(g_turn and left == 0 and batches_left == 0):  # the ones that serve G too
+                    fake = self._draw(batch.codes)
                 # Real and drawn images pass apart: batch norm must see each kind's own statistics.
-                real_logits, fake_logits = self._judge(real), self._judge(fake.detach())
-                loss = self.objective.d_loss(real_logits, fake_logits)
+                real_critique = self._judge(batch.images, batch.codes)
+                fake_critique = self._judge(fake.detach(), batch.codes)
+                loss = self.objective.d_loss(real_critique.logits, fake_critique.logits)
                 self._note(
                     d_loss=loss,
-                    real_score=self.objective.score(real_logits).mean(),
-                    fake_score=self.objective.score(fake_logits).mean(),
+                    real_score=self.objective.score(real_critique.logits).mean(),
+                    fake_score=self.objective.score(fake_critique.logits).mean(),
                 )
-                self._backward(loss + self._penalty(real, fake.detach()))
+                loss = loss + self._penalty(batch, fake.detach())
+                if self.class_loss is not None:
+                    class_loss = self.class_loss(real_critique, *batch.codes)
+                    if recipe.condition.classifies_fakes:
+                        class_loss = class_loss + self.class_loss(fake_critique, *batch.codes)
+                    self._note(d_class_loss=class_loss)
+                    loss = loss + recipe.condition.strength * class_loss
+                self._backward(loss)
             self._step(state.d_optimizer, state.discriminator, recipe.d_optimizer)
             if recipe.clip is not None:
                 clip_weights(state.discriminator, recipe.clip)
@@ -80,20 +107,26 @@ class Rounds:
 
         state.discriminator.requires_grad_(False)  # its gradients would be thrown away
         for _ in range(recipe.g_steps if g_turn else 0):
-            for real in parts or self._real():
+            for batch in batches or self._real():
                 # The discriminator has moved since it judged its last drawn images, so they serve once more.
-                drawn = self._draw() if fake is None else fake
-                loss = self.objective.g_loss(self._judge(drawn), self._judge(real) if self.objective.paired else None)
-                self._backward(loss)
+                drawn = self._draw(batch.codes) if fake is None else fake
+                critique = self._judge(drawn, batch.codes)
+                real = self._judge(batch.images, batch.codes).logits if self.objective.paired else None
+                loss = self.objective.g_loss(critique.logits, real)
                 self._note(g_loss=loss)
+                if self.class_loss is not None:
+                    class_loss = self.class_loss(critique, *batch.codes)
+                    self._note(g_class_loss=class_loss)
+                    loss = loss + recipe.condition.strength * class_loss
+                self._backward(loss)
                 fake = None
             self._step(state.g_optimizer, state.generator, recipe.g_optimizer)
         state.discriminator.requires_grad_(True)
         if not d_turn:
             state.images += recipe.batch_size  # the clock goes on while G trains alone
         if g_turn:
-            batch = recipe.batch_size * (recipe.n_critic if d_turn else 1)
-            state.ema.update(state.generator, batch, state.images, self.pace.risen)
+            shown = recipe.batch_size * (recipe.n_critic if d_turn else 1)
+            state.ema.update(state.generator, shown, state.images, self.pace.risen)
 
     def averages(self) -> dict[str, float | None]:
         """Means over all processes since the last call; what did not happen (G's loss while D trains alone) is None."""
@@ -107,22 +140,30 @@ class Rounds:
         self._counts = dict.fromkeys(self._sums, 0)
         return means
 
-    def _real(self) -> tuple[Tensor, ...]:
+    def _real(self) -> list[Batch]:
         """This process's share of the next batch, in the parts that pass at once."""
-        images = self.read(self.state.images, self.recipe.batch_size)
-        return torch.split(to_unit(images, self.fabric.device, self.recipe.generator.output), self.part)
+        pixels, codes = self.read(self.state.images, self.recipe.batch_size)
+        images = torch.split(to_unit(pixels, self.fabric.device, self.recipe.generator.output), self.part)
+        if not codes.shape[1]:
+            return [Batch(part) for part in images]
+        parts = torch.split(torch.from_numpy(codes).to(self.fabric.device), self.part)
+        return [Batch(part, (part_codes,)) for part, part_codes in zip(images, parts, strict=True)]
 
-    def _draw(self) -> Tensor:
+    def _draw(self, codes: tuple[Tensor, ...]) -> Tensor:
+        """Draw as many images as there are in a part, of the same attributes as its real ones.
+
+        The faces asked for are those that the data has: what is asked for follows the labels' joint distribution.
+        """
         latent = random_latents(self.part, self.recipe.latent, self.fabric.device)
         with self._autocast:
-            images: Tensor = self.state.generator(latent)
+            images: Tensor = self.state.generator(latent, *codes)
         return images
 
-    def _judge(self, images: Tensor) -> Tensor:
-        """D's logits, in fp32, of what it is shown of N×3×H×W images."""
+    def _judge(self, images: Tensor, codes: tuple[Tensor, ...]) -> Critique:
+        """D's verdict, logits in fp32, on what it is shown of N×3×H×W images."""
         with self._autocast:
-            critique: Critique = self.state.discriminator(self._show(images))
-        return critique.logits.float()
+            critique: Critique = self.state.discriminator(self._show(images), *codes)
+        return replace(critique, logits=critique.logits.float())
 
     def _show(self, images: Tensor) -> Tensor:
         """What D gets to see: augmented, and with instance noise while there is some."""
@@ -132,18 +173,18 @@ class Rounds:
             images = images + self.pace.noise * (1 - low) / 2 * torch.randn_like(images)
         return images
 
-    def _penalty(self, real: Tensor, fake: Tensor) -> Tensor | float:
+    def _penalty(self, real: Batch, fake: Tensor) -> Tensor | float:
         """The penalty on D where it is due, as many times as strong as it is rare; slopes are before augmentation."""
         every = self.recipe.penalty.every
         if self.penalty is None or (self.state.images // self.recipe.batch_size) % every:
             return 0.0
 
         def critic(images: Tensor) -> Tensor:
-            logits: Tensor = self.state.discriminator(self._show(images)).logits
+            logits: Tensor = self.state.discriminator(self._show(images), *real.codes).logits
             return logits
 
         with torch.autocast(self.fabric.device.type, enabled=False):  # second derivatives need fp32
-            penalty = self.pace.penalty * self.penalty(critic, real.float(), fake.float())
+            penalty = self.pace.penalty * self.penalty(critic, real.images.float(), fake.float())
         self._note(penalty=penalty)
         return every * penalty
 

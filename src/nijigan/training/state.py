@@ -1,6 +1,6 @@
 """Everything that changes while a run runs, and its way into flat tensors and back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +15,8 @@ from nijigan.recipe import Recipe
 from nijigan.training.best import BestSearch
 from nijigan.training.ema import Ema
 from nijigan.training.hardware import memory_format
+
+Attributes = Mapping[str, Sequence[str]]
 
 
 @dataclass
@@ -35,10 +37,10 @@ class TrainingState:
     """What the evaluations have found."""
 
     @classmethod
-    def start(cls, recipe: Recipe, device: torch.device, fp16: bool) -> "TrainingState":
-        """New networks with the weights that the recipe's seed decides, and optimizers at rest."""
-        generator = build_generator(recipe.generator, recipe.latent, recipe.resolution)
-        discriminator = build_discriminator(recipe.discriminator, recipe.resolution)
+    def start(cls, recipe: Recipe, device: torch.device, attributes: Attributes) -> "TrainingState":
+        """New networks for these attributes, with the weights that torch's seed decides, and optimizers at rest."""
+        generator = build_generator(recipe.generator, recipe.latent, recipe.resolution, attributes)
+        discriminator = build_discriminator(recipe.discriminator, recipe.resolution, attributes, recipe.condition)
         generator.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
         discriminator.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
         return cls(
@@ -47,7 +49,7 @@ class TrainingState:
             ema=Ema(generator, recipe.ema),
             g_optimizer=build_optimizer(recipe.g_optimizer, generator),
             d_optimizer=build_optimizer(recipe.d_optimizer, discriminator),
-            scaler=torch.amp.GradScaler(device.type, enabled=fp16),
+            scaler=torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16"),
         )
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

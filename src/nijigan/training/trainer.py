@@ -21,10 +21,13 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
+from nijigan.attributes import choose
 from nijigan.data.dataset import FaceDataset, FaceStream
 from nijigan.errors import TrainingFailedError, UserError
+from nijigan.evaluation.attributes import obedience
 from nijigan.evaluation.evaluate import kid_and_yield
 from nijigan.evaluation.features import DEFAULT, open_features
+from nijigan.evaluation.readers import Reader, open_reader
 from nijigan.evaluation.real import RealFaces, check_judgeable, real_faces
 from nijigan.files import locked, write_text
 from nijigan.generator import Generator, GeneratorHeader, TrainingSet
@@ -36,6 +39,7 @@ from nijigan.training.ema import recalibrate
 from nijigan.training.hardware import launch, resolve_precision
 from nijigan.training.health import Health, diversity, share_at_clip
 from nijigan.training.interrupt import Interrupt
+from nijigan.training.labels import Labels, with_attributes
 from nijigan.training.monitor import Monitor
 from nijigan.training.rounds import Rounds, mix, part_size
 from nijigan.training.state import TrainingState
@@ -73,9 +77,8 @@ def train(
         check_judgeable(dataset, "val")
     fabric = launch(device, devices, nodes)
     part_size(recipe, fabric.world_size)
-    recipe = replace(
-        recipe.resolved(dataset.count("train")), precision=resolve_precision(recipe.precision, fabric.device)
-    )
+    recipe = with_attributes(recipe, dataset).resolved(dataset.count("train"))
+    recipe = replace(recipe, precision=resolve_precision(recipe.precision, fabric.device))
     if recipe.resolution > dataset.size:
         log.warning(
             "The faces are about %d pixels wide and will be blown up to %d: expect soft pictures.",
@@ -173,7 +176,8 @@ def _dataset(out: Path, info: RunInfo) -> FaceDataset:
 def _run(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric) -> Path:
     with _own_randomness(fabric.device), _failures_as_sentences(recipe, out):
         torch.manual_seed(mix(recipe.seed))
-        state = TrainingState.start(recipe, fabric.device, fp16=recipe.precision == "fp16")
+        labels = Labels.of(dataset, recipe.attributes)
+        state = TrainingState.start(recipe, fabric.device, labels.attributes)
         if (checkpoint := load_checkpoint(out / "checkpoints")) is not None:
             # A field that this version has and the one that wrote the checkpoint had not is at its default.
             saved = parse_json(Recipe, json.dumps(checkpoint[1].get("recipe", asdict(recipe))), "The checkpoint")
@@ -189,14 +193,16 @@ def _run(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric) -> Pat
                 2 * recipe.kimg,
             )
         else:
-            _loop(recipe, dataset, out, fabric, state)
+            _loop(recipe, dataset, labels, out, fabric, state)
     return out
 
 
-def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state: TrainingState) -> None:
+def _loop(
+    recipe: Recipe, dataset: FaceDataset, labels: Labels, out: Path, fabric: Fabric, state: TrainingState
+) -> None:
     faces = dataset.pixels("train", recipe.resolution)
     stream = FaceStream(faces, recipe.seed, recipe.flip, fabric.global_rank, fabric.world_size)
-    rounds = Rounds(recipe, state, fabric, stream.read, len(faces))
+    rounds = Rounds(recipe, state, fabric, labels.reader(stream), len(faces))
     total = math.ceil(recipe.kimg * 1000 / recipe.batch_size) * recipe.batch_size
     log.info(
         "Training %s at %d px on %d faces, %g of %g kimg done, %s on %s.",
@@ -209,9 +215,10 @@ def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state
         fabric.device,
     )
 
-    real = None
+    real = reader = None
     if recipe.evaluation_every is not None and fabric.is_global_zero:
         real = real_faces(dataset, "val", recipe.resolution, open_features(DEFAULT))
+        reader = open_reader("auto", labels.attributes, dataset) if labels.attributes else None
     with ExitStack() as stack:
         interrupt = stack.enter_context(Interrupt())
         monitor = stack.enter_context(Monitor(out, state.images, total)) if fabric.is_global_zero else None
@@ -249,12 +256,12 @@ def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state
             if monitor is not None:
                 if recipe.clip is not None:
                     line["at_clip"] = share_at_clip(state.discriminator, recipe.clip)
-                generator = _averaged_generator(recipe, dataset, state) if snapshot else None
+                generator = _averaged_generator(recipe, dataset, labels, state) if snapshot else None
                 if generator is not None:
                     grid = generator.sample(_GRID, seed=0)
                     line["diversity"] = diversity(grid, faces[:_GRID])
                 if judged and generator is not None:
-                    line |= _judge(generator, real, recipe, state, out)
+                    line |= _judge(generator, real, reader, recipe, state, out)
                     clock += time.perf_counter() - now  # judging is not training
                 monitor.tick(line)
                 for warning in health.tick(line):
@@ -279,28 +286,34 @@ def _loop(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, state
 
 
 def _judge(
-    generator: Generator, real: RealFaces | None, recipe: Recipe, state: TrainingState, out: Path
+    generator: Generator, real: RealFaces | None, reader: Reader | None, recipe: Recipe, state: TrainingState, out: Path
 ) -> dict[str, float | None]:
     """Score the averaged generator on val, keep it if it is the best yet, and say when the search is over."""
     assert real is not None
     kid, good = kid_and_yield(generator, real, recipe.evaluate_faces)
+    obeyed = {} if reader is None else obedience(generator, reader)
+    accuracies = {f"accuracy-{name}": score.value for name, score in obeyed.items()}
     if state.search.record(kid.value, state.images, kid.high):
         metrics = {f"kid-{real.space.name}/val": kid.value, "yield/val": good.value}
+        metrics |= {f"{name}/val": value for name, value in accuracies.items()}
         Generator(generator.module, replace(generator.header, metrics=metrics)).save(out / "best.safetensors")
     state.search.stopped = recipe.early_stop and state.search.stale >= recipe.patience
-    return {"kid": kid.value, "kid_low": kid.low, "kid_high": kid.high, "yield": good.value}
+    return {"kid": kid.value, "kid_low": kid.low, "kid_high": kid.high, "yield": good.value} | accuracies
 
 
-def _averaged_generator(recipe: Recipe, dataset: FaceDataset, state: TrainingState) -> Generator:
+def _averaged_generator(recipe: Recipe, dataset: FaceDataset, labels: Labels, state: TrainingState) -> Generator:
     """The averaged generator as a user will get it; training's random state is not touched."""
     module = state.ema.module
     device = next(module.parameters()).device
     seeds = range(_CALIBRATION_SEED, _CALIBRATION_SEED + _CALIBRATION)
-    numbers = torch.from_numpy(latents(seeds, recipe.latent.size, recipe.latent.prior))
-    recalibrate(module, torch.split(numbers.to(device), 64))
+    inputs = [torch.from_numpy(latents(seeds, recipe.latent.size, recipe.latent.prior)).to(device)]
+    if labels.attributes:
+        inputs.append(torch.from_numpy(choose(labels.attributes, labels.priors, seeds, {})).to(device))
+    recalibrate(module, list(zip(*(torch.split(values, 64) for values in inputs), strict=True)))
     header = GeneratorHeader(
-        generator=recipe.generator, latent=recipe.latent, resolution=recipe.resolution, kimg=state.images / 1000,
-        recipe=recipe, dataset=TrainingSet(dataset.path.name, dataset.fingerprint, dataset.count("train")),
+        generator=recipe.generator, latent=recipe.latent, resolution=recipe.resolution, attributes=labels.attributes,
+        priors=labels.priors, kimg=state.images / 1000, recipe=recipe,
+        dataset=TrainingSet(dataset.path.name, dataset.fingerprint, dataset.count("train")),
     )  # fmt: skip
     return Generator(module, header)
 

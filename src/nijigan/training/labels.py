@@ -1,0 +1,74 @@
+"""The labels that a run learns from: which attributes, their values, and the codes of the faces."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from nijigan.attributes import Codes, Combination, check_attributes, combinations
+from nijigan.data.dataset import FaceDataset, FaceStream
+from nijigan.errors import UserError
+from nijigan.pictures import Images
+from nijigan.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the training faces are; without attributes where the recipe asks for none."""
+
+    attributes: dict[str, tuple[str, ...]]
+    """Every attribute's values, in the order of their codes."""
+    codes: Codes
+    """N×A; -1 is unknown."""
+
+    @classmethod
+    def of(cls, dataset: FaceDataset, names: tuple[str, ...]) -> Self:
+        """The labels of a training split.
+
+        Raises:
+            UserError: there are too few to learn from.
+        """
+        known = dataset.labels("train")
+        codes = (
+            np.stack([known[name] for name in names], axis=1)
+            if names
+            else np.empty((dataset.count("train"), 0), np.int64)
+        )
+        labels = cls({name: tuple(dataset.attributes[name]) for name in names}, codes)
+        if names and not labels.priors:
+            raise UserError(
+                f"No face of {dataset.path} is labelled in all of {', '.join(names)}; choose fewer with --attributes."
+            )
+        check_attributes(labels.attributes, labels.priors)
+        return labels
+
+    @property
+    def priors(self) -> tuple[Combination, ...]:
+        """Which values the faces have together, and how often."""
+        return combinations(self.codes) if self.attributes else ()
+
+    def reader(self, stream: FaceStream) -> Callable[[int, int], tuple[Images, Codes]]:
+        """Reads (position, count) of a stream of these faces: their pixels and their codes."""
+        return lambda start, count: (stream.read(start, count), self.codes[stream.indices(start, count)])
+
+
+def with_attributes(recipe: Recipe, dataset: FaceDataset) -> Recipe:
+    """The recipe with its attributes spelt out: those it names, or all that the dataset has.
+
+    Raises:
+        UserError: it learns from labels that the dataset has not; the sentence says how to get them.
+    """
+    if recipe.condition.kind == "none":
+        return recipe
+    names = recipe.attributes or tuple(dataset.attributes)
+    missing = [name for name in names if name not in dataset.attributes]
+    if missing or not names:
+        what = f"no {' and no '.join(missing)}" if missing else "no labels"
+        label = ",".join(missing or ("hair", "eyes"))
+        raise UserError(
+            f"{recipe.name} learns from labels, and {dataset.path} has {what}; bring people's tags with "
+            f"`nijigan import PICTURES --tags TAGS --out {dataset.path}`, or have colours read from the pixels with "
+            f"`nijigan import {dataset.path} --label {label} --out {dataset.path}`."
+        )
+    return replace(recipe, attributes=names)

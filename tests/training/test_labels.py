@@ -1,0 +1,63 @@
+"""Which labels a run learns from."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from nijigan.data.dataset import FaceDataset, FaceStream
+from nijigan.errors import UserError
+from nijigan.recipes import RECIPES
+from nijigan.training.labels import Labels, with_attributes
+
+
+def test_codes_are_the_rows_of_the_faces(faces: FaceDataset) -> None:
+    labels = Labels.of(faces, ("eyes", "hair"))
+    assert list(labels.attributes) == ["eyes", "hair"]
+    rows = faces.table.filter(np.asarray(faces.table["split"].to_pylist()) == "train")
+    named = [[labels.attributes["eyes"][e], labels.attributes["hair"][h]] for e, h in labels.codes.tolist()]
+    assert named == [list(pair) for pair in zip(rows["eyes"].to_pylist(), rows["hair"].to_pylist(), strict=True)]
+    assert sum(row[-1] for row in labels.priors) == faces.count("train")
+
+
+def test_faces_and_codes_are_read_together(faces: FaceDataset) -> None:
+    labels, pixels = Labels.of(faces, ("hair",)), faces.pixels("train", 32)
+    read = labels.reader(FaceStream(pixels, seed=3, flip=False))
+    images, codes = read(5, 2 * len(pixels))  # across two ends of an epoch
+    for image, code in zip(images, codes, strict=True):
+        (row,) = np.flatnonzero((pixels == image).all(axis=(1, 2, 3)))
+        assert labels.codes[row] == code
+
+
+def test_without_attributes_nothing_is_known(faces: FaceDataset) -> None:
+    labels = Labels.of(faces, ())
+    assert (labels.attributes, labels.priors, labels.codes.shape) == ({}, (), (faces.count("train"), 0))
+
+
+def test_attributes_left_out_are_all_of_the_datasets(faces: FaceDataset) -> None:
+    assert with_attributes(RECIPES["reacgan"], faces).attributes == tuple(faces.attributes)
+    assert with_attributes(replace(RECIPES["reacgan"], attributes=("eyes",)), faces).attributes == ("eyes",)
+    assert with_attributes(RECIPES["dcgan"], faces) == RECIPES["dcgan"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "asked", "words"),
+    [
+        ({}, (), "has no labels; .*--label hair,eyes --out"),
+        ({"hair": ("red", "blue")}, ("hair", "eyes"), "has no eyes; .*--label eyes --out"),
+    ],
+)
+def test_missing_labels_are_refused_with_the_command_that_brings_them(attributes, asked, words) -> None:
+    dataset = SimpleNamespace(attributes=attributes, path="FACES")
+    with pytest.raises(UserError, match=words):
+        with_attributes(replace(RECIPES["acgan"], attributes=asked), dataset)
+
+
+def test_labels_that_never_meet_are_refused() -> None:
+    dataset = SimpleNamespace(
+        attributes={"hair": ["blue", "red"], "eyes": ["blue", "red"]}, path="FACES",
+        labels=lambda split: {"hair": np.array([0, 1, -1]), "eyes": np.array([-1, -1, 0])},
+    )  # fmt: skip
+    with pytest.raises(UserError, match="No face of FACES is labelled in all of hair, eyes"):
+        Labels.of(dataset, ("hair", "eyes"))
