@@ -5,7 +5,8 @@
 
 Draws 6,000 faces with exact labels, trains a narrow conditional recipe on hair and eyes at 64 px, and prints the
 balanced accuracy of both, as a network sees it that has learnt from the labels of the training faces; beside it the
-network's on held-out faces, and the generator's when the codes it is given are shuffled among the latents.
+network's on held-out faces, and the generator's when the codes it is given are shuffled among the latents. A run that
+is there already is not trained again.
 """
 
 import argparse
@@ -42,20 +43,20 @@ def main() -> None:
         generator=replace(recipe.generator, width=32, max_width=128),
         discriminator=replace(recipe.discriminator, width=32, max_width=256),
     )  # fmt: skip
-    run, before, processor = arguments.out / recipe.name, time.perf_counter(), time.process_time()
-    train(recipe, dataset, run)
-    seconds, processor = time.perf_counter() - before, time.process_time() - processor
+    run = arguments.out / recipe.name
+    if not run.exists():
+        before = time.perf_counter(), time.process_time()
+        train(recipe, dataset, run)
+        wall, cpu = time.perf_counter() - before[0], time.process_time() - before[1]
+        print(f"{recipe.name}, {arguments.kimg:g} kimg: {wall / 60:.1f} minutes, {cpu / 60:.1f} of CPU")
     generator = Generator.load(run)
     reader = open_reader("own", generator.header.attributes, dataset)
-    for name in generator.header.attributes:
-        generate(generator, arguments.out / f"{recipe.name}-{name}.png", n=8, each=name)
-    print(f"{recipe.name}, {arguments.kimg:g} kimg: {seconds / 60:.1f} minutes, {processor / 60:.1f} of CPU")
     ceilings = examine(reader, dataset, "test")
-    for name in generator.header.attributes:
-        obeyed, shuffled, chance = obedience(generator, reader, name)
-        print(
-            f"{name}: {obeyed:.3f}, held-out faces {ceilings[name]:.3f}, shuffled {shuffled:.3f}, chance {chance:.3f}"
-        )
+    for name, values in generator.header.attributes.items():
+        generate(generator, arguments.out / f"{recipe.name}-{name}.png", n=8, each=name)
+        obeyed, shuffled = obedience(generator, reader, name)
+        chance = 1 / len(values)
+        print(f"{name}: {obeyed:.3f}, real faces {ceilings[name]:.3f}, shuffled {shuffled:.3f}, chance {chance:.3f}")
 
 
 def drawn(folder: Path) -> FaceDataset:
