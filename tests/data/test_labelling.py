@@ -1,6 +1,5 @@
 """Labels that an import reads, with a stand-in for the colour reader that knows the pictures it is shown."""
 
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from blobs import blob, encode, write
 
+from nijigan.data import labelling
 from nijigan.data.dataset import FaceDataset
 from nijigan.data.importer import import_faces
 from nijigan.data.labelling import parse_label, read_labels
@@ -27,7 +27,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> None:
         hair = HAIR[int(face.reshape(-1, 3).sum(0, dtype=np.int64).argmax())]
         return {"hair": SimpleNamespace(value=hair), "eyes": SimpleNamespace(value=eyes)}
 
-    monkeypatch.setitem(sys.modules, "nijigan.data.colours", SimpleNamespace(read_colours=read_colours))
+    monkeypatch.setattr(labelling, "read_colours", read_colours)
 
 
 def pictures(*seeds: int) -> dict[str, bytes]:
@@ -116,7 +116,7 @@ def test_labels_that_are_there_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     folder = write(tmp_path / "pictures", pictures(*range(6)))
     import_faces([folder], tmp_path / "faces", label=["hair"])
     fingerprint = FaceDataset(tmp_path / "faces").fingerprint
-    monkeypatch.setitem(sys.modules, "nijigan.data.colours", SimpleNamespace(read_colours=None))  # nobody asks again
+    monkeypatch.setattr(labelling, "read_colours", None)  # nobody asks again
     report = import_faces([folder], tmp_path / "faces", label=["hair"])
     assert report.read == {"hair": {"read": 0, "unread": 0}}
     assert FaceDataset(tmp_path / "faces").fingerprint == fingerprint

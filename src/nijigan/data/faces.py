@@ -154,7 +154,7 @@ def _search(picture: npt.NDArray[np.uint8], scale: float, border: int) -> list[F
     size = max(1, round(width * scale)), max(1, round(height * scale))
     scaled = np.asarray(resize(Image.fromarray(np.ascontiguousarray(picture)), *size))
     faces = []
-    for window in _detect(np.pad(scaled, ((border, border), (border, border), (0, 0)), mode="reflect")):
+    for window in detect_windows(np.pad(scaled, ((border, border), (border, border), (0, 0)), mode="reflect")):
         box = window.box
         left, right = ((x - border) * width / size[0] for x in (box.x, box.x + box.width))
         top, bottom = ((y - border) * height / size[1] for y in (box.y, box.y + box.height))
@@ -191,8 +191,8 @@ class _Rectangle(ctypes.Structure):
     height: int
 
 
-class _Window(ctypes.Structure):
-    """`nv_face_position_t`: a window that holds a face; eyes, nose, mouth and chin are not used."""
+class Window(ctypes.Structure):
+    """`nv_face_position_t`: a window that holds a face; its first two parts are the eyes, the viewer's right one first."""
 
     _fields_ = [("likelihood", ctypes.c_float), ("box", _Rectangle), ("parts", _Rectangle * 5)]
     likelihood: float
@@ -225,7 +225,7 @@ _library.nv_gaussian5x5.argtypes = (_matrix, ctypes.c_int, _matrix, ctypes.c_int
 _library.nv_laplacian1.argtypes = (_matrix, _matrix, ctypes.c_float)
 _library.nv_integral.argtypes = (_matrix, _matrix, ctypes.c_int)
 _library.nv_face_detect.argtypes = (
-    *(ctypes.POINTER(_Window), ctypes.c_int),  # results, room for how many
+    *(ctypes.POINTER(Window), ctypes.c_int),  # results, room for how many
     *(_matrix, _matrix, ctypes.POINTER(_Rectangle)),  # integrals of grey and of edges, the picture's extent
     *(ctypes.c_void_p, ctypes.c_void_p),  # networks: which way a face looks, a first opinion
     *(ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p),  # an ensemble for the second and its size, the parts of a face
@@ -242,7 +242,7 @@ _DIRECTION, _FIRST, _PARTS = _network("dir"), _network("face_00"), _network("par
 _SECOND = (ctypes.c_void_p * 2)(_network("face_01"), _network("face_02"))
 
 
-def _detect(picture: npt.NDArray[np.uint8]) -> list[_Window]:
+def detect_windows(picture: npt.NDArray[np.uint8]) -> list[Window]:
     """Run the detector on H×W×3 pixels as they are, as animeface's own entry does with its colours left out."""
     height, width, _ = picture.shape
     grey = _Matrix(picture.astype(np.float32) @ np.array([0.30, 0.59, 0.11], np.float32))
@@ -252,7 +252,7 @@ def _detect(picture: npt.NDArray[np.uint8]) -> list[_Window]:
     _library.nv_laplacian1(edges, smooth, EDGE_GAIN)
     _library.nv_integral(grey_integral, grey, 0)
     _library.nv_integral(edge_integral, edges, 0)
-    windows = (_Window * _CANDIDATES)()
+    windows = (Window * _CANDIDATES)()
     count = _library.nv_face_detect(
         *(windows, len(windows), grey_integral, edge_integral, _Rectangle(0, 0, width, height)),
         *(_DIRECTION, _FIRST, _SECOND, len(_SECOND), _PARTS),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from nijigan.data.colours import read_colours
 from nijigan.data.decode import UnreadableError
 from nijigan.data.labels import Column
 from nijigan.data.measure import BATCH, each, open_entry
@@ -76,8 +77,6 @@ def _read(files: Sequence[bytes], positions: Sequence[int]) -> pa.Array:
 
 
 def _read_one(file: bytes, position: int) -> dict[str, Any]:
-    from nijigan.data.colours import read_colours
-
     try:
         image = open_entry(file, position, None)[1].image
     except UnreadableError:  # it could be read a minute ago: the import notices when it stores it
