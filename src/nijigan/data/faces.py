@@ -192,7 +192,7 @@ class _Rectangle(ctypes.Structure):
 
 
 class Window(ctypes.Structure):
-    """`nv_face_position_t`: a window that holds a face; its first two parts are the eyes, the viewer's right one first."""
+    """`nv_face_position_t`: a window that holds a face; its first parts are the eyes, the viewer's right one first."""
 
     _fields_ = [("likelihood", ctypes.c_float), ("box", _Rectangle), ("parts", _Rectangle * 5)]
     likelihood: float
