@@ -26,7 +26,7 @@ from nijigan.errors import UserError
 from nijigan.evaluation.results import Score
 from nijigan.files import locked
 from nijigan.generator import Generator
-from nijigan.networks import build_discriminator, build_generator
+from nijigan.networks import Critique, build_discriminator, build_generator
 from nijigan.parts import AugmentConfig, ConditionConfig, TricksConfig
 from nijigan.recipe import Recipe, read_json
 from nijigan.recipes import RECIPES
@@ -353,8 +353,9 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(
     good = checkpoint(run)
     judge = Rounds._judge
 
-    def judge_nan(self: Rounds, images: torch.Tensor) -> torch.Tensor:
-        return judge(self, images) * float("nan")
+    def judge_nan(self: Rounds, images: torch.Tensor, codes: tuple[torch.Tensor, ...]) -> Critique:
+        critique = judge(self, images, codes)
+        return replace(critique, logits=critique.logits * float("nan"))
 
     monkeypatch.setattr(Rounds, "_judge", judge_nan)
     with pytest.raises(UserError, match="no longer finite.*last good checkpoint"):
