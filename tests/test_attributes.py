@@ -9,9 +9,18 @@ ATTRIBUTES = {"hair": ("black", "blue", "red"), "eyes": ("green", "red")}
 PRIORS = ((1, 0, 50), (0, 1, 30), (1, 1, 20))
 
 
-def test_combinations_count_the_faces_with_every_value_known():
-    codes = np.array([[1, 0], [0, 1], [1, 0], [-1, 0], [2, -1], [0, 1], [0, 0]])
-    assert combinations(codes) == ((0, 1, 2), (1, 0, 2), (0, 0, 1))
+def test_combinations_count_what_faces_have_together_gaps_included():
+    codes = np.array([[1, 0], [0, 1], [1, 0], [-1, 0], [1, 0], [0, 1], [0, 0]])
+    assert combinations(codes) == ((1, 0, 3), (0, 1, 2), (-1, 0, 1), (0, 0, 1))
+
+
+def test_gaps_are_drawn_as_often_as_the_data_has_them():
+    codes = choose(ATTRIBUTES, ((1, -1, 60), (1, 0, 40)), range(20_000), {"hair": "blue"})
+    assert np.mean(codes[:, 1] == -1) == pytest.approx(0.6, abs=0.015)
+
+
+def test_no_seeds_are_no_faces():
+    assert choose(ATTRIBUTES, PRIORS, [], {}).shape == (0, 2)
 
 
 def test_a_seed_chooses_by_its_place_in_the_cumulative_counts():
@@ -74,7 +83,11 @@ def test_unknown_attributes_and_values_are_refused(attributes, asked, sentence):
         ({}, PRIORS),
         (ATTRIBUTES, ((1, 0),)),
         (ATTRIBUTES, ((3, 0, 5),)),
-        (ATTRIBUTES, ((-1, 0, 5),)),
+        (ATTRIBUTES, ((-2, 0, 5),)),
+        ({"hair": ("any", "blue")}, ((0, 3),)),
+        ({"hair": ("", "blue")}, ((0, 3),)),
+        ({"hair": ("\x1b[31mred", "blue")}, ((0, 3),)),
+        ({"hair": ("x" * 101, "blue")}, ((0, 3),)),
         (ATTRIBUTES, ((1, 0, 0),)),
         ({f"a{i}": ("x", "y") for i in range(33)}, ((0,) * 33 + (1,),)),
     ],

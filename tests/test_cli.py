@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nijigan.cli import main, parse
+from nijigan.cli.draw import Generate, take_attributes
 from nijigan.cli.train import Train
 from nijigan.data.dataset import FaceDataset
 from nijigan.errors import UserError
@@ -219,3 +220,19 @@ def test_mistakes_in_judging_are_one_sentence(
     assert words in error
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_attributes_are_the_options_that_a_command_does_not_have() -> None:
+    words = ["runs/a", "--hair", "Blue", "--n", "4", "--eye-colour=red", "--out", "x.png"]
+    assert take_attributes(words, Generate) == (
+        ["runs/a", "--n", "4", "--out", "x.png"],
+        {"hair": "blue", "eye_colour": "red"},
+    )
+    command = parse(["generate", *words])
+    assert (command.model, command.n, command.attributes) == ("runs/a", 4, {"hair": "blue", "eye_colour": "red"})
+
+
+@pytest.mark.parametrize("words", [["--hair"], ["--hair", "--n", "4"], ["--hair", "blue", "--hair", "red"]])
+def test_attributes_want_one_value(words: list[str]) -> None:
+    with pytest.raises(UserError, match="wants a value|there twice"):
+        take_attributes(words, Generate)

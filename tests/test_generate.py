@@ -210,12 +210,12 @@ def test_each_value_is_a_row_that_differs_in_it_alone(steered, tmp_path):
 def test_faces_of_each_value_say_all_that_they_are(steered, tmp_path):
     generate(steered, tmp_path, n=2, seed=7, each="eyes", attributes={"hair": "blue"})
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "seed-000007-green.png", "seed-000007-red.png", "seed-000008-green.png", "seed-000008-red.png",
+        "seed-000007-00-green.png", "seed-000007-01-red.png", "seed-000008-00-green.png", "seed-000008-01-red.png",
     ]  # fmt: skip
-    face = read_face(tmp_path / "seed-000008-red.png")
+    face = read_face(tmp_path / "seed-000008-01-red.png")
     assert face == Face(steered.weights_hash, 8, 1.0, {"hair": "blue", "eyes": "red"})
     np.testing.assert_array_equal(
-        pixels(tmp_path / "seed-000008-red.png"), steered.sample(1, seed=8, **face.attributes)[0]
+        pixels(tmp_path / "seed-000008-01-red.png"), steered.sample(1, seed=8, **face.attributes)[0]
     )
 
 

@@ -2,7 +2,7 @@
 
 A value is known to networks by its code, its place in the vocabulary. What the training faces had travels in
 the generator's file as combinations, so that an attribute nobody asked for is drawn from the data's conditional
-distribution given the others:
+distribution given the others. Faces whose value is unknown count like all: -1, the code for it, may be drawn.
 
 1. Of the combinations, in the order of the file, those that agree with everything asked for are kept; if there are
    none, all are.
@@ -26,17 +26,21 @@ Codes = npt.NDArray[np.int64]
 Combination = tuple[int, ...]
 """A codes, and how many faces have them all."""
 
-ANY = "any"
-"""Asked for in place of a value, it leaves the attribute to chance."""
+ANY, UNKNOWN = "any", "unknown"
+"""Asked for in place of a value: the first leaves the attribute to chance; the second asks for faces as those are whose
+value is not known, code -1."""
+
+_CHANCE = -2
 
 _MOST_ATTRIBUTES = 32
 _MOST_VALUES = 256
-_MOST_COMBINATIONS = 100_000
+_MOST_COMBINATIONS = 10_000
+_LONGEST_VALUE = 100
 
 
 def combinations(codes: Codes) -> tuple[Combination, ...]:
-    """Count which values go together, the most frequent first; faces with an unknown value, -1, are left out."""
-    counts = Counter(map(tuple, codes[(codes >= 0).all(axis=1)].tolist()))
+    """Count which values go together, the most frequent first; an unknown one is -1 here as well."""
+    counts = Counter(map(tuple, codes.tolist()))
     return tuple((*values, count) for values, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -47,13 +51,22 @@ def check_attributes(attributes: Mapping[str, Sequence[str]], priors: Sequence[C
         check(name.isidentifier() and name.isascii(), "An attribute's name is not of letters, digits and underscores.")
         check(
             2 <= len(values) <= _MOST_VALUES and len(set(values)) == len(values),
-            f"The attribute {name} has {len(values)} values; 2 to {_MOST_VALUES} different ones are possible.",
+            f"The attribute {name} needs 2 to {_MOST_VALUES} different values; choose others with --attributes.",
         )
-    check(len(priors) <= _MOST_COMBINATIONS, f"At most {_MOST_COMBINATIONS:,} combinations of values can be stored.")
+        for value in values:
+            check(
+                0 < len(value) <= _LONGEST_VALUE and value.isprintable() and value not in (ANY, UNKNOWN),
+                f"{name} cannot have the value {ascii(value)[:80]}, which nobody could ask for; import with --merge.",
+            )
+    check(
+        len(priors) <= _MOST_COMBINATIONS,
+        f"The attributes occur in {len(priors):,} combinations, more than {_MOST_COMBINATIONS:,}; choose fewer with "
+        "--attributes.",
+    )
     check(bool(priors) == bool(attributes), "Attributes and the combinations of their values must come together.")
     sizes = [len(values) for values in attributes.values()]
     for row in priors:
-        fits = len(row) == len(sizes) + 1 and all(0 <= c < size for c, size in zip(row, sizes, strict=False))
+        fits = len(row) == len(sizes) + 1 and all(-1 <= c < size for c, size in zip(row, sizes, strict=False))
         check(fits and 1 <= row[-1] < 2**40, "A combination of attributes does not fit the vocabularies.")
 
 
@@ -72,22 +85,22 @@ def choose(
         asked: a value for some of the attributes; `ANY` asks for nothing.
 
     Returns:
-        int64, N×A.
+        int64, N×A; -1 where nothing was asked for and a face without that label was drawn.
 
     Raises:
         UserError: there is no such attribute or value; the sentence lists them.
     """
-    wanted = _wanted(attributes, asked)  # A; -1 is left to chance
-    if not attributes:
-        return np.empty((len(seeds), 0), np.int64)
+    wanted = _wanted(attributes, asked)  # A
+    if not attributes or len(seeds) == 0:
+        return np.empty((len(seeds), len(attributes)), np.int64)
     table = np.array(priors, np.int64)
     values, counts = table[:, :-1], table[:, -1]
-    agree = ((values == wanted) | (wanted < 0)).all(axis=1)
+    agree = ((values == wanted) | (wanted == _CHANCE)).all(axis=1)
     if agree.any():
         values, counts = values[agree], counts[agree]
     total = np.cumsum(counts)
     rows = np.searchsorted(total, uniforms(seeds, 1, ATTRIBUTE_STREAM)[:, 0] * total[-1], side="right")
-    return np.where(wanted < 0, values[np.minimum(rows, len(values) - 1)], wanted)
+    return np.where(wanted == _CHANCE, values[np.minimum(rows, len(values) - 1)], wanted)
 
 
 def _wanted(attributes: Mapping[str, Sequence[str]], asked: Mapping[str, str]) -> Codes:
@@ -96,11 +109,7 @@ def _wanted(attributes: Mapping[str, Sequence[str]], asked: Mapping[str, str]) -
             raise UserError(f"This generator has no {name}: it was trained without attributes; leave it out.")
         if name not in attributes:
             raise UserError(f"This generator has no {name}; it knows {', '.join(attributes)}.")
-        if value != ANY and value not in attributes[name]:
+        if value not in (ANY, UNKNOWN, *attributes[name]):
             raise UserError(f"{name} cannot be {value}; choose {', '.join(attributes[name])} or {ANY}.")
-    values = (asked.get(name, ANY) for name in attributes)
-    codes = [
-        -1 if value == ANY else list(words).index(value)
-        for value, words in zip(values, attributes.values(), strict=True)
-    ]
-    return np.array(codes, np.int64)
+    codes = {name: {ANY: _CHANCE, UNKNOWN: -1} | {v: c for c, v in enumerate(vs)} for name, vs in attributes.items()}
+    return np.array([codes[name][asked.get(name, ANY)] for name in attributes], np.int64)

@@ -71,8 +71,7 @@ def generate(
             or it cannot be written to.
     """
     check_range(generator, n, seed, psi, scale)
-    attributes = dict(attributes or {})
-    generator.codes([seed], **attributes)
+    attributes = generator.face(seed, psi, **(attributes or {})).attributes
     values = _values(generator, each, attributes)
     suffix = "" if out.is_dir() else out.suffix.lower()
     if suffix not in ("", ".zip", *_PICTURES):
@@ -90,9 +89,9 @@ def generate(
         raise UserError(f"{out} is a file; name a folder, or a new name that ends in .png or .zip.")
     faces = _draw(generator, n, seed, psi, scale, attributes, each, progress)
     if suffix == "":
-        _write_folder(out, faces, each)
+        _write_folder(out, faces, each, values)
     elif suffix == ".zip":
-        _write_zip(out, faces, each)
+        _write_zip(out, faces, each, values)
     else:
         check_grid(n * max(1, len(values)), n if each else columns, generator.header.resolution * scale)
         _write_grid(out, faces, n if each else columns, values)
@@ -160,7 +159,7 @@ def _draw(
     seed: int,
     psi: float,
     scale: int,
-    attributes: Mapping[str, str],
+    attributes: dict[str, str],
     each: str | None,
     progress: Progress | None,
 ) -> Iterator[tuple[Face, Images]]:
@@ -176,7 +175,7 @@ def _draw(
         for index, (face_seed, image) in enumerate(zip(seeds, images, strict=True)):
             # A row differs from the next in one attribute, so a face of it says what all the others are.
             known = generator.values(codes[index]) if each else attributes
-            yield generator.face(face_seed, psi, **known), enlarge(image[None], scale)[0]
+            yield Face(generator.weights_hash, face_seed, psi, known), enlarge(image[None], scale)[0]
         if progress:
             progress(row * n + start + len(seeds), rows * n)
 
@@ -194,23 +193,27 @@ def _write_grid(out: Path, faces: Iterator[tuple[Face, Images]], columns: int | 
             picture.save(temporary, quality=95)
 
 
-def _write_folder(out: Path, faces: Iterator[tuple[Face, Images]], each: str | None) -> None:
+def _write_folder(out: Path, faces: Iterator[tuple[Face, Images]], each: str | None, values: Sequence[str]) -> None:
     for face, image in faces:
-        with replacing(out / _name(face, each)) as temporary:
+        with replacing(out / _name(face, each, values)) as temporary:
             temporary.write_bytes(_png(face, image))
 
 
-def _write_zip(out: Path, faces: Iterator[tuple[Face, Images]], each: str | None) -> None:
+def _write_zip(out: Path, faces: Iterator[tuple[Face, Images]], each: str | None, values: Sequence[str]) -> None:
     with replacing(out) as temporary, ZipFile(temporary, "w") as archive:  # stored: PNG is compressed already
         for face, image in faces:
-            entry = ZipInfo(_name(face, each))  # dated 1980, so that the same faces are the same file
+            entry = ZipInfo(_name(face, each, values))  # dated 1980, so that the same faces are the same file
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, _png(face, image))
 
 
-def _name(face: Face, each: str | None) -> str:
-    value = "-" + re.sub(r"[^\w-]", "_", face.attributes[each]) if each else ""
-    return f"seed-{face.seed:06d}{value}.png"
+def _name(face: Face, each: str | None, values: Sequence[str]) -> str:
+    """With the place of the value before it: values may differ in what a file name cannot hold."""
+    if each is None:
+        return f"seed-{face.seed:06d}.png"
+    value = face.attributes[each]
+    readable = re.sub(r"[^\w-]", "_", value)
+    return f"seed-{face.seed:06d}-{values.index(value):02d}-{readable}.png"
 
 
 def _png(face: Face, image: Images) -> bytes:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nijigan import generator_file
-from nijigan.attributes import ANY, Codes, choose
+from nijigan.attributes import ANY, UNKNOWN, Codes, choose
 from nijigan.errors import UserError
 from nijigan.generator_file import GeneratorHeader, TrainingSet
 from nijigan.latents import Latents, check_psi, check_seed, latents, truncate
@@ -99,7 +99,9 @@ class Generator:
         self.module.to(device)
         return self
 
-    def sample(self, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64, **attributes: str) -> Images:
+    def sample(
+        self, /, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64, **attributes: str
+    ) -> Images:
         """Draw the faces of seeds seed, seed + 1, ..., seed + n - 1.
 
         Args:
@@ -122,7 +124,7 @@ class Generator:
         z = latents(seeds, latent.size, latent.prior)
         return self.draw(z, self.codes(seeds, **attributes), psi=psi, batch_size=batch_size)
 
-    def codes(self, seeds: Sequence[int], **attributes: str) -> Codes:
+    def codes(self, seeds: Sequence[int], /, **attributes: str) -> Codes:
         """Decide what the faces of some seeds are to be.
 
         Args:
@@ -131,7 +133,7 @@ class Generator:
                 faces' conditional distribution given the rest.
 
         Returns:
-            int64, N×A: places in the vocabularies of `header.attributes`; A is 0 where there are none.
+            int64, N×A: places in the vocabularies of `header.attributes`, -1 for unknown; A is 0 where there are none.
 
         Raises:
             UserError: there is no such attribute or value; the sentence lists them.
@@ -139,16 +141,19 @@ class Generator:
         return choose(self.header.attributes, self.header.priors, seeds, attributes)
 
     def values(self, codes: Codes) -> dict[str, str]:
-        """Name one face's A codes; an attribute left open, -1, is left out."""
+        """Name one face's A codes."""
         attributes = self.header.attributes.items()
-        return {name: words[code] for (name, words), code in zip(attributes, codes.tolist(), strict=True) if code >= 0}
+        return {
+            name: UNKNOWN if code < 0 else words[code]
+            for (name, words), code in zip(attributes, codes.tolist(), strict=True)
+        }
 
     def draw(self, latents: Latents, codes: Codes | None = None, *, psi: float = 1.0, batch_size: int = 64) -> Images:
         """Draw given latents.
 
         Args:
             latents: float32, N×size.
-            codes: int64, N×A, as `codes` gives them; -1 leaves an attribute open. Left out, all are open.
+            codes: int64, N×A, as `codes` gives them; -1 is unknown. Left out, all are.
             psi: truncation, 0 to 2. Style-based generators pull the latents' styles towards the mean style (Karras et
                 al. 2019, appendix B); others pull the latents themselves to 0 where the prior is
                 normal, truncated or not, and refuse all but 1 where it is uniform or a sphere.
@@ -170,7 +175,8 @@ class Generator:
         sizes = [len(values) for values in self.header.attributes.values()]
         if codes is None:
             codes = np.full((len(latents), len(sizes)), -1, np.int64)
-        if codes.shape != (len(latents), len(sizes)) or (codes < -1).any() or (codes >= sizes).any():
+        integers = np.issubdtype(codes.dtype, np.integer)
+        if not integers or codes.shape != (len(latents), len(sizes)) or (codes < -1).any() or (codes >= sizes).any():
             raise UserError(
                 f"Codes of shape {codes.shape} do not fit {len(latents)} faces and attributes of {sizes} values."
             )
@@ -206,7 +212,7 @@ class Generator:
         rounded: Images = scaled.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         return rounded
 
-    def face(self, seed: int, psi: float = 1.0, **attributes: str) -> Face:
+    def face(self, /, seed: int, psi: float = 1.0, **attributes: str) -> Face:
         """Record the face that `sample` draws with the same arguments and n = 1; what that refuses is refused here."""
         self.check_psi(psi)
         self.codes([seed], **attributes)

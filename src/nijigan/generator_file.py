@@ -132,7 +132,10 @@ def write(path: Path, module: nn.Module, header: GeneratorHeader, half: bool) ->
         for name, tensor in weights(module).items()
     }
     _refuse_non_finite(tensors, f"The generator for {path}")
-    data = safetensors.torch.save(tensors, {_METADATA_KEY: header.to_json()})
+    text = header.to_json()
+    if len(text) > _MOST_HEADER_BYTES // 4:  # which escapes and the table of contents may multiply
+        raise UserError(f"The header for {path} is too long to be read again; shorten its texts or its attributes.")
+    data = safetensors.torch.save(tensors, {_METADATA_KEY: text})
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 

@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from nijigan.networks import Critique
 from nijigan.parts import AugmentConfig, BurnInConfig, ConditionConfig, OptimizerConfig, PenaltyConfig, TricksConfig
 from nijigan.recipe import Recipe
 from nijigan.training.rounds import Rounds, mix, to_unit
@@ -363,3 +364,25 @@ def test_every_kind_of_condition_goes_with_penalties(tiny: Recipe, kind: str, pe
     assert not torch.equal(weights(state.generator), before[0])
     assert not torch.equal(weights(state.discriminator), before[1])
     assert all(np.isfinite(value) for value in rounds.averages().values())
+
+
+def test_parts_of_a_batch_are_judged_by_what_they_were_asked_for(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(tiny, condition=ConditionConfig("acgan"), accumulate=4)
+    rounds = Rounds(recipe, TrainingState.start(recipe, CPU, ATTRIBUTES), FABRIC, labelled, faces=1000)
+    drawn: list[tuple[torch.Tensor, torch.Tensor]] = []
+    draw, judge, right = rounds._draw, rounds._judge, []
+
+    def drawing(codes: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        images = draw(codes)
+        drawn.append((images, codes[0]))
+        return images
+
+    def judging(images: torch.Tensor, codes: tuple[torch.Tensor, ...]) -> Critique:
+        right.extend(torch.equal(asked, codes[0]) for fake, asked in drawn if fake.data_ptr() == images.data_ptr())
+        return judge(images, codes)
+
+    monkeypatch.setattr(rounds, "_draw", drawing)
+    monkeypatch.setattr(rounds, "_judge", judging)
+    rounds.play(total=400)
+    assert len(right) >= 8  # four parts, in D's step and in G's
+    assert all(right)

@@ -557,14 +557,13 @@ from pathlib import Path
 
 from nijigan.cli.common import leave
 from nijigan.data.dataset import FaceDataset
-from nijigan.parts import AugmentConfig, ConditionConfig, TricksConfig
 from nijigan.recipe import Recipe, read_json
 from nijigan.training import train, trainer
 
 loop = trainer._loop
 
-def hashed(recipe, dataset, out, fabric, state):
-    loop(recipe, dataset, out, fabric, state)
+def hashed(recipe, dataset, labels, out, fabric, state):
+    loop(recipe, dataset, labels, out, fabric, state)
     digest = hashlib.sha256()
     for network in (state.generator, state.discriminator):
         for parameter in network.parameters():

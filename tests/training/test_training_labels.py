@@ -46,6 +46,7 @@ def test_attributes_left_out_are_all_of_the_datasets(faces: FaceDataset) -> None
     [
         ({}, (), "has no labels; .*--label hair,eyes --out"),
         ({"hair": ("red", "blue")}, ("hair", "eyes"), "has no eyes; .*--label eyes --out"),
+        ({"hair": ("red", "blue")}, ("smile",), "has no smile; .*--tags TAGS --out FACES`\\.$"),
     ],
 )
 def test_missing_labels_are_refused_with_the_command_that_brings_them(attributes, asked, words) -> None:
@@ -54,10 +55,14 @@ def test_missing_labels_are_refused_with_the_command_that_brings_them(attributes
         with_attributes(replace(RECIPES["acgan"], attributes=asked), dataset)
 
 
-def test_labels_that_never_meet_are_refused() -> None:
+def test_labels_need_not_meet() -> None:
     dataset = SimpleNamespace(
         attributes={"hair": ["blue", "red"], "eyes": ["blue", "red"]}, path="FACES",
         labels=lambda split: {"hair": np.array([0, 1, -1]), "eyes": np.array([-1, -1, 0])},
     )  # fmt: skip
-    with pytest.raises(UserError, match="No face of FACES is labelled in all of hair, eyes"):
-        Labels.of(dataset, ("hair", "eyes"))
+    assert Labels.of(dataset, ("hair", "eyes")).priors == ((-1, 0, 1), (0, -1, 1), (1, -1, 1))
+
+
+def test_attributes_of_one_value_are_not_taken_unasked() -> None:
+    dataset = SimpleNamespace(attributes={"hair": ["blue", "red"], "style": ["long"]}, path="FACES")
+    assert with_attributes(RECIPES["acgan"], dataset).attributes == ("hair",)

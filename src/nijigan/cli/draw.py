@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from nijigan.cli.common import Device, Model, progress_bar, torch_device
 from nijigan.errors import UserError
+
+if TYPE_CHECKING:
+    from nijigan.generator import Generator
 
 Asked = tyro.conf.Suppress[dict[str, str]]
 """Attribute to value: options that only the generator can name, so they are taken out before tyro sees the words."""
@@ -18,22 +22,33 @@ def take_attributes(arguments: Sequence[str], command: type) -> tuple[list[str],
     """Split the words of a command into those it knows and the attributes: `--hair blue` or `--hair=blue`.
 
     Raises:
-        UserError: one has no value, or looks like an option mistyped.
+        UserError: one has no value, or two.
     """
-    options = {part.name for part in fields(command)} | {"help"}
+    options = _options(command)
     known, asked, words = [], {}, list(arguments)
     while words:
         option, equals, value = words.pop(0).partition("=")
         name = option.removeprefix("--").replace("-", "_")
-        if not option.startswith("--") or name.removeprefix("no_") in options:
+        if not option.startswith("--") or option == "--" or name.removeprefix("no_") in options:
             known.append(option + equals + value)
             continue
-        if near := get_close_matches(name, options, n=1, cutoff=0.7):
-            raise UserError(f"There is no {option}; did you mean --{near[0].replace('_', '-')}?")
         if not equals and (not words or words[0].startswith("-")):
             raise UserError(f"{option} wants a value, such as --hair blue; or it is no option here, see --help.")
-        asked[name] = value if equals else words.pop(0)
+        if name in asked:
+            raise UserError(f"{option} is there twice; ask for one value.")
+        asked[name] = (value if equals else words.pop(0)).lower()
     return known, asked
+
+
+def _check_options(asked: dict[str, str], generator: "Generator", command: type) -> None:
+    """Refuse what is no attribute of the generator but looks like an option mistyped."""
+    for name in asked.keys() - generator.header.attributes.keys():
+        if near := get_close_matches(name, _options(command), n=1, cutoff=0.7):
+            raise UserError(f"There is no --{name.replace('_', '-')}; did you mean --{near[0].replace('_', '-')}?")
+
+
+def _options(command: type) -> set[str]:
+    return {part.name for part in fields(command)} - {"attributes"} | {"help"}
 
 
 @dataclass(frozen=True)
@@ -68,9 +83,11 @@ class Generate:
         from nijigan.generate import generate
         from nijigan.generator import Generator
 
+        generator = Generator.load(self.model).to(torch_device(self.device))
+        _check_options(self.attributes, generator, Generate)
         with progress_bar("Drawing") as progress:
             generate(
-                Generator.load(self.model).to(torch_device(self.device)), self.out,
+                generator, self.out,
                 n=(8 if self.each else 64) if self.n is None else self.n, seed=self.seed, psi=self.psi,
                 scale=self.scale, columns=self.columns, attributes=self.attributes, each=self.each, progress=progress,
             )  # fmt: skip
@@ -113,9 +130,11 @@ class Walk:
         from nijigan.generator import Generator
         from nijigan.walk import walk
 
+        generator = Generator.load(self.model).to(torch_device(self.device))
+        _check_options(self.attributes, generator, Walk)
         with progress_bar("Filming") as progress:
             walk(
-                Generator.load(self.model).to(torch_device(self.device)), self.out, stops=self.stops,
+                generator, self.out, stops=self.stops,
                 frames_per_stop=self.frames_per_stop, fps=self.fps, n=self.n, columns=self.columns, seed=self.seed,
                 psi=self.psi, scale=self.scale, attributes=self.attributes, progress=progress,
             )  # fmt: skip

@@ -29,8 +29,8 @@ PAIRS = re.compile(r"(?P<hair>.+?) hair (?P<eyes>.+?) eyes")
 
 RESERVED = {
     *COLUMNS, "attributes", "batch_size", "columns", "count", "data", "device", "devices", "each", "epochs", "format",
-    "fps", "help", "json", "kimg", "label", "labels", "latent", "model", "n", "name", "out", "psi", "recipe", "rows",
-    "resolution", "scale", "seed", "tags", "truncation", "unknown",
+    "fps", "frames_per_stop", "help", "json", "kimg", "label", "labels", "latent", "model", "n", "name", "out", "psi",
+    "recipe", "resolution", "rows", "scale", "seed", "stops", "tags", "truncation", "unknown",
 }  # fmt: skip
 """What no attribute may be called: the columns of every dataset, and the options of commands that take attributes."""
 

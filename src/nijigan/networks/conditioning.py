@@ -9,7 +9,7 @@ from math import sqrt
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, normalize
+from torch.nn.functional import normalize
 
 from nijigan.networks.blocks import Critique, add_spectral_norm, init_dcgan
 from nijigan.networks.dcgan import DCGANDiscriminator
@@ -130,7 +130,8 @@ class ConditionalDiscriminator(nn.Module):
             case "reacgan":
                 embeddings = tuple(normalize(embed(features).float()) for embed in self.maps)
                 proxies = [normalize(head.weight) for head in self.heads]  # type: ignore[arg-type]
-                cosines = tuple(linear(e, p).float() for e, p in zip(embeddings, proxies, strict=True))
+                # As a sum of products, which autocast leaves in fp32: the margins are finer than bf16.
+                cosines = tuple((e[:, None] * p).sum(2) for e, p in zip(embeddings, proxies, strict=True))
                 return Critique(logits, features, cosines, embeddings)
         raise ValueError(f"a discriminator of the kind {self.kind} has no use for attributes")
 

@@ -27,7 +27,7 @@ class Labels:
         """The labels of a training split.
 
         Raises:
-            UserError: there are too few to learn from.
+            UserError: there are too few or too many to learn from.
         """
         known = dataset.labels("train")
         codes = (
@@ -36,10 +36,6 @@ class Labels:
             else np.empty((dataset.count("train"), 0), np.int64)
         )
         labels = cls({name: tuple(dataset.attributes[name]) for name in names}, codes)
-        if names and not labels.priors:
-            raise UserError(
-                f"No face of {dataset.path} is labelled in all of {', '.join(names)}; choose fewer with --attributes."
-            )
         check_attributes(labels.attributes, labels.priors)
         return labels
 
@@ -61,14 +57,14 @@ def with_attributes(recipe: Recipe, dataset: FaceDataset) -> Recipe:
     """
     if recipe.condition.kind == "none":
         return recipe
-    names = recipe.attributes or tuple(dataset.attributes)
+    names = recipe.attributes or tuple(name for name, values in dataset.attributes.items() if len(values) > 1)
     missing = [name for name in names if name not in dataset.attributes]
-    if missing or not names:
-        what = f"no {' and no '.join(missing)}" if missing else "no labels"
-        label = ",".join(missing or ("hair", "eyes"))
-        raise UserError(
-            f"{recipe.name} learns from labels, and {dataset.path} has {what}; bring people's tags with "
-            f"`nijigan import PICTURES --tags TAGS --out {dataset.path}`, or have colours read from the pixels with "
-            f"`nijigan import {dataset.path} --label {label} --out {dataset.path}`."
-        )
-    return replace(recipe, attributes=names)
+    if names and not missing:
+        return replace(recipe, attributes=names)
+    wanted = [name for name in missing or ("hair", "eyes") if name in ("hair", "eyes", "year")]
+    read = f", or have them read with `nijigan import {dataset.path} --label {','.join(wanted)} --out {dataset.path}`"
+    raise UserError(
+        f"{recipe.name} learns from labels, and {dataset.path} has "
+        f"{'no ' + ' and no '.join(missing) if missing else 'no labels'}; bring people's tags with `nijigan import "
+        f"PICTURES --tags TAGS --out {dataset.path}`{read if wanted else ''}."
+    )

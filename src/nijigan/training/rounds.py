@@ -107,8 +107,8 @@ class Rounds:
 
         state.discriminator.requires_grad_(False)  # its gradients would be thrown away
         for _ in range(recipe.g_steps if g_turn else 0):
-            for batch in batches or self._real():
-                # The discriminator has moved since it judged its last drawn images, so they serve once more.
+            for batch in reversed(batches or self._real()):  # the last drawn images were asked for by the last part
+                # The discriminator has moved since it judged them, so they serve once more.
                 drawn = self._draw(batch.codes) if fake is None else fake
                 critique = self._judge(drawn, batch.codes)
                 real = self._judge(batch.images, batch.codes).logits if self.objective.paired else None
