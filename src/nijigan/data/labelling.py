@@ -59,7 +59,8 @@ def read_labels(
     columns: dict[str, Column] = {name: [None] * len(origins) for name in names}
     if "year" in columns:
         for row in wanted:
-            year = YEAR.search(PurePosixPath(sources[row]).stem)
+            picture = re.sub(r"#\d+$", "", sources[row])  # a crop's
+            year = YEAR.search(PurePosixPath(picture).stem)
             columns["year"][row] = year[1] if year else None
     colours = [name for name in names if name in COLOURS]
     if colours:
