@@ -439,6 +439,25 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return kids
 
 
+def test_obedience_is_watched_and_travels_with_the_best(
+    tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, scripted: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted += [5.0, 3.0]
+    opened: list[list[str]] = []
+
+    def open_reader(name: str, attributes: dict[str, tuple[str, ...]], dataset: FaceDataset) -> SimpleNamespace:
+        opened.append(list(attributes))
+        return SimpleNamespace(name="people")
+
+    monkeypatch.setattr(trainer, "open_reader", open_reader)
+    monkeypatch.setattr(trainer, "obedience", lambda generator, reader: {"hair": Score(0.75, 0.7, 0.8)})
+    recipe = replace(tiny, condition=ConditionConfig("acgan"), attributes=("hair", "eyes"), evaluate_every=0.2)
+    run = train(recipe, judged_faces, tmp_path / "run", device="cpu")
+    assert opened == [["hair", "eyes"]]
+    assert [line["accuracy-hair"] for line in read_log(run) if "kid" in line] == [0.75, 0.75]
+    assert Generator.load(run).header.metrics["accuracy-hair/people"] == 0.75
+
+
 def test_the_best_is_kept_and_the_run_ends_when_it_is_old(
     tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, scripted: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -295,7 +295,7 @@ def _judge(
     accuracies = {f"accuracy-{name}": score.value for name, score in obeyed.items()}
     if state.search.record(kid.value, state.images, kid.high):
         metrics = {f"kid-{real.space.name}/val": kid.value, "yield/val": good.value}
-        metrics |= {f"{name}/val": value for name, value in accuracies.items()}
+        metrics |= {f"{name}/{reader.name}": value for name, value in accuracies.items()} if reader is not None else {}
         Generator(generator.module, replace(generator.header, metrics=metrics)).save(out / "best.safetensors")
     state.search.stopped = recipe.early_stop and state.search.stale >= recipe.patience
     return {"kid": kid.value, "kid_low": kid.low, "kid_high": kid.high, "yield": good.value} | accuracies
