@@ -26,8 +26,8 @@ def _adam(lr: float = 2e-4, beta1: float = 0.5, beta2: float = 0.999) -> Optimiz
     return OptimizerConfig("adam", lr, beta1, beta2)
 
 
-def _conditional(name: str, condition: ConditionConfig) -> Recipe:
-    """The game and networks of r3gan-small with attributes: these recipes differ in the class part alone."""
+def _small(name: str, condition: ConditionConfig = ConditionConfig()) -> Recipe:  # noqa: B008 - frozen
+    """The game and networks of r3gan-small; with attributes they differ in the class part alone."""
     return Recipe(
         name=name, condition=condition, objective="relativistic", penalty=PenaltyConfig("r1r2", weight=2, every=8),
         generator=_G(width=56, max_width=256, upsample="pixel-shuffle"), discriminator=_D(norm="none"), batch_size=16,
@@ -81,12 +81,7 @@ _TABLE = (
     ),
     # The same game for two CPU cores: small batches and rare penalties for many updates a minute, on networks of dense
     # convolutions, which a CPU multiplies faster than the grouped ones of r3.
-    Recipe(
-        name="r3gan-small", objective="relativistic", penalty=PenaltyConfig("r1r2", weight=2, every=8),
-        generator=_G(width=56, max_width=256, upsample="pixel-shuffle"), discriminator=_D(norm="none"), batch_size=16,
-        g_optimizer=_adam(2e-4, 0.0, 0.99), d_optimizer=_adam(2e-4, 0.0, 0.99), augment=AugmentConfig(p=0.2),
-        ema=EmaConfig(half_life_kimg=20),
-    ),
+    _small("r3gan-small"),
     # After Karras et al. 2019 and 2020: eight mapping layers, mixing, noise, R1 every 16 updates with γ 1, as in their
     # preset for 256 px. "Lite" because D goes without their filters and styles scale activations, not weights.
     Recipe(
@@ -104,11 +99,11 @@ _TABLE = (
     ),
     # --- with attributes: the three ways to hold G to what it was asked for, on equal networks ---
     # Odena et al. 2017: a classifier beside D's logit, which learns from real and drawn faces.
-    _conditional("acgan", ConditionConfig("acgan")),
+    _small("acgan", ConditionConfig("acgan")),
     # Kang et al. 2021: unit embeddings, compared with the classes' proxies and with each other.
-    _conditional("reacgan", ConditionConfig("reacgan")),
+    _small("reacgan", ConditionConfig("reacgan")),
     # Miyato and Koyama 2018: the class enters D's logit as an inner product.
-    _conditional("cgan-projection", ConditionConfig("projection")),
+    _small("cgan-projection", ConditionConfig("projection")),
     # --- one per study, at its own settings; what it does not say is DCGAN's ---
     # Menon and Dubey 2022: 28 px, pixels scaled to [0, 1].
     Recipe(name="menon-dubey", resolution=28, generator=_G(output="sigmoid"), batch_size=128),

@@ -52,17 +52,23 @@ def assert_equal_runs(a: Path, b: Path) -> None:
         assert torch.equal(left[name], right[name]), name
 
 
+def resumed_exactly(recipe: Recipe, faces: FaceDataset, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run in one go, after the same in two parts has been held to it."""
+    straight = train(recipe, faces, folder / "straight", device="cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(Rounds, "play", killed_after(300))
+        with pytest.raises(KilledError):
+            train(recipe, faces, folder / "parts", device="cpu")
+    assert_equal_runs(resume(folder / "parts", device="cpu"), straight)
+    return straight
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_trains_resumes_exactly_and_draws(
     name: str, faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = shrink(RECIPES[name])
-    straight = train(recipe, faces, tmp_path / "straight", device="cpu")
-    with monkeypatch.context() as patch:
-        patch.setattr(Rounds, "play", killed_after(300))
-        with pytest.raises(KilledError):
-            train(recipe, faces, tmp_path / "parts", device="cpu")
-    assert_equal_runs(resume(tmp_path / "parts", device="cpu"), straight)
+    straight = resumed_exactly(recipe, faces, tmp_path, monkeypatch)
     drawn = Generator.load(straight).sample(3, seed=5)
     assert drawn.shape == (3, 16, 16, 3)
     assert np.array_equal(drawn, Generator.load(tmp_path / "parts").sample(3, seed=5))
@@ -77,12 +83,7 @@ def test_what_draws_random_numbers_of_its_own_resumes_exactly(
         tricks=TricksConfig(soft_labels=0.1, flipped_labels=0.1, instance_noise=0.1, instance_noise_kimg=0.5),
         condition=ConditionConfig("projection"), attributes=("hair", "eyes"),
     )  # fmt: skip
-    straight = train(recipe, faces, tmp_path / "straight", device="cpu")
-    with monkeypatch.context() as patch:
-        patch.setattr(Rounds, "play", killed_after(300))
-        with pytest.raises(KilledError):
-            train(recipe, faces, tmp_path / "parts", device="cpu")
-    assert_equal_runs(resume(tmp_path / "parts", device="cpu"), straight)
+    resumed_exactly(recipe, faces, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("resolution", [28, 64, 96, 128])

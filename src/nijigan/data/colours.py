@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nijigan.data.anatomy import Samples, find_anatomy
-from nijigan.errors import UserError
+from nijigan.data.faces import check_pixels
 from nijigan.pictures import Images
 from nijigan.recipe import read_json
 
@@ -82,9 +82,7 @@ def read_colours(face: Images) -> dict[str, Reading]:
     Raises:
         UserError: this is no such array.
     """
-    if face.dtype != np.uint8 or face.ndim != 3 or face.shape[-1] != 3 or 0 in face.shape:
-        shape = "×".join(map(str, face.shape))
-        raise UserError(f"Colours are read from uint8 RGB pictures, H×W×3; this is {face.dtype} {shape}.")
+    check_pixels(face, 3, "Colours are read from")
     anatomy = find_anatomy(face)
     if anatomy is None:
         return dict.fromkeys(("hair", "eyes"), Reading(None, 0.0))

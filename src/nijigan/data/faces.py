@@ -75,7 +75,7 @@ def find_faces(picture: npt.NDArray[np.uint8]) -> list[FoundFace]:
     Raises:
         UserError: this is no such array.
     """
-    _check(picture, 3)
+    check_pixels(picture, 3)
     shorter, longer = sorted(picture.shape[:2])
     scale = min(LARGEST_ENLARGEMENT, LARGEST_SIDE / longer)
     found: list[FoundFace] = []
@@ -96,7 +96,7 @@ def has_face(crop: npt.NDArray[np.uint8]) -> bool:
     Raises:
         UserError: this is no such array.
     """
-    _check(crop, 3)
+    check_pixels(crop, 3)
     return any(_search(crop, side / max(crop.shape[:2]), round(BORDER * side)) for side in CROP_SIDES)
 
 
@@ -132,7 +132,7 @@ def have_faces(crops: Images, progress: Callable[[int, int], None] | None = None
     Raises:
         UserError: this is no such array.
     """
-    _check(crops, 4)
+    check_pixels(crops, 4)
     verdicts = np.zeros(len(crops), np.bool_)
     with ThreadPoolExecutor() as threads:
         for index, verdict in enumerate(threads.map(has_face, crops)):
@@ -142,10 +142,11 @@ def have_faces(crops: Images, progress: Callable[[int, int], None] | None = None
     return verdicts
 
 
-def _check(pixels: npt.NDArray[np.uint8], dimensions: int) -> None:
+def check_pixels(pixels: npt.NDArray[np.uint8], dimensions: int, what: str = "Faces are looked for in") -> None:
+    """Refuse, with a `UserError` that begins with `what`, what is no uint8 RGB array of so many dimensions."""
     if pixels.dtype != np.uint8 or pixels.ndim != dimensions or pixels.shape[-1] != 3 or 0 in pixels.shape[-3:]:
         shape = "×".join(map(str, pixels.shape))
-        raise UserError(f"Faces are looked for in uint8 RGB pictures, H×W×3; this is {pixels.dtype} {shape}.")
+        raise UserError(f"{what} uint8 RGB pictures, H×W×3; this is {pixels.dtype} {shape}.")
 
 
 def _search(picture: npt.NDArray[np.uint8], scale: float, border: int) -> list[FoundFace]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from nijigan.attributes import Codes, Combination, check_attributes, combinations
 from nijigan.data.dataset import FaceDataset, FaceStream
+from nijigan.data.labelling import READABLE
 from nijigan.errors import UserError
 from nijigan.pictures import Images
 from nijigan.recipe import Recipe
@@ -61,7 +62,7 @@ def with_attributes(recipe: Recipe, dataset: FaceDataset) -> Recipe:
     missing = [name for name in names if name not in dataset.attributes]
     if names and not missing:
         return replace(recipe, attributes=names)
-    wanted = [name for name in missing or ("hair", "eyes") if name in ("hair", "eyes", "year")]
+    wanted = [name for name in missing or ("hair", "eyes") if name in READABLE]
     read = f", or have them read with `nijigan import {dataset.path} --label {','.join(wanted)} --out {dataset.path}`"
     raise UserError(
         f"{recipe.name} learns from labels, and {dataset.path} has "
