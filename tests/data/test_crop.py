@@ -100,6 +100,18 @@ def test_crops_keep_their_id_and_split_and_are_not_imported_twice(tmp_path: Path
     assert FaceDataset(tmp_path / "copy").table["id"] == FaceDataset(tmp_path / "faces").table["id"]
 
 
+def test_faces_of_one_illustration_go_to_one_split(tmp_path: Path, findable: Images) -> None:
+    places = PLACES[:2]
+    files = {f"{n}.png": illustration(findable[2 * n : 2 * n + 2], places) for n in range(6)}
+    import_faces([write(tmp_path / "art", files)], tmp_path / "faces", crop=True, holdout=0.9)
+    splits: dict[str, list[str]] = {}
+    for source, row in rows(tmp_path / "faces").items():
+        splits.setdefault(source.partition("#")[0], []).append(row["split"])
+        assert row["image"]["path"] == source.removeprefix("art/").replace(".png", "") + ".png"
+    assert all(len(found) == 2 and len(set(found)) == 1 for found in splits.values())
+    assert len({found[0] for found in splits.values()}) == 3
+
+
 def test_crops_that_are_too_small_are_refused(tmp_path: Path, findable: Images) -> None:
     folder = write(tmp_path / "art", {"crowd.png": illustration(findable[:3])})
     report = import_faces([folder], tmp_path / "faces", crop=True, min_size=160)

@@ -127,6 +127,12 @@ def test_real_faces_labelled_so_are_read_beside(real: RealFaces, monkeypatch: py
         }
 
     monkeypatch.setattr(Reader, "read", knows_hair_and_takes_all_eyes_for_brown)
+    few = min(
+        one.n_real for one in judge_obedience(Paints(obeys), painted_reader(), real, 20)["eyes"][1].classes.values()
+    )
+    monkeypatch.setattr(attributes, "_ENOUGH", few + 1)
+    assert judge_obedience(Paints(obeys), painted_reader(), real, 20)["eyes"][0].floor == 0  # of the other value alone
+    monkeypatch.setattr(attributes, "_ENOUGH", few)
     found = judge_obedience(Paints(obeys), painted_reader(), real, 20)
     assert found["hair"][0].floor == 1
     assert found["eyes"][0].floor == 1 / 2
@@ -156,6 +162,8 @@ def test_distances_within_a_class_are_between_the_faces_of_that_class(
     drawn = generator.sample(20, seed=20, hair="blue")
     assert scores.n_real == rows.sum() >= 5
     assert scores.kid == kid(real.features[rows], real.space.extract(drawn))
+    assert scores.diversity is not None
+    assert scores.diversity.value == pytest.approx(0, abs=1e-3)  # one picture for each value
 
 
 def test_no_random_state_is_touched() -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from nijigan.parts import AugmentConfig, DiscriminatorConfig, PenaltyConfig, TricksConfig
 from nijigan.penalties import clip_weights
 from nijigan.recipe import Recipe
+from nijigan.recipes import find_recipe
 from nijigan.runs import read_log
 from nijigan.training.health import Health, diversity, share_at_clip
 
@@ -107,6 +108,13 @@ def test_collapse_is_two_grids_in_a_row_that_are_too_alike() -> None:
     assert told(Recipe(), alike, line(), varied, alike, line(), varied) == []
     [warning] = told(Recipe(), varied, alike, line(), alike, alike)
     assert "only 40% as much" in warning
+
+
+def test_collapse_of_a_conditional_generator_is_told_by_its_attributes() -> None:
+    alike = line(diversity=0.3)
+    [warning] = told(replace(find_recipe("acgan"), attributes=("hair", "eyes")), alike, alike)
+    assert "Drawn faces of the same hair and eyes differ only 30%" in warning
+    assert "--condition.weight 0.5; or" in warning
 
 
 def test_a_young_generators_grey_is_no_collapse() -> None:

@@ -35,6 +35,25 @@ def test_without_attributes_nothing_is_known(faces: FaceDataset) -> None:
     assert (labels.attributes, labels.priors, labels.codes.shape) == ({}, (), (faces.count("train"), 0))
 
 
+def test_the_commonest_faces_are_alike(faces: FaceDataset) -> None:
+    labels = Labels.of(faces, ("hair", "eyes"))
+    values, rows = labels.commonest(3)
+    column = faces.table.filter(np.asarray(faces.table["split"].to_pylist()) == "train")
+    pairs = list(zip(column["hair"].to_pylist(), column["eyes"].to_pylist(), strict=True))
+    assert pairs.count((values["hair"], values["eyes"])) == max(map(pairs.count, pairs))
+    assert [pairs[row] for row in rows] == [(values["hair"], values["eyes"])] * min(3, max(map(pairs.count, pairs)))
+
+
+def test_faces_of_which_something_is_unknown_are_the_commonest_only_for_want_of_others() -> None:
+    labels = Labels({"hair": ("blue", "red"), "eyes": ("blue", "red")}, np.array([[0, -1], [0, -1], [1, 0], [0, -1]]))
+    assert labels.commonest(9)[0] == {"hair": "red", "eyes": "blue"}
+    assert labels.commonest(9)[1].tolist() == [2]
+    labels = Labels(labels.attributes, labels.codes[[0, 1, 3]])
+    assert labels.commonest(2)[0] == {"hair": "blue", "eyes": "unknown"}
+    assert labels.commonest(2)[1].tolist() == [0, 1]
+    assert Labels({}, np.empty((5, 0), np.int64)).commonest(2)[1].tolist() == [0, 1]
+
+
 def test_attributes_left_out_are_all_of_the_datasets(faces: FaceDataset) -> None:
     assert with_attributes(RECIPES["reacgan"], faces).attributes == tuple(faces.attributes)
     assert with_attributes(replace(RECIPES["reacgan"], attributes=("eyes",)), faces).attributes == ("eyes",)

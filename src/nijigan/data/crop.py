@@ -3,6 +3,7 @@
 The archive is then imported like any other, so that duplicates, splits and sizes are those of the crops.
 """
 
+import hashlib
 import secrets
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,6 +45,7 @@ Square = tuple[int, int, int, int]
 _CUT = pa.struct(
     {
         **FAILURE,
+        "sha256": pa.string(),  # of the picture's bytes
         "crops": pa.list_(pa.struct({"square": pa.list_(pa.int32(), 4), "png": pa.binary()})),  # likeliest face first
     }
 )
@@ -57,6 +59,8 @@ class Crops:
     """The crops, by name: that of the picture, `#` and a number from 0, the likeliest face first."""
     pictures: list[int] = field(default_factory=list)
     """The place of each one's picture among those that were given."""
+    digests: dict[int, str] = field(default_factory=dict)
+    """By a picture's place, SHA-256 of its bytes, where it was cut. Empty for pictures taken whole."""
     squares: dict[int, list[Square]] = field(default_factory=dict)
     """By a picture's place, where its crops lie: none where no face was found. Empty for pictures taken whole."""
     dropped: list[Dropped] = field(default_factory=list)
@@ -105,6 +109,7 @@ def cut_faces(
                 if cut["error"]:
                     crops.dropped.append(unusable(name, cut["error"], cut["too_large"]))
                     continue
+                crops.digests[row] = cut["sha256"]
                 crops.squares[row] = [tuple(crop["square"]) for crop in cut["crops"]]
                 if not cut["crops"]:
                     crops.dropped.append(Dropped(name, "no face", "none was found in it"))
@@ -121,11 +126,15 @@ def cut_faces(
 
 def _cut(file: bytes, position: int, margin: float, max_pixels: int) -> dict[str, Any]:
     try:
-        image = open_entry(file, position, max_pixels)[1].image
+        data, opened = open_entry(file, position, max_pixels)
     except UnreadableError as error:
         return failure(error)
+    image = opened.image
     squares = [square_about(face, *image.size, margin) for face in find_faces(np.asarray(image))]
-    return {"crops": [{"square": square, "png": to_png(image.crop(square))} for square in squares]}
+    return {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "crops": [{"square": square, "png": to_png(image.crop(square))} for square in squares],
+    }
 
 
 def square_about(face: FoundFace, width: int, height: int, margin: float) -> Square:

@@ -93,7 +93,7 @@ def import_faces(
     whole = Crops(pictures, list(range(len(pictures))))
     with cut_faces(pictures, out, crop_margin, max_pixels, progress) if crop else nullcontext(whole) as crops:
         measures = measure(crops.entries, max_pixels, progress, look=faces_only)
-        found, dropped, faceless = _found(crops.entries, crops.labels(labels), measures, min_size, known)
+        found, dropped, faceless = _found(crops, labels, measures, min_size, known)
         dropped += crops.dropped
         dropped += [Dropped(name, "not a picture", reason) for name, reason in listing.aside]
         candidates = _by_preference(known, found)
@@ -179,9 +179,10 @@ def _known(out: Path, pad: bool) -> _Candidates:
 
 
 def _found(
-    entries: Sequence[Entry], labels: Mapping[int, Labels], measures: pa.Table, min_size: int, known: _Candidates
+    crops: Crops, given: Mapping[int, Labels], measures: pa.Table, min_size: int, known: _Candidates
 ) -> tuple[_Candidates, list[Dropped], list[Entry]]:
     """Tell what can be used from what cannot, of which those that are no face are listed once more."""
+    entries, labels = crops.entries, crops.labels(given)
     dropped: list[Dropped] = []
     faceless: list[Entry] = []
     digests = set(known.rows["sha256"].to_pylist())
@@ -197,7 +198,8 @@ def _found(
             faceless.append(entry)
         else:
             used.append(row)
-            origins.append(Origin(entry.file, entry.position, found["plain"], found["sha256"], found["bytes"]))
+            family = crops.digests.get(crops.pictures[row])
+            origins.append(Origin(entry.file, entry.position, found["plain"], found["sha256"], found["bytes"], family))
     columns = {name: measures[name].take(pa.array(used, pa.int64())) for name in ("width", "height", "sha256", "phash")}
     columns["source"] = pa.array([entries[row].name for row in used], pa.string())
     for name in sorted({name for row in used for name in labels.get(row, ())}):
@@ -246,8 +248,9 @@ def _faces(
     digests = rows["sha256"].to_pylist()
     columns = {name: rows[name] for name in ("width", "height", "source", "sha256", "phash")}
     columns["id"] = pa.array([digest[:16] for digest in digests])
+    families = [candidates.origins[row].family for row in kept]
     columns["split"] = pa.array(
-        [s or _split(d, holdout) for s, d in zip(rows["split"].to_pylist(), digests, strict=True)]
+        [s or _split(f or d, holdout) for s, f, d in zip(rows["split"].to_pylist(), families, digests, strict=True)]
     )
     for name, values in attributes.items():
         columns[name] = pa.array([values[row] for row in kept], pa.string())
@@ -255,7 +258,10 @@ def _faces(
 
 
 def _split(sha256: str, holdout: float) -> str:
-    """Where a new face goes. It follows from its bytes alone, and a larger holdout only takes from train."""
+    """Where a new face goes: it follows from its bytes alone, and a larger holdout only takes from train.
+
+    Of faces cut out of an illustration these are the illustration's: what is held out then comes from other pictures.
+    """
     place = int(sha256[:12], 16) / 16**12
     return "val" if place < holdout / 2 else "test" if place >= 1 - holdout / 2 else "train"
 

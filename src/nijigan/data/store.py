@@ -36,6 +36,8 @@ class Origin:
     """What the bytes must still hash to, where that is known."""
     bytes: int = 0
     """How many they are, where that is known."""
+    family: str | None = None
+    """SHA-256 of the illustration that it was cut out of, if it was: such faces go to one split."""
 
 
 def write_faces(folder: Path, faces: pa.Table, origins: Sequence[Origin], pad: bool) -> None:
@@ -102,7 +104,7 @@ def _write_parquet(folder: Path, faces: pa.Table, origins: Sequence[Origin], sch
                 room = FILE_BYTES
             rows = faces.slice(start, len(pictures))
             images = [
-                {"bytes": data, "path": PurePosixPath(source).stem + SUFFIX_BY_START[data[:2]]}
+                {"bytes": data, "path": _name(source) + SUFFIX_BY_START[data[:2]]}
                 for data, source in zip(pictures, rows["source"].to_pylist(), strict=True)
             ]
             rows = rows.append_column(schema.field("image"), pa.array(images, schema.field("image").type))
@@ -112,6 +114,12 @@ def _write_parquet(folder: Path, faces: pa.Table, origins: Sequence[Origin], sch
         if writer:
             writer.close()
     return names
+
+
+def _name(source: str) -> str:
+    """The last part of a picture's name without its suffix: of the crop `art/one.png#0` it is `one#0`."""
+    path = PurePosixPath(source)
+    return path.stem + "".join(path.suffix.partition("#")[1:])
 
 
 def _in_order(spool: Path, origins: Sequence[Origin]) -> Iterator[tuple[int, list[bytes]]]:

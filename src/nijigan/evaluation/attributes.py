@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from nijigan.evaluation.intervals import share
 from nijigan.evaluation.kid import kid
+from nijigan.evaluation.neighbours import diversity
 from nijigan.evaluation.readers import Codes, Reader
 from nijigan.evaluation.real import Progress, RealFaces
 from nijigan.evaluation.results import ClassScores, Obedience, Score
@@ -23,6 +24,7 @@ from nijigan.pictures import Images
 Counts = tuple[int, ...]
 
 _SEARCH_SEED = 2**42  # far from the seeds of reports and of what else steers a training
+_ENOUGH = 10  # real faces of a value: fewer would sway a mean that counts every value alike
 _FEWEST = 50  # faces on either side; with so many the interval of KID held the truth in 92 to 98 % of simulated draws
 
 
@@ -63,7 +65,7 @@ def judge_obedience(
     Args:
         generator: one with attributes.
         reader: knows all their values.
-        real: the real faces; KID within classes is taken in their feature space.
+        real: the real faces; KID and diversity within classes are taken in their feature space.
         m: faces to ask for of each value.
         seed: of the first face.
         psi: truncation.
@@ -71,7 +73,7 @@ def judge_obedience(
 
     Returns:
         By attribute the balanced accuracy, and all that it rests on. Its floor is the reader's own on the split's faces
-        of these values; where none is labelled so, on those that the reader was examined with.
+        of these values, those with fewer than 10 left out; where all are, on those that the reader was examined with.
     """
     truth = reader.read(real.dataset.pixels(real.split, real.resolution))
     total, drawn = m * sum(map(len, generator.header.attributes.values())), 0
@@ -84,16 +86,17 @@ def judge_obedience(
             counts = _count(reader.read(faces)[name], order)
             rows = _labelled(real, name, value)
             floor = float((truth[name][rows] == code).mean()) if len(rows) else None
-            within = None
+            within = varied = None
             if min(len(rows), m) >= _FEWEST:
-                within = kid(real.features[rows], real.space.extract(faces))
+                features = real.space.extract(faces)
+                within, varied = kid(real.features[rows], features), diversity(real.features[rows], features)
             hits = share(counts[len(classes)], m)
-            classes[value] = ClassScores(replace(hits, floor=floor), within, len(rows))
+            classes[value] = ClassScores(replace(hits, floor=floor), within, len(rows), varied)
             confusion.append(counts)
             drawn += m
             if progress is not None:
                 progress(drawn, total)
-        floors = [one.accuracy.floor for one in classes.values() if one.accuracy.floor is not None]
+        floors = [f for one in classes.values() if (f := one.accuracy.floor) is not None and one.n_real >= _ENOUGH]
         ceiling = fmean(floors) if floors else reader.header.accuracy.get(name)
         known = tuple(reader.header.attributes[name][code] for code in order)
         found[name] = replace(accuracy(confusion), floor=ceiling), Obedience(classes, known, tuple(confusion))

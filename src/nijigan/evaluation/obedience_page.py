@@ -30,15 +30,16 @@ def _section(name: str, one: Obedience, balanced: Score, protocol: Protocol, ask
     note = (
         f"Of {len(one.classes)} values, {protocol.n_asked} faces asked for of each, everything else left to chance. In "
         f"the eyes of the reader ({protocol.reader}) {meaning.show(balanced.value)} are what they were asked to be"
-        f"{real}; by chance it would be {meaning.show(one.chance)}. KID is taken within a value, against the real "
-        "faces labelled so, where there are 50 or more on either side. Faces in one column have the same seed."
+        f"{real}; by chance it would be {meaning.show(one.chance)}. KID and diversity are taken within a value, beside "
+        "the real faces labelled so, where there are 50 or more on either side: diversity near 0 is one face for each "
+        "value. Faces in one column have the same seed."
     )
     return section(f"Obeys: {name}", note, _values(one, protocol, asked) + _confusion(name, one))
 
 
 def _values(one: Obedience, protocol: Protocol, asked: Images) -> str:
     share = meanings_of(["accuracy-"])["accuracy-"]
-    kid = MEANINGS["kid"]
+    kid, diversity = MEANINGS["kid"], MEANINGS["diversity"]
     rows = []
     for (value, scores), drawn in zip(one.classes.items(), asked, strict=True):
         accuracy, within = scores.accuracy, scores.kid
@@ -47,17 +48,20 @@ def _values(one: Obedience, protocol: Protocol, asked: Images) -> str:
             if within is None
             else f'{kid.show(within.value)}<br><span class="soft">{kid.show_interval(within)}</span>'
         )
+        varied = diversity.show(scores.diversity and scores.diversity.value)
         rows.append(
             f'<tr><th scope="row">{escape(value)}<br><span class="soft nowrap">{scores.n_real:,} real</span></th>'
             f'<td class="nowrap">{share.show(accuracy.value)}<br>'
             f'<span class="soft">{share.show_interval(accuracy)}</span></td>'
             f'<td>{interval_bar(accuracy, top=1)}</td><td class="real nowrap">{share.show(accuracy.floor)}</td>'
-            f'<td class="nowrap">{distance}</td><td>{faces(drawn, seeds(protocol.seed, drawn))}</td></tr>'
+            f'<td class="nowrap">{distance}</td><td>{varied}</td>'
+            f"<td>{faces(drawn, seeds(protocol.seed, drawn))}</td></tr>"
         )
     return (
         '<div class="scroll">\n<table class="values">\n<thead><tr><th scope="col">Value</th>'
         '<th scope="col">Obeyed, 95 % interval</th><th scope="col"></th><th scope="col">Real faces</th>'
-        f'<th scope="col">{escape(kid.label)}</th><th scope="col">Drawn when asked</th></tr></thead>\n'
+        f'<th scope="col">{escape(kid.label)}</th>'
+        f'<th scope="col">{escape(diversity.label)}</th><th scope="col">Drawn when asked</th></tr></thead>\n'
         f"<tbody>\n{chr(10).join(rows)}\n</tbody>\n</table>\n</div>"
     )
 

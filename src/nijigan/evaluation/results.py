@@ -65,6 +65,9 @@ class ClassScores:
     """Between these faces and real ones labelled so; None where either are too few."""
     n_real: int
     """Faces of the split that are labelled so."""
+    diversity: Score | None = None
+    """How different these faces are from each other, over how different real ones labelled so are: near 0 where the
+    generator ignores its latents. None where either are too few."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ All that a warning rests on stands in the run's log lines, so nothing has to be 
   same share of the way between them); or its loss is under a twentieth of what a D that cannot tell them apart would
   have (mse, hinge, relativistic). Not of wasserstein, whose critic is meant to be trained until it is sure.
 - *Mode collapse.* Two sample grids in a row whose faces differ by less than half as much as real ones do, once they
-  have differed by more, or after 20 kimg: young generators draw one grey.
+  have differed by more, or after 20 kimg: young generators draw one grey. With attributes the faces are those of one
+  combination of values: a generator that ignores its latents still draws as many faces as it knows combinations.
 - *Clipping too tight.* More than nine in ten of the critic's weights sit at the bound.
 - *Losses run away.* D's or G's loss, over the last five ticks, averages above 1,000 and ten times what it was in the
   first five, whichever its sign. Of wasserstein D's alone: G's is the critic's bare answer, whose zero is arbitrary.
@@ -107,10 +108,15 @@ class Health:
         self._alike = self._alike + 1 if ratio < _ALIKE else 0
         if self._alike < 2:
             return None
+        attributes = " and ".join(self._recipe.attributes)
+        faces = f"Drawn faces of the same {attributes}" if attributes else "The faces of the sample grid"
+        weaker = ""
+        if self._recipe.condition.kind in ("acgan", "reacgan"):  # which reward faces for being typical of their class
+            weaker = f"a weaker class loss, --condition.weight {self._recipe.condition.strength / 2:g}; or "
         other = "" if self._recipe.objective == "relativistic" else "--objective relativistic with "
         return (
-            f"The faces of the sample grid differ only {ratio:.0%} as much as real ones do: mode collapse, a few faces "
-            f"drawn over and over. Try {other}{_penalty(self._recipe)}; or --discriminator.minibatch-stddev."
+            f"{faces} differ only {ratio:.0%} as much as real ones do: mode collapse, a few faces "
+            f"drawn over and over. Try {weaker}{other}{_penalty(self._recipe)}; or --discriminator.minibatch-stddev."
         )
 
     def _clip(self, share: float | None) -> str | None:

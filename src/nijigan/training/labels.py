@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
-from nijigan.attributes import Codes, Combination, check_attributes, combinations
+from nijigan.attributes import UNKNOWN, Codes, Combination, check_attributes, combinations
 from nijigan.data.dataset import FaceDataset, FaceStream
 from nijigan.data.labelling import READABLE
 from nijigan.errors import UserError
@@ -44,6 +45,17 @@ class Labels:
     def priors(self) -> tuple[Combination, ...]:
         """Which values the faces have together, and how often."""
         return combinations(self.codes) if self.attributes else ()
+
+    def commonest(self, most: int) -> tuple[dict[str, str], npt.NDArray[np.int64]]:
+        """The values that most faces have together, and the places of up to `most` faces that are just so.
+
+        Combinations of which nothing is unknown go first. Without attributes these are no values, and the first faces.
+        """
+        known = (row for row in self.priors if -1 not in row)
+        codes = next(known, next(iter(self.priors), ()))[:-1]
+        pairs = zip(self.attributes.items(), codes, strict=True)
+        values = {name: words[code] if code >= 0 else UNKNOWN for (name, words), code in pairs}
+        return values, np.flatnonzero((self.codes == np.array(codes, np.int64)).all(axis=1))[:most]
 
     def reader(self, stream: FaceStream) -> Callable[[int, int], tuple[Images, Codes]]:
         """Reads (position, count) of a stream of these faces: their pixels and their codes."""

@@ -223,6 +223,7 @@ def _loop(
         interrupt = stack.enter_context(Interrupt())
         monitor = stack.enter_context(Monitor(out, state.images, total)) if fabric.is_global_zero else None
         health = Health(recipe)
+        asked, alike = labels.commonest(_GRID)  # among many colours one face drawn over and over looks varied
         for kept in monitor.lines if monitor is not None else ():
             health.tick(kept)  # what was said before is not said again
         clock, ticked = time.perf_counter(), state.images
@@ -259,7 +260,8 @@ def _loop(
                 generator = _averaged_generator(recipe, dataset, labels, state) if snapshot else None
                 if generator is not None:
                     grid = generator.sample(_GRID, seed=0)
-                    line["diversity"] = diversity(grid, faces[:_GRID])
+                    drawn = generator.sample(_GRID, seed=0, **asked) if asked else grid  # type: ignore[arg-type]
+                    line["diversity"] = diversity(drawn, faces[alike])
                 if judged and generator is not None:
                     line |= _judge(generator, real, reader, recipe, state, out)
                     clock += time.perf_counter() - now  # judging is not training
