@@ -13,7 +13,7 @@ from nijigan.data.drawn import draw_face
 from nijigan.errors import UserError
 from nijigan.evaluation import readers, teaching
 from nijigan.evaluation import real as real_side
-from nijigan.evaluation.entries import evaluated
+from nijigan.evaluation.entries import common_reader, evaluated
 from nijigan.evaluation.evaluate import draw, evaluate, kid_and_yield
 from nijigan.evaluation.features import Features, open_features
 from nijigan.evaluation.gallery import write_evaluation
@@ -213,6 +213,23 @@ def test_a_model_is_judged_in_a_space_that_is_opened_once(
     first = evaluated(str(tmp_path), judged_faces, n=100)
     assert opened == [("lite0", 32)]
     assert evaluated(str(tmp_path), judged_faces, n=100).metrics == first.metrics  # kept
+
+
+def test_models_with_different_attributes_are_read_by_one_that_knows_them_all(
+    judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = {
+        "plain": {},
+        "hair": {"attributes": {"hair": ("red", "blue")}, "priors": ((0, 1), (1, 2))},
+        "both": {"attributes": {"hair": ("blue", "pink"), "mouth": ("open", "shut")}, "priors": ((0, 1, 5),)},
+    }
+    for name, changes in kinds.items():
+        small_generator(**changes).save(tmp_path / f"{name}.safetensors")
+    asked = []
+    monkeypatch.setattr("nijigan.evaluation.entries.open_reader", lambda *what: asked.append(what) or "a reader")
+    assert common_reader([str(tmp_path / "plain.safetensors")], judged_faces) is None
+    assert common_reader([str(tmp_path / f"{name}.safetensors") for name in kinds], judged_faces) == "a reader"
+    assert asked == [("auto", {"hair": ("red", "blue", "pink"), "mouth": ("open", "shut")}, judged_faces, None)]
 
 
 def test_too_few_faces_are_refused(faces: FaceDataset, judged_faces: FaceDataset) -> None:

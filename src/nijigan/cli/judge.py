@@ -80,21 +80,24 @@ class Compare:
     def run(self) -> None:
         """Compare."""
         from nijigan.evaluation.compare import compare
-        from nijigan.evaluation.entries import dataset_of, evaluated
+        from nijigan.evaluation.entries import common_reader, dataset_of, evaluated
         from nijigan.evaluation.evaluate import check_number
         from nijigan.evaluation.report import model_name
 
         check_number(self.n)
         _check_named_once(self.models)
         dataset = open_or_import(self.data) if self.data else dataset_of(self.models)
+        with progress_bar("Learning to read") as progress:
+            reader = common_reader(self.models, dataset, progress)
         names = [model_name(model) for model in self.models]
         entries = []
         for model, name in zip(self.models, names, strict=True):
             shown = name if names.count(name) == 1 else model
             with progress_bar(f"Judging {model}") as progress:
                 entry = evaluated(
-                    model, dataset, name=shown, split=self.split, n=self.n, features=self.features, progress=progress
-                )
+                    model, dataset, name=shown, split=self.split, n=self.n, features=self.features, reader=reader,
+                    progress=progress,
+                )  # fmt: skip
             entries.append(entry)
         compare(entries, self.out)
         print(self.out)

@@ -11,7 +11,7 @@ from nijigan.errors import UserError
 from nijigan.evaluation.compare import Entry
 from nijigan.evaluation.evaluate import evaluate
 from nijigan.evaluation.features import DEFAULT, open_features
-from nijigan.evaluation.readers import open_reader
+from nijigan.evaluation.readers import Reader, open_reader
 from nijigan.evaluation.real import NEIGHBOURS, Progress
 from nijigan.evaluation.report import model_name
 from nijigan.evaluation.results import Metrics
@@ -32,11 +32,22 @@ def evaluated(
     split: str = "val",
     n: int = 5000,
     features: str = DEFAULT,
+    reader: Reader | None = None,
     progress: Progress | None = None,
 ) -> Entry:
     """Judge a model for a comparison, or take what was found when the same weights were judged the same way.
 
     What is found is kept in the run's folder, in `evaluations/`; a model that is a file leaves nothing behind.
+
+    Args:
+        model: a run folder, a file or a Hub id.
+        dataset: the faces to score against.
+        name: what the comparison calls it.
+        split: val or test.
+        n: faces to draw.
+        features: the feature space.
+        reader: who reads attributes, where models with different ones are compared; see `common_reader`.
+        progress: called with (done, total) at each stage.
 
     Raises:
         UserError: as in `evaluate`, or there is no such model.
@@ -45,13 +56,23 @@ def evaluated(
     space = open_features(features, generator.header.resolution)
     key = [_FORMAT, NEIGHBOURS, generator.weights_hash, dataset.fingerprint, split, n, space.hash]
     if generator.header.attributes:
-        key.append(open_reader("auto", generator.header.attributes, dataset, progress).hash)
+        reader = reader or open_reader("auto", generator.header.attributes, dataset, progress)
+        key.append(reader.hash)
     kept = folder / "evaluations" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.json"
     metrics = None
     with suppress(UserError):  # not there, or damaged
         metrics = Metrics.read(kept)
     if metrics is None or metrics.weights != generator.weights_hash:
-        metrics = evaluate(generator, dataset, split=split, n=n, features=space, model=model, progress=progress).metrics
+        metrics = evaluate(
+            generator,
+            dataset,
+            split=split,
+            n=n,
+            features=space,
+            reader=reader or "auto",
+            model=model,
+            progress=progress,
+        ).metrics
         if folder.is_dir():
             write_text(kept, metrics.to_json())
     curve = read_log(folder)
@@ -59,6 +80,19 @@ def evaluated(
         name=name or model_name(model), metrics=metrics, samples=generator.sample(_STRIP),
         seconds=curve[-1].get("seconds") if curve else None, curve=curve, error=None,
     )  # fmt: skip
+
+
+def common_reader(models: Sequence[str], dataset: FaceDataset, progress: Progress | None = None) -> Reader | None:
+    """One reader that knows the attributes of all models, so that their scores can be compared; None: they have none.
+
+    Raises:
+        UserError: there is no such model, or none that knows them all.
+    """
+    attributes: dict[str, tuple[str, ...]] = {}
+    for model in models:
+        for name, values in Generator.load(model).header.attributes.items():
+            attributes[name] = tuple(dict.fromkeys((*attributes.get(name, ()), *values)))
+    return open_reader("auto", attributes, dataset, progress) if attributes else None
 
 
 def dataset_of(models: Sequence[str]) -> FaceDataset:

@@ -23,7 +23,7 @@ from nijigan.evaluation.frechet import frechet_score, moments
 from nijigan.evaluation.intervals import share
 from nijigan.evaluation.kid import kid
 from nijigan.evaluation.neighbours import diversity, manifold_scores, nearest, originality, radii, realism
-from nijigan.evaluation.readers import ReaderName, open_reader
+from nijigan.evaluation.readers import Reader, ReaderName, open_reader
 from nijigan.evaluation.real import NEIGHBOURS, Array, Progress, RealFaces, real_faces
 from nijigan.evaluation.results import Metrics, Protocol, Score
 from nijigan.generator import Generator
@@ -78,7 +78,7 @@ def evaluate(
     seed: int = 0,
     psi: float = 1.0,
     features: str | Features = DEFAULT,
-    reader: ReaderName = "auto",
+    reader: ReaderName | Reader = "auto",
     n_asked: int = 100,
     model: str = "",
     progress: Progress | None = None,
@@ -93,7 +93,7 @@ def evaluate(
         seed: of the first.
         psi: truncation; below 1 faces are better and more alike, and scores no longer those of the model as trained.
         features: the feature space, or its name; see `open_features`.
-        reader: who reads the attributes of drawn faces, where the generator has any; see `open_reader`.
+        reader: who reads the attributes of drawn faces, where the generator has any, or its name; see `open_reader`.
         n_asked: faces to ask for of each of their values.
         model: where the generator came from, for the record.
         progress: called with (done, total) at each stage.
@@ -113,7 +113,9 @@ def evaluate(
         )  # fmt: skip
     space = features if isinstance(features, Features) else open_features(features, generator.header.resolution)
     attributes = generator.header.attributes
-    reads = open_reader(reader, attributes, dataset, progress) if attributes else None
+    reads = None
+    if attributes:
+        reads = reader if isinstance(reader, Reader) else open_reader(reader, attributes, dataset, progress)
     real = real_faces(dataset, split, generator.header.resolution, space, progress)
     drawn = draw(generator, space, n, seed=seed, psi=psi, progress=progress)
     scored, floors = score(drawn, real), real_scores(real, n)

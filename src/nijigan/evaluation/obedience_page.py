@@ -48,7 +48,7 @@ def _values(one: Obedience, protocol: Protocol, asked: Images) -> str:
             if within is None
             else f'{kid.show(within.value)}<br><span class="soft">{kid.show_interval(within)}</span>'
         )
-        varied = diversity.show(scores.diversity and scores.diversity.value)
+        varied = diversity.show(None if scores.diversity is None else scores.diversity.value)
         rows.append(
             f'<tr><th scope="row">{escape(value)}<br><span class="soft nowrap">{scores.n_real:,} real</span></th>'
             f'<td class="nowrap">{share.show(accuracy.value)}<br>'
