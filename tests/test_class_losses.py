@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from nijigan.class_losses import ClassLoss, acgan_loss, build_class_loss, reacgan_loss
+from nijigan.class_losses import ClassLoss, acgan_loss, build_class_loss, diversity_loss, reacgan_loss
 from nijigan.errors import UserError
 from nijigan.networks import Critique
 from nijigan.parts import ConditionConfig
@@ -44,6 +44,30 @@ def on_circle(*degrees: float) -> Tensor:
 
 
 CODES = st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 1)), min_size=1, max_size=7)
+
+
+# Yang et al. 2019
+
+
+def test_diversity_is_lost_to_the_share_that_faces_are_too_alike() -> None:
+    faces = torch.rand(4, 3, 8, 8) * 2 - 1
+    assert diversity_loss(faces, faces, 0.3).item() == 1
+    assert diversity_loss(faces, faces + 0.15, 0.3).item() == pytest.approx(0.5, rel=1e-5)
+    assert diversity_loss(faces, faces - 0.3001, 0.3).item() == 0
+    mixed = faces + 0.6 * torch.tensor([0, 1, 0, 0.0])[:, None, None, None]  # the mean over the batch counts
+    assert diversity_loss(faces, mixed, 0.3).item() == pytest.approx(0.5, rel=1e-5)
+
+
+def test_diversity_drives_faces_apart_until_they_are_as_far_as_real_ones() -> None:
+    for other, slope in ((0.1, -1 / (0.3 * 4 * 3 * 8 * 8)), (0.4, 0.0)):
+        faces = torch.zeros(4, 3, 8, 8, requires_grad=True)
+        diversity_loss(faces, torch.full_like(faces, -other), 0.3).backward()
+        assert torch.allclose(faces.grad, torch.full_like(faces, slope))
+
+
+def test_diversity_is_exact_under_autocast() -> None:
+    faces = torch.rand(2, 3, 8, 8)
+    assert diversity_loss(faces.bfloat16(), faces.bfloat16(), 0.3).dtype == torch.float32
 
 
 # Odena et al. 2017
@@ -248,7 +272,7 @@ def test_the_published_settings() -> None:
 def test_settings_of_other_kinds_are_refused(kind: str) -> None:
     changed = {
         "weight": (2.0, ("acgan", "reacgan")), "fakes": (False, ("acgan",)), "d_embedding": (64, ("reacgan",)),
-        "temperature": (1.0, ("reacgan",)),
+        "temperature": (1.0, ("reacgan",)), "diversity": (0.5, ("projection", "acgan", "reacgan")),
         "positive_margin": (0.9, ("reacgan",)), "negative_margin": (0.1, ("reacgan",)),
     }  # fmt: skip
     assert changed.keys() | {"kind"} == asdict(ConditionConfig()).keys()
@@ -264,7 +288,7 @@ def test_settings_of_other_kinds_are_refused(kind: str) -> None:
     ("name", "value"),
     [("weight", 0.0), ("weight", math.inf), ("d_embedding", 1),
      ("d_embedding", 5000), ("temperature", 0.0), ("temperature", math.nan), ("positive_margin", 1.5),
-     ("negative_margin", -2.0), ("negative_margin", math.nan)],
+     ("negative_margin", -2.0), ("negative_margin", math.nan), ("diversity", -1.0), ("diversity", math.nan)],
 )  # fmt: skip
 def test_settings_out_of_bounds_are_refused(name: str, value: float) -> None:
     with pytest.raises(UserError, match=rf"condition\.{name} is .*choose"):

@@ -7,6 +7,9 @@ the images to be classified rightly, so this is no contest. What D learns from d
 optional: `ConditionConfig.classifies_fakes`. The weight, `ConditionConfig.strength`, is the caller's to apply.
 
 Projection needs no class loss: its classes are in the logit.
+
+All that conditional generators are asked for pulls their faces towards what is typical of a combination of values, and
+a discriminator that sees a hundred combinations does not miss the variety within them: see `diversity_loss`.
 """
 
 from collections.abc import Callable
@@ -64,6 +67,21 @@ def reacgan_loss(
         exponents = torch.cat([attraction, repulsion.masked_fill(~negatives, -torch.inf)], dim=1)  # N×(1+N)
         losses.append(exponents.logsumexp(1) - attraction[:, 0])
     return _mean_of_known(losses, codes)
+
+
+def diversity_loss(drawn: Tensor, again: Tensor, distance: float) -> Tensor:
+    """What drawn faces lack of the variety of real ones: max(0, 1 - d/τ), 0 from there on.
+
+    Yang et al., "Diversity-Sensitive Conditional Generative Adversarial Networks", ICLR 2019, section 3, let G maximise
+    min(d(G(z, c), G(z', c)) / |z - z'|, τ) for pairs of latents and one condition c. Here τ is that of the data, so
+    that nothing drives G beyond it; and |z - z'|, much the same for all pairs of independent latents, is left out.
+
+    Args:
+        drawn: N×3×H×W.
+        again: N×3×H×W, of the same attributes one by one, from other latents.
+        distance: τ, the mean of |x - y| over the pixels of real faces of the same attributes, in the same range.
+    """
+    return (1 - (drawn.float() - again.float()).abs().mean() / distance).clamp(min=0)
 
 
 def _mean_of_known(losses: list[Tensor], codes: Tensor) -> Tensor:

@@ -148,11 +148,15 @@ class ConditionConfig:
     negative_margin: float = 0.02
     """Of reacgan: faces of different classes whose cosine is below this are left in peace; published as 1 minus the
     other margin."""
+    diversity: float = 1.0
+    """Weight in G's loss of what its faces of the same attributes lack of the variety that real ones have; 0 = none.
+    Without it G soon draws one face for each combination of values and ignores its latents."""
 
     def __post_init__(self) -> None:
         owners = {
             "weight": (None, ("acgan", "reacgan")),
             "fakes": (True, ("acgan",)), "d_embedding": (512, ("reacgan",)), "temperature": (0.5, ("reacgan",)),
+            "diversity": (1.0, ("projection", "acgan", "reacgan")),
             "positive_margin": (0.98, ("reacgan",)), "negative_margin": (0.02, ("reacgan",)),
         }  # fmt: skip
         for name, (default, kinds) in owners.items():
@@ -163,6 +167,7 @@ class ConditionConfig:
             0 < self.temperature < inf,
             f"condition.temperature is {self.temperature}; choose one above 0 (0.5 is usual).",
         )
+        check(0 <= self.diversity < inf, f"condition.diversity is {self.diversity}; choose 0 or more.")
         for name in ("positive_margin", "negative_margin"):
             margin = getattr(self, name)
             check(-1 <= margin <= 1, f"condition.{name} is {margin}; it bounds a cosine, so choose -1 to 1.")

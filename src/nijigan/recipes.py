@@ -131,7 +131,7 @@ _TABLE = (
     # What their title says: an ACGAN at the same settings, judged and saved every 10 epochs.
     Recipe(
         name="walia-acgan", latent=_Z(128), batch_size=128, epochs=100, every_epochs=10,
-        condition=ConditionConfig("acgan"),
+        condition=ConditionConfig("acgan", diversity=0),
     ),
     # --- the demo's: half as wide, at 32 px, it learns drawn faces in a minute or two on a laptop ---
     Recipe(

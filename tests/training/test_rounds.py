@@ -366,6 +366,47 @@ def test_every_kind_of_condition_goes_with_penalties(tiny: Recipe, kind: str, pe
     assert all(np.isfinite(value) for value in rounds.averages().values())
 
 
+def test_faces_of_the_same_attributes_are_drawn_apart_in_one_round_of_four(tiny: Recipe) -> None:
+    """With a weight of thousands, and with a distance that cannot be reached, G does nothing else."""
+    recipe = replace(tiny, attributes=tuple(ATTRIBUTES), condition=ConditionConfig("projection", diversity=1e4))
+    torch.manual_seed(0)
+    state = TrainingState.start(recipe, CPU, ATTRIBUTES)
+    rounds = Rounds(recipe, state, FABRIC, labelled, faces=1000, distance=255)
+
+    def apart() -> float:
+        codes = torch.zeros(64, 2, dtype=torch.int64)
+        with torch.no_grad():
+            one, two = (state.generator(torch.randn(64, recipe.latent.size), codes) for _ in range(2))
+        return float((one - two).abs().mean())
+
+    before = apart()
+    for _ in range(41):
+        rounds.play(total=4000)
+    assert apart() > 1.5 * before
+    noted = rounds.averages()["diversity_loss"]
+    assert noted is not None
+    assert 0 < noted < 1
+    for due in (False, False, False, True):
+        rounds.play(total=4000)
+        assert (rounds.averages()["diversity_loss"] is not None) is due
+
+
+@pytest.mark.parametrize(
+    ("recipe", "distance"),
+    [
+        ({"condition": ConditionConfig("acgan", diversity=0)}, 20.0),
+        ({"condition": ConditionConfig("acgan")}, None),
+        ({}, 20.0),
+    ],
+)
+def test_nobody_is_driven_apart_unasked(tiny: Recipe, recipe: dict, distance: float | None) -> None:
+    recipe = replace(tiny, **recipe, attributes=tuple(ATTRIBUTES) if recipe else ())
+    state = TrainingState.start(recipe, CPU, ATTRIBUTES if recipe.attributes else {})
+    rounds = Rounds(recipe, state, FABRIC, labelled if recipe.attributes else unlabelled, 1000, distance)
+    rounds.play(total=400)
+    assert "diversity_loss" not in rounds.averages()
+
+
 def test_parts_of_a_batch_are_judged_by_what_they_were_asked_for(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = replace(tiny, condition=ConditionConfig("acgan"), accumulate=4)
     rounds = Rounds(recipe, TrainingState.start(recipe, CPU, ATTRIBUTES), FABRIC, labelled, faces=1000)

@@ -54,6 +54,25 @@ def test_faces_of_which_something_is_unknown_are_the_commonest_only_for_want_of_
     assert Labels({}, np.empty((5, 0), np.int64)).commonest(2)[1].tolist() == [0, 1]
 
 
+def test_the_distance_is_between_faces_of_the_same_values() -> None:
+    codes = np.array([[0, 1], [1, 1], [0, 1], [1, 0], [0, 1], [-1, 1], [-1, 1]])
+    grey = np.array([10, 200, 40, 90, 20, 100, 107], np.uint8)
+    faces = np.broadcast_to(grey[:, None, None, None], (7, 4, 4, 3))
+    labels = Labels({"hair": ("a", "b"), "eyes": ("c", "d")}, codes)
+    assert labels.distance(faces) == pytest.approx((30 + 20 + 7) / 3)
+    assert Labels(labels.attributes, codes[[0, 1, 3]]).distance(faces[[0, 1, 3]]) is None  # no two alike
+    assert labels.distance(np.zeros_like(faces)) is None
+    assert Labels({}, np.empty((7, 0), np.int64)).distance(faces) is None
+
+
+def test_the_distance_of_many_faces_is_that_of_a_sample(rng: np.random.Generator) -> None:
+    codes = rng.integers(0, 3, (4000, 1))
+    faces = rng.integers(0, 256, (4000, 8, 8, 3), np.uint8)
+    assert Labels({"hair": ("a", "b", "c")}, codes).distance(faces) == pytest.approx(
+        256 / 3, rel=0.01
+    )  # of two uniforms
+
+
 def test_attributes_left_out_are_all_of_the_datasets(faces: FaceDataset) -> None:
     assert with_attributes(RECIPES["reacgan"], faces).attributes == tuple(faces.attributes)
     assert with_attributes(replace(RECIPES["reacgan"], attributes=("eyes",)), faces).attributes == ("eyes",)

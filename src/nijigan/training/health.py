@@ -110,13 +110,14 @@ class Health:
             return None
         attributes = " and ".join(self._recipe.attributes)
         faces = f"Drawn faces of the same {attributes}" if attributes else "The faces of the sample grid"
+        varied = f"--condition.diversity {2 * self._recipe.condition.diversity or 1:g}; or " if attributes else ""
         weaker = ""
         if self._recipe.condition.kind in ("acgan", "reacgan"):  # which reward faces for being typical of their class
             weaker = f"a weaker class loss, --condition.weight {self._recipe.condition.strength / 2:g}; or "
         other = "" if self._recipe.objective == "relativistic" else "--objective relativistic with "
         return (
-            f"{faces} differ only {ratio:.0%} as much as real ones do: mode collapse, a few faces "
-            f"drawn over and over. Try {weaker}{other}{_penalty(self._recipe)}; or --discriminator.minibatch-stddev."
+            f"{faces} differ only {ratio:.0%} as much as real ones do: mode collapse, a few faces drawn over and over. "
+            f"Try {varied}{weaker}{other}{_penalty(self._recipe)}; or --discriminator.minibatch-stddev."
         )
 
     def _clip(self, share: float | None) -> str | None:

@@ -14,6 +14,8 @@ from nijigan.errors import UserError
 from nijigan.pictures import Images
 from nijigan.recipe import Recipe
 
+_PAIRS = 1000
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -56,6 +58,25 @@ class Labels:
         pairs = zip(self.attributes.items(), codes, strict=True)
         values = {name: words[code] if code >= 0 else UNKNOWN for (name, words), code in pairs}
         return values, np.flatnonzero((self.codes == np.array(codes, np.int64)).all(axis=1))[:most]
+
+    def distance(self, faces: Images) -> float | None:
+        """How much faces of the same values differ: the mean over pixels and channels, in grey levels.
+
+        Args:
+            faces: these faces, uint8 N×H×W×3. Up to 1,000 pairs of them are compared, the same every time.
+
+        Returns:
+            None where no two faces have the same values, or all that do are equal.
+        """
+        if not self.attributes:
+            return None
+        order = np.lexsort(self.codes.T)
+        alike = np.flatnonzero((self.codes[order[1:]] == self.codes[order[:-1]]).all(axis=1))
+        if not len(alike):
+            return None
+        places = alike[np.linspace(0, len(alike) - 1, min(len(alike), _PAIRS)).astype(np.int64)]
+        distances = [np.abs(faces[order[p]].astype(np.float32) - faces[order[p + 1]]).mean() for p in places]
+        return float(np.mean(distances)) or None
 
     def reader(self, stream: FaceStream) -> Callable[[int, int], tuple[Images, Codes]]:
         """Reads (position, count) of a stream of these faces: their pixels and their codes."""

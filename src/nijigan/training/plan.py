@@ -8,11 +8,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from nijigan.data.dataset import FaceDataset, FaceStream
-from nijigan.penalties import Penalty
 from nijigan.recipe import Recipe
 from nijigan.training.hardware import launch, resolve_precision, synchronise
 from nijigan.training.labels import Labels, with_attributes
-from nijigan.training.rounds import Rounds
+from nijigan.training.rounds import DIVERSITY_EVERY, Rounds
 from nijigan.training.state import TrainingState
 
 _ROUNDS = 5
@@ -69,11 +68,12 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto") -> Plan:
     state = TrainingState.start(recipe, fabric.device, labels.attributes)
     # Whole epochs of one player alone would show only half of the cost.
     read = labels.reader(FaceStream(faces, recipe.seed, recipe.flip))
-    rounds = Rounds(replace(recipe, alternate_epochs=0), state, fabric, read, len(faces))
+    rounds = Rounds(replace(recipe, alternate_epochs=0), state, fabric, read, len(faces), labels.distance(faces))
     total = ceil(recipe.kimg * 1000)
-    flop = float(_flop(rounds, total, None))
-    if rounds.penalty is not None:  # lazily, in one update of so many
-        flop += (_flop(rounds, total, rounds.penalty) - flop) / recipe.penalty.every
+    every = {"penalty": recipe.penalty.every, "distance": DIVERSITY_EVERY}  # in one round of so many
+    eager = _flop(rounds, total)
+    lazy = [(_flop(rounds, total, name) - eager) / n for name, n in every.items() if getattr(rounds, name) is not None]
+    flop = eager + sum(lazy)
     synchronise(fabric.device)
     start, before = time.perf_counter(), state.images
     for _ in range(max(_ROUNDS, recipe.penalty.every)):
@@ -89,14 +89,16 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto") -> Plan:
     )
 
 
-def _flop(rounds: Rounds, total: int, penalty: Penalty | None) -> int:
-    """The arithmetic of one round with a penalty, or without one, in each update of D."""
-    kept = rounds.recipe, rounds.penalty
-    rounds.recipe = replace(rounds.recipe, penalty=replace(rounds.recipe.penalty, every=1))
-    rounds.penalty = penalty
+def _flop(rounds: Rounds, total: int, due: str = "") -> int:
+    """The arithmetic of one round in which, of all that is lazy, one part of `rounds` is due, or none."""
+    kept = {name: getattr(rounds, name) for name in ("penalty", "distance")}
+    for name in kept.keys() - {due}:
+        setattr(rounds, name, None)
+    rounds.state.images = 0  # where everything lazy is due
     with FlopCounterMode(display=False) as counter:
         rounds.play(total)
-    rounds.recipe, rounds.penalty = kept
+    for name, value in kept.items():
+        setattr(rounds, name, value)
     return int(counter.get_total_flops())
 
 

@@ -14,6 +14,7 @@ _FIGURES = {
     "scores": ("Score", {"real_score": "real faces", "fake_score": "drawn faces"}),
     "penalty": ("Penalty", {"penalty": "discriminator"}),
     "class": ("Class loss", {"d_class_loss": "discriminator", "g_class_loss": "generator"}),
+    "diversity-loss": ("Diversity lost", {"diversity_loss": "generator"}),
     "kid": ("KID on validation faces", {"kid": "drawn faces"}),
     "yield": ("Share of good faces", {"yield": "drawn faces"}),
 }
@@ -24,7 +25,8 @@ def plot_curves(lines: Sequence[dict[str, Any]], folder: Path) -> None:
     """Draw the curves of a run over kimg, one picture each: of those that its log lines hold.
 
     `losses.png` has both networks' losses, `scores.png` D's mean score of real and of drawn faces, `penalty.png` what
-    D pays for being steep, `class.png` both networks' class losses, `kid.png` and `yield.png` what the evaluations on
+    D pays for being steep, `class.png` both networks' class losses, `diversity-loss.png` what drawn faces of the same
+    attributes lack of the variety of real ones, `kid.png` and `yield.png` what the evaluations on
     validation faces found, `accuracy.png` how often drawn faces show the hair, the eyes and so on that they were asked
     to.
 

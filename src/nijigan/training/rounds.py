@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from nijigan.attributes import Codes
 from nijigan.augment import augment, probability
-from nijigan.class_losses import build_class_loss
+from nijigan.class_losses import build_class_loss, diversity_loss
 from nijigan.errors import UserError
 from nijigan.networks import Critique
 from nijigan.networks.priors import random_latents
@@ -22,6 +22,9 @@ from nijigan.pictures import Images
 from nijigan.recipe import Recipe
 from nijigan.training.schedules import Pace, pace, turns
 from nijigan.training.state import TrainingState
+
+DIVERSITY_EVERY = 4
+"""Rounds from one diversity loss, four times as strong, to the next: each has G draw once more."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -49,12 +52,21 @@ class Rounds:
         read: (position, count) → this process's share of `count` real faces from there, uint8 n×H×W×3, and their
             codes, int64 n×A.
         faces: in the training split, which makes an epoch.
+        distance: the mean difference, in grey levels, between real faces of the same attributes, for `diversity_loss`;
+            None where there are no two such faces.
     """
 
     def __init__(
-        self, recipe: Recipe, state: TrainingState, fabric: Fabric, read: Callable[[int, int], Read], faces: int
+        self,
+        recipe: Recipe,
+        state: TrainingState,
+        fabric: Fabric,
+        read: Callable[[int, int], Read],
+        faces: int,
+        distance: float | None = None,
     ) -> None:
         self.recipe, self.state, self.fabric, self.read, self.faces = recipe, state, fabric, read, faces
+        self.distance = distance if recipe.attributes and recipe.condition.diversity else None
         self.objective, self.penalty = build_objective(recipe), build_penalty(recipe.penalty)
         self.class_loss = build_class_loss(recipe.condition)
         self.augment = probability(recipe.augment, faces)
@@ -64,6 +76,7 @@ class Rounds:
         self._autocast = torch.autocast(fabric.device.type, dtype, enabled=dtype is not torch.float32)
         keys = ["d_loss", "g_loss", "real_score", "fake_score"] + ["penalty"] * (self.penalty is not None)
         keys += ["d_class_loss", "g_class_loss"] * (self.class_loss is not None)
+        keys += ["diversity_loss"] * (self.distance is not None)
         self._sums = {key: torch.zeros((), device=fabric.device) for key in keys}
         self._counts = dict.fromkeys(self._sums, 0)
 
@@ -72,6 +85,7 @@ class Rounds:
         recipe, state = self.recipe, self.state
         torch.manual_seed(mix(recipe.seed, self.fabric.global_rank + 1, state.images))
         self.pace = pace(recipe, state.images, total)
+        number = state.images // (recipe.batch_size * recipe.n_critic)
         d_turn, g_turn = turns(recipe.alternate_epochs, state.images / self.faces)
         state.generator.train()
         state.discriminator.train()
@@ -118,6 +132,8 @@ class Rounds:
                     class_loss = self.class_loss(critique, *batch.codes)
                     self._note(g_class_loss=class_loss)
                     loss = loss + recipe.condition.strength * class_loss
+                if self.distance is not None and number % DIVERSITY_EVERY == 0:
+                    loss = loss + self._diversity_loss(drawn, batch, self.distance)
                 self._backward(loss)
                 fake = None
             self._step(state.g_optimizer, state.generator, recipe.g_optimizer)
@@ -187,6 +203,13 @@ class Rounds:
             penalty = self.pace.penalty * self.penalty(critic, real.images.float(), fake.float())
         self._note(penalty=penalty)
         return every * penalty
+
+    def _diversity_loss(self, drawn: Tensor, batch: Batch, distance: float) -> Tensor:
+        """G's loss for drawing faces of the same attributes too much alike, as many times as strong as it is rare."""
+        levels = 127.5 if self.recipe.generator.output == "tanh" else 255.0  # in a unit of the generator's range
+        loss = diversity_loss(drawn, self._draw(batch.codes), distance / levels)
+        self._note(diversity_loss=loss)
+        return DIVERSITY_EVERY * self.recipe.condition.diversity * loss
 
     def _backward(self, loss: Tensor) -> None:
         torch.autograd.backward(self.state.scaler.scale(loss / self.recipe.accumulate))

@@ -202,7 +202,7 @@ def _loop(
 ) -> None:
     faces = dataset.pixels("train", recipe.resolution)
     stream = FaceStream(faces, recipe.seed, recipe.flip, fabric.global_rank, fabric.world_size)
-    rounds = Rounds(recipe, state, fabric, labels.reader(stream), len(faces))
+    rounds = Rounds(recipe, state, fabric, labels.reader(stream), len(faces), labels.distance(faces))
     total = math.ceil(recipe.kimg * 1000 / recipe.batch_size) * recipe.batch_size
     log.info(
         "Training %s at %d px on %d faces, %g of %g kimg done, %s on %s.",
