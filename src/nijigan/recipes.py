@@ -100,8 +100,8 @@ _TABLE = (
     # --- with attributes: the three ways to hold G to what it was asked for, on equal networks ---
     # Odena et al. 2017: a classifier beside D's logit, which learns from real and drawn faces.
     _small("acgan", ConditionConfig("acgan")),
-    # Kang et al. 2021: unit embeddings, compared with the classes' proxies and with each other. Four times their weight:
-    # attributes share it, and at theirs eyes are not obeyed for long (LOG.md).
+    # Kang et al. 2021: unit embeddings, compared with the classes' proxies and with each other. Four times their
+    # weight: attributes share it, and at theirs eyes are not obeyed for long (LOG.md).
     _small("reacgan", ConditionConfig("reacgan", weight=2)),
     # Miyato and Koyama 2018: the class enters D's logit as an inner product.
     _small("cgan-projection", ConditionConfig("projection")),

@@ -100,6 +100,8 @@ class Train:
     ]  # its fields are flags without a prefix: --kimg, --generator.width
     out: Path | None = None
     """The run folder; left out, runs/RECIPE."""
+    start_from: Path | None = None
+    """Start from the networks of this run, which learnt from other faces or without attributes."""
     device: Device = "auto"
     """Where to train."""
     devices: int = 1
@@ -122,7 +124,7 @@ class Train:
         from nijigan.training import train
 
         out = train(
-            self.settings, dataset, self.out or Path("runs") / self.settings.name,
+            self.settings, dataset, self.out or Path("runs") / self.settings.name, start_from=self.start_from,
             device=self.device, devices=self.devices, nodes=self.nodes,
         )  # fmt: skip
         narrate(f"Faces: {out / 'samples'}. Draw new ones with `nijigan generate {out} --n 64 --out grid.png`.")

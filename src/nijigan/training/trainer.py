@@ -43,6 +43,7 @@ from nijigan.training.labels import Labels, with_attributes
 from nijigan.training.monitor import Monitor
 from nijigan.training.rounds import Rounds, mix, part_size
 from nijigan.training.state import TrainingState
+from nijigan.training.transfer import adopt
 
 log = logging.getLogger("nijigan")
 
@@ -52,7 +53,14 @@ _CALIBRATION_SEED = 2**40
 
 
 def train(
-    recipe: Recipe, dataset: FaceDataset, out: Path, *, device: str = "auto", devices: int = 1, nodes: int = 1
+    recipe: Recipe,
+    dataset: FaceDataset,
+    out: Path,
+    *,
+    start_from: Path | None = None,
+    device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
 ) -> Path:
     """Train a recipe on a dataset's training split into a new run folder.
 
@@ -60,6 +68,7 @@ def train(
         recipe: what to train; a length in epochs is turned into kimg, and precision `auto` into what it stands for.
         dataset: the faces.
         out: the run folder; it must not hold a run yet.
+        start_from: a run folder whose networks this one starts from; see `nijigan.training.transfer`.
         device: auto, cpu, cuda or mps.
         devices: processes on each node, one device each.
         nodes: machines.
@@ -88,11 +97,15 @@ def train(
     with _alone(out, fabric):
         if fabric.broadcast((out / "recipe.json").exists() or (out / "checkpoints").exists()):
             raise UserError(f"{out} holds a run already; go on with `nijigan resume {out}` or choose another --out.")
+        start = str(start_from.resolve()) if start_from is not None else None
+        if start is not None:
+            with _own_randomness(fabric.device):
+                _new_state(recipe, Labels.of(dataset, recipe.attributes), fabric, start)  # or a sentence, and no folder
         if fabric.is_global_zero:
-            info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads())
+            info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads(), start)
             write_text(out / "run.json", info.to_json())
             write_text(out / "recipe.json", recipe.to_json())
-        return _run(recipe, dataset, out, fabric)
+        return _run(recipe, dataset, out, fabric, start)
 
 
 def resume(
@@ -144,7 +157,7 @@ def resume(
             write_text(out / "run.json", replace(info, dataset=str(dataset.path.resolve())).to_json())
         if fabric.is_global_zero and longer:
             write_text(out / "recipe.json", recipe.to_json())
-        return _run(recipe, faces, out, fabric)
+        return _run(recipe, faces, out, fabric, info.start_from)
 
 
 def finished(out: Path) -> bool:
@@ -173,12 +186,13 @@ def _dataset(out: Path, info: RunInfo) -> FaceDataset:
         ) from error
 
 
-def _run(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric) -> Path:
+def _run(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, start: str | None) -> Path:
     with _own_randomness(fabric.device), _failures_as_sentences(recipe, out):
         torch.manual_seed(mix(recipe.seed))
         labels = Labels.of(dataset, recipe.attributes)
-        state = TrainingState.start(recipe, fabric.device, labels.attributes)
-        if (checkpoint := load_checkpoint(out / "checkpoints")) is not None:
+        checkpoint = load_checkpoint(out / "checkpoints")
+        state = _new_state(recipe, labels, fabric, start if checkpoint is None else None)
+        if checkpoint is not None:
             # A field that this version has and the one that wrote the checkpoint had not is at its default.
             saved = parse_json(Recipe, json.dumps(checkpoint[1].get("recipe", asdict(recipe))), "The checkpoint")
             _check_same_game(recipe, saved)
@@ -195,6 +209,13 @@ def _run(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric) -> Pat
         else:
             _loop(recipe, dataset, labels, out, fabric, state)
     return out
+
+
+def _new_state(recipe: Recipe, labels: Labels, fabric: Fabric, start: str | None) -> TrainingState:
+    state = TrainingState.start(recipe, fabric.device, labels.attributes)
+    if start is not None:
+        adopt(state, labels.attributes, Path(start))
+    return state
 
 
 def _loop(
