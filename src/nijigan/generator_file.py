@@ -64,7 +64,10 @@ class GeneratorHeader:
     kimg: float = 0.0
     """Thousands of real images that were shown to the discriminator."""
     recipe: Recipe | None = None
-    """How it was trained, resolved: with the dataset, enough to train it again."""
+    """How it was trained, resolved: with the dataset and the origin, enough to train it again."""
+    origin: str = ""
+    """The hash of the generator whose networks its training started from, see `Generator.weights_hash`; empty where it
+    started from nothing."""
     dataset: TrainingSet | None = None
     """What it was trained on."""
     metrics: dict[str, float] = field(default_factory=dict)

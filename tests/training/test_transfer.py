@@ -8,6 +8,7 @@ import torch
 
 from nijigan.data.dataset import FaceDataset
 from nijigan.errors import UserError
+from nijigan.generator import Generator
 from nijigan.latents import latents
 from nijigan.parts import ConditionConfig, GeneratorConfig
 from nijigan.recipe import Recipe
@@ -100,8 +101,9 @@ def test_a_run_that_starts_from_another_resumes_exactly(
             train(conditional(tiny), faces, tmp_path / "parts", start_from=run, device="cpu")
     assert not (tmp_path / "parts" / "checkpoints").exists()
     parts = resume(tmp_path / "parts", device="cpu")
-    names = ("last.safetensors",)
-    assert all((straight / name).read_bytes() == (parts / name).read_bytes() for name in names)
+    assert (straight / "last.safetensors").read_bytes() == (parts / "last.safetensors").read_bytes()
+    assert Generator.load(parts).header.origin == Generator.load(run).weights_hash
+    assert Generator.load(run).header.origin == ""
 
 
 def test_other_networks_are_refused_and_leave_no_folder(

@@ -35,6 +35,8 @@ class TrainingState:
     """Time spent training so far, over all resumptions."""
     search: BestSearch = field(default_factory=BestSearch)
     """What the evaluations have found."""
+    origin: str = ""
+    """The hash of the generator whose networks the run started from, if it did."""
 
     @classmethod
     def start(cls, recipe: Recipe, device: torch.device, attributes: Attributes) -> "TrainingState":
@@ -60,6 +62,7 @@ class TrainingState:
             "seconds": self.seconds,
             "search": asdict(self.search),
             "scaler": self.scaler.state_dict(),
+            "origin": self.origin,
         }
 
     @torch.no_grad()
@@ -78,7 +81,7 @@ class TrainingState:
                     raise ValueError(f"{name} is of another shape")
                 value.copy_(tensors[name])
             self.images, self.seconds = int(numbers["images"]), float(numbers["seconds"])
-            self.search = BestSearch(**numbers.get("search", {}))
+            self.search, self.origin = BestSearch(**numbers.get("search", {})), str(numbers.get("origin", ""))
             self.scaler.load_state_dict(numbers["scaler"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise UserError(

@@ -335,7 +335,7 @@ def _averaged_generator(recipe: Recipe, dataset: FaceDataset, labels: Labels, st
     recalibrate(module, list(zip(*(torch.split(values, 64) for values in inputs), strict=True)))
     header = GeneratorHeader(
         generator=recipe.generator, latent=recipe.latent, resolution=recipe.resolution, attributes=labels.attributes,
-        priors=labels.priors, kimg=state.images / 1000, recipe=recipe,
+        priors=labels.priors, kimg=state.images / 1000, recipe=recipe, origin=state.origin,
         dataset=TrainingSet(dataset.path.name, dataset.fingerprint, dataset.count("train")),
     )  # fmt: skip
     return Generator(module, header)

@@ -38,12 +38,14 @@ def adopt(state: TrainingState, attributes: Attributes, run: Path) -> None:
     checkpoint = load_checkpoint(run / "checkpoints")
     if checkpoint is None:
         raise UserError(f"There is no run to start from in {run}, or it has saved nothing yet.")
-    same = Generator.load(run).header.attributes == attributes
+    origin = Generator.load(run)
+    same = origin.header.attributes == attributes
     players = {"generator": state.generator, "discriminator": state.discriminator, "ema": state.ema.module}
     for player, module in players.items():
         start = f"{player}."
         given = {name.removeprefix(start): value for name, value in checkpoint[0].items() if name.startswith(start)}
         _fill(module, given, same, grows=player != "discriminator", run=run)
+    state.origin = origin.weights_hash
 
 
 def _fill(module: nn.Module, given: Mapping[str, Tensor], same_attributes: bool, *, grows: bool, run: Path) -> None:
