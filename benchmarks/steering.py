@@ -1,6 +1,6 @@
 """Does a small conditional GAN learn to obey, in minutes of CPU, and by its attributes alone?
 
-    python benchmarks/steering.py --out /tmp/steering            # about 12 minutes on one idle core
+    python benchmarks/steering.py --out /tmp/steering            # about 15 minutes on one idle core
     python benchmarks/steering.py --out /tmp/steering --recipe reacgan --kimg 60
 
 Draws 6,000 faces with exact labels, trains a narrow conditional recipe on hair and eyes at 64 px, and prints the
@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--recipe", default="acgan")
-    parser.add_argument("--kimg", type=float, default=50)
+    parser.add_argument("--kimg", type=float, default=60)
     arguments = parser.parse_args()
     dataset = drawn(arguments.out / "faces")
     recipe = find_recipe(arguments.recipe)

@@ -8,12 +8,13 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
+import nijigan
 from nijigan.data.dataset import FaceDataset
 from nijigan.evaluation import attributes
 from nijigan.evaluation.attributes import accuracy, judge_obedience, obedience
 from nijigan.evaluation.features import Features, open_features
 from nijigan.evaluation.kid import kid
-from nijigan.evaluation.readers import Reader, ReaderHeader
+from nijigan.evaluation.readers import Reader, ReaderHeader, people
 from nijigan.evaluation.real import RealFaces, real_faces
 from nijigan.generator import Generator
 from nijigan.pictures import Images
@@ -164,6 +165,17 @@ def test_distances_within_a_class_are_between_the_faces_of_that_class(
     assert scores.kid == kid(real.features[rows], real.space.extract(drawn))
     assert scores.diversity is not None
     assert scores.diversity.value == pytest.approx(0, abs=1e-3)  # one picture for each value
+
+
+def test_the_generator_in_the_package_obeys() -> None:
+    generator = nijigan.load()
+    scores = obedience(generator, people(), m=16)
+    assert set(scores) == {"hair", "eyes"}
+    assert scores["hair"].value > 0.6  # one in twelve by chance
+    assert scores["eyes"].value > 2 / 7
+    for name, score in scores.items():
+        promised = generator.header.metrics[f"{name}/people/test"]
+        assert score.value == pytest.approx(promised, abs=0.15)
 
 
 def test_no_random_state_is_touched() -> None:
