@@ -73,8 +73,9 @@ def diversity_loss(drawn: Tensor, again: Tensor, distance: float) -> Tensor:
     """What drawn faces lack of the variety of real ones: max(0, 1 - d/τ), 0 from there on.
 
     Yang et al., "Diversity-Sensitive Conditional Generative Adversarial Networks", ICLR 2019, section 3, let G maximise
-    min(d(G(z, c), G(z', c)) / |z - z'|, τ) for pairs of latents and one condition c. Here τ is that of the data, so
-    that nothing drives G beyond it; and |z - z'|, much the same for all pairs of independent latents, is left out.
+    min(d(G(z, c), G(z', c)) / |z - z'|, τ) for pairs of latents and one condition c. Here τ is that of the data, and d
+    the mean over all N pairs, which may differ among themselves as real pairs do: nothing drives G beyond τ but for
+    the scatter of that mean. And |z - z'|, much the same for all pairs of independent latents, is left out.
 
     Args:
         drawn: N×3×H×W.

@@ -18,8 +18,6 @@ class RunInfo:
     """Of its content."""
     threads: int
     """Of torch; another number rounds sums differently."""
-    start_from: str | None = None
-    """The folder of the run whose networks it starts from; None: from nothing."""
 
     def to_json(self) -> str:
         """As `run.json` has it."""

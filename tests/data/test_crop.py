@@ -112,6 +112,18 @@ def test_faces_of_one_illustration_go_to_one_split(tmp_path: Path, findable: Ima
     assert len({found[0] for found in splits.values()}) == 3
 
 
+def test_a_face_that_is_cut_out_later_goes_where_others_of_its_illustration_are(
+    tmp_path: Path, findable: Images
+) -> None:
+    files = {f"{n}.png": illustration(findable[2 * n : 2 * n + 2], [(40, 60, 140), (300, 90, 240)]) for n in range(4)}
+    folder = write(tmp_path / "art", files)
+    import_faces([folder], tmp_path / "faces", crop=True, holdout=0, min_size=170)
+    assert len(rows(tmp_path / "faces")) == 4
+    import_faces([folder], tmp_path / "faces", crop=True, holdout=0.9)
+    found = [row["split"] for row in rows(tmp_path / "faces").values()]
+    assert found == ["train"] * 8
+
+
 def test_crops_that_are_too_small_are_refused(tmp_path: Path, findable: Images) -> None:
     folder = write(tmp_path / "art", {"crowd.png": illustration(findable[:3])})
     report = import_faces([folder], tmp_path / "faces", crop=True, min_size=160)

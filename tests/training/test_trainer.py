@@ -19,23 +19,27 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from torch.utils.flop_counter import FlopCounterMode
 
 from conftest import shrink
-from nijigan.data.dataset import FaceDataset
+from nijigan.data.dataset import FaceDataset, FaceStream
 from nijigan.errors import UserError
 from nijigan.evaluation.results import Score
 from nijigan.files import locked
 from nijigan.generator import Generator
 from nijigan.networks import Critique, build_discriminator, build_generator
-from nijigan.parts import AugmentConfig, ConditionConfig, TricksConfig
+from nijigan.parts import AugmentConfig, ConditionConfig, PenaltyConfig, TricksConfig
 from nijigan.recipe import Recipe, read_json
 from nijigan.recipes import RECIPES
 from nijigan.runs import read_log
 from nijigan.training import resume, train, trainer
 from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
+from nijigan.training.hardware import launch
+from nijigan.training.labels import Labels
 from nijigan.training.monitor import Monitor
 from nijigan.training.plan import plan
 from nijigan.training.rounds import Rounds
+from nijigan.training.state import TrainingState
 from nijigan.training.trainer import finished
 
 
@@ -411,6 +415,26 @@ def test_devices_and_precisions_that_are_not_there(tiny: Recipe, faces: FaceData
         train(replace(tiny, precision="fp16"), faces, tmp_path / "run", device="cpu")
 
 
+@pytest.mark.parametrize(("n_critic", "every"), [(1, 4), (2, 4), (5, 2), (3, 1)])
+def test_a_plan_counts_what_is_lazy_as_often_as_it_happens(
+    n_critic: int, every: int, faces: FaceDataset, tiny: Recipe
+) -> None:
+    recipe = replace(
+        tiny, n_critic=n_critic, penalty=PenaltyConfig("r1", every=every), attributes=("hair", "eyes"),
+        discriminator=replace(tiny.discriminator, norm="none"), condition=ConditionConfig("acgan"),
+    )  # fmt: skip
+    labels = Labels.of(faces, recipe.attributes)
+    state = TrainingState.start(recipe, torch.device("cpu"), labels.attributes)
+    pixels = faces.pixels("train", recipe.resolution)
+    read = labels.reader(FaceStream(pixels, recipe.seed, recipe.flip))
+    rounds = Rounds(recipe, state, launch("cpu"), read, len(pixels), labels.distance(pixels))
+    with FlopCounterMode(display=False) as counter:
+        for _ in range(4 * every):
+            rounds.play(1000)
+    counted = counter.get_total_flops() / state.images / 1e9
+    assert plan(recipe, faces, "cpu").gflop_per_image == pytest.approx(counted, rel=1e-6)
+
+
 def test_a_plan_counts_the_arithmetic(faces: FaceDataset, tiny: Recipe) -> None:
     """The count of the 64 px DCGAN by hand: a round is 3 passes of G and 8 of D, less what nobody needs."""
     recipe = replace(RECIPES["dcgan"], batch_size=2, precision="fp32")
@@ -422,6 +446,11 @@ def test_a_plan_counts_the_arithmetic(faces: FaceDataset, tiny: Recipe) -> None:
     counted = plan(recipe, faces, "cpu")
     assert counted.gflop_per_image == pytest.approx(by_hand, rel=1e-3)
     assert counted.parameters == (3_576_704, 2_765_632)
+    # With attributes, in one round of four G draws once more, learns from it, and its embeddings through its input.
+    kinds = (ConditionConfig("projection", diversity=weight) for weight in (1, 0))
+    asked = [replace(recipe, attributes=("hair",), condition=kind) for kind in kinds]
+    more, less = (plan(recipe, faces, "cpu").gflop_per_image for recipe in asked)
+    assert more - less == pytest.approx(2 * 3 * (sum(g) + 64 * 512 * 16) / 4 / 1e9, rel=1e-3)
     assert counted.images_per_second > 0
     assert "GFLOP per image" in str(counted)
 

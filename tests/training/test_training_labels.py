@@ -35,8 +35,10 @@ def test_without_attributes_nothing_is_known(faces: FaceDataset) -> None:
     assert (labels.attributes, labels.priors, labels.codes.shape) == ({}, (), (faces.count("train"), 0))
 
 
-def test_the_commonest_faces_are_alike(faces: FaceDataset) -> None:
+def test_the_commonest_faces_are_alike(faces: FaceDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = Labels.of(faces, ("hair", "eyes"))
+    assert (labels.commonest(3)[0], labels.commonest(3)[1].tolist()) == ({}, [0, 1, 2])  # no combination is common
+    monkeypatch.setattr("nijigan.training.labels._ENOUGH", 1)
     values, rows = labels.commonest(3)
     column = faces.table.filter(np.asarray(faces.table["split"].to_pylist()) == "train")
     pairs = list(zip(column["hair"].to_pylist(), column["eyes"].to_pylist(), strict=True))
@@ -45,22 +47,24 @@ def test_the_commonest_faces_are_alike(faces: FaceDataset) -> None:
 
 
 def test_faces_of_which_something_is_unknown_are_the_commonest_only_for_want_of_others() -> None:
-    labels = Labels({"hair": ("blue", "red"), "eyes": ("blue", "red")}, np.array([[0, -1], [0, -1], [1, 0], [0, -1]]))
+    codes = np.repeat([[0, -1], [1, 0], [0, 1]], [40, 16, 15], axis=0)
+    labels = Labels({"hair": ("blue", "red"), "eyes": ("blue", "red")}, codes)
     assert labels.commonest(9)[0] == {"hair": "red", "eyes": "blue"}
-    assert labels.commonest(9)[1].tolist() == [2]
-    labels = Labels(labels.attributes, labels.codes[[0, 1, 3]])
-    assert labels.commonest(2)[0] == {"hair": "blue", "eyes": "unknown"}
-    assert labels.commonest(2)[1].tolist() == [0, 1]
+    assert labels.commonest(9)[1].tolist() == list(range(40, 49))
+    labels = Labels(labels.attributes, np.delete(codes, 50, axis=0))  # one less
+    assert labels.commonest(9)[0] == {"hair": "blue", "eyes": "unknown"}
     assert Labels({}, np.empty((5, 0), np.int64)).commonest(2)[1].tolist() == [0, 1]
 
 
-def test_the_distance_is_between_faces_of_the_same_values() -> None:
+def test_the_distance_is_between_faces_of_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nijigan.training.labels._FEWEST_PAIRS", 1)
     codes = np.array([[0, 1], [1, 1], [0, 1], [1, 0], [0, 1], [-1, 1], [-1, 1]])
     grey = np.array([10, 200, 40, 90, 20, 100, 107], np.uint8)
     faces = np.broadcast_to(grey[:, None, None, None], (7, 4, 4, 3))
     labels = Labels({"hair": ("a", "b"), "eyes": ("c", "d")}, codes)
     assert labels.distance(faces) == pytest.approx((30 + 20 + 7) / 3)
-    assert Labels(labels.attributes, codes[[0, 1, 3]]).distance(faces[[0, 1, 3]]) is None  # no two alike
+    # No two alike: (1, 0), (0, 1), (1, 1) in the order of their values, the last one first.
+    assert Labels(labels.attributes, codes[[0, 1, 3]]).distance(faces[[0, 1, 3]]) == pytest.approx((80 + 190) / 2)
     assert labels.distance(np.zeros_like(faces)) is None
     assert Labels({}, np.empty((7, 0), np.int64)).distance(faces) is None
 

@@ -13,6 +13,7 @@ from nijigan.latents import latents
 from nijigan.parts import ConditionConfig, GeneratorConfig
 from nijigan.recipe import Recipe
 from nijigan.training import resume, train
+from nijigan.training.checkpoint import load_checkpoint
 from nijigan.training.rounds import Rounds
 from nijigan.training.state import TrainingState
 from nijigan.training.transfer import adopt
@@ -47,10 +48,10 @@ def test_a_generator_with_attributes_draws_at_first_what_the_one_without_drew(
     recipe = replace(tiny, generator=NETWORKS[kind], kimg=0.1)
     run = train(recipe, faces, tmp_path / "origin", device="cpu")
     known = TrainingState.start(recipe, CPU, {})
-    adopt(known, {}, run)
+    adopt(known, recipe, {}, run)
     torch.manual_seed(1)
     grown = TrainingState.start(conditional(recipe), CPU, HAIR)
-    adopt(grown, HAIR, run)
+    adopt(grown, conditional(recipe), HAIR, run)
     z = torch.from_numpy(latents(range(6), recipe.latent.size))
     codes = torch.tensor([[0, 0], [1, -1], [2, 1], [-1, -1], [0, 1], [2, 0]])
     with torch.no_grad():
@@ -64,9 +65,9 @@ def test_a_generator_with_attributes_draws_at_first_what_the_one_without_drew(
 
 def test_what_was_learnt_is_taken_over_and_the_clock_is_not(run: Path, tiny: Recipe) -> None:
     state, fresh = TrainingState.start(tiny, CPU, {}), TrainingState.start(tiny, CPU, {})
-    adopt(state, {}, run)
+    adopt(state, tiny, {}, run)
     again = TrainingState.start(tiny, CPU, {})
-    adopt(again, {}, run)
+    adopt(again, tiny, {}, run)
     for name, value in weights(state.discriminator).items():
         assert torch.equal(value, again.discriminator.state_dict()[name])
     assert any(not torch.equal(v, fresh.generator.state_dict()[n]) for n, v in weights(state.generator).items())
@@ -79,16 +80,39 @@ def test_parts_that_know_attributes_are_taken_over_where_those_are_the_same(
 ) -> None:
     recipe = conditional(tiny)
     run = train(recipe, faces, tmp_path / "origin", device="cpu")
-    same = {name: tuple(faces.attributes[name]) for name in ("hair", "eyes")}
-    others = same | {"hair": same["hair"][::-1]}
-    for attributes, kept in ((same, True), (others, False)):
+    hair, eyes = (tuple(faces.attributes[name]) for name in ("hair", "eyes"))
+    origin = load_checkpoint(run / "checkpoints")[0]
+    hair_of, eyes_of = origin["ema.embeddings.0.weight"], origin["ema.embeddings.1.weight"]
+    for attributes, expected in (
+        ({"hair": hair, "eyes": eyes}, (hair_of, eyes_of)),
+        ({"eyes": eyes, "hair": hair}, (eyes_of, hair_of)),  # each finds its own
+        ({"hair": hair[::-1], "eyes": eyes}, (None, eyes_of)),  # the same number of values, but others
+        ({"mouth": hair, "eyes": eyes}, (None, eyes_of)),
+    ):
         torch.manual_seed(5)
         state = TrainingState.start(recipe, CPU, attributes)
-        before = {**weights(state.generator), **weights(state.discriminator)}
-        adopt(state, attributes, run)
-        after = {**weights(state.generator), **weights(state.discriminator)}
-        for name in ("embeddings.0.weight", "heads.1.weight"):
-            assert torch.equal(before[name], after[name]) is not kept
+        new = weights(state.ema.module)
+        adopt(state, recipe, attributes, run)
+        for place, table in enumerate(expected):
+            name = f"embeddings.{place}.weight"
+            assert torch.equal(state.ema.module.state_dict()[name], new[name] if table is None else table)
+        assert torch.equal(state.discriminator.state_dict()["heads.1.bias"], new_bias(origin, list(attributes)[1]))
+
+
+def new_bias(origin: dict[str, torch.Tensor], attribute: str) -> torch.Tensor:
+    return origin[f"discriminator.heads.{('hair', 'eyes').index(attribute)}.bias"]
+
+
+def test_another_kind_of_condition_starts_anew(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    run = train(conditional(tiny), faces, tmp_path / "origin", device="cpu")
+    recipe = replace(conditional(tiny), condition=ConditionConfig("projection"))
+    attributes = {name: tuple(faces.attributes[name]) for name in ("hair", "eyes")}
+    state = TrainingState.start(recipe, CPU, attributes)
+    new = weights(state.discriminator)
+    adopt(state, recipe, attributes, run)
+    assert torch.equal(state.discriminator.state_dict()["heads.0.weight"], new["heads.0.weight"])
+    origin = load_checkpoint(run / "checkpoints")[0]
+    assert torch.equal(state.generator.state_dict()["embeddings.0.weight"], origin["generator.embeddings.0.weight"])
 
 
 def test_a_run_that_starts_from_another_resumes_exactly(
@@ -97,27 +121,57 @@ def test_a_run_that_starts_from_another_resumes_exactly(
     straight = train(conditional(tiny), faces, tmp_path / "straight", start_from=run, device="cpu")
     with monkeypatch.context() as patch:
         patch.setattr(Rounds, "play", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):  # before anything is saved
+        with pytest.raises(KeyboardInterrupt):  # in its first round
             train(conditional(tiny), faces, tmp_path / "parts", start_from=run, device="cpu")
-    assert not (tmp_path / "parts" / "checkpoints").exists()
+    started = Generator.load(run).weights_hash
+    run.rename(tmp_path / "elsewhere")  # it is not needed any more
     parts = resume(tmp_path / "parts", device="cpu")
     assert (straight / "last.safetensors").read_bytes() == (parts / "last.safetensors").read_bytes()
-    assert Generator.load(parts).header.origin == Generator.load(run).weights_hash
-    assert Generator.load(run).header.origin == ""
+    assert Generator.load(parts).header.origin == started
+    assert Generator.load(tmp_path / "elsewhere").header.origin == ""
 
 
-def test_other_networks_are_refused_and_leave_no_folder(
-    run: Path, tiny: Recipe, faces: FaceDataset, tmp_path: Path
+def test_the_origin_is_the_last_generator_and_not_the_best(run: Path, tiny: Recipe) -> None:
+    last = Generator.load(run)
+    other = TrainingState.start(tiny, CPU, {})
+    Generator(other.ema.module, last.header).save(run / "best.safetensors")
+    assert Generator.load(run).weights_hash != last.weights_hash
+    adopt(other, tiny, {}, run)
+    assert other.origin == last.weights_hash
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"generator": {"width": 8}}, "generator.width of 4, and this recipe one of 8"),
+        ({"generator": {"output": "sigmoid"}}, "generator.output of tanh"),
+        ({"generator": {"activation": "leaky"}}, "generator.activation of relu"),
+        ({"discriminator": {"depth": 2}}, "discriminator.depth of 1"),
+        ({"latent": {"prior": "uniform"}}, "latent.prior of normal"),
+        ({"latent": {"size": 16}}, "latent.size of 8"),
+        ({"resolution": 32}, "resolution of 16, and this recipe one of 32"),
+    ],
+)
+def test_other_networks_are_refused(
+    changes: dict, words: str, run: Path, tiny: Recipe, faces: FaceDataset, tmp_path: Path
 ) -> None:
-    wider = replace(tiny, generator=replace(tiny.generator, width=2 * tiny.generator.width))
-    deeper = replace(tiny, discriminator=replace(tiny.discriminator, depth=2))
-    for recipe in (wider, deeper, replace(tiny, resolution=32)):
-        with pytest.raises(UserError, match="are others than this recipe's"):
-            train(recipe, faces, tmp_path / "new", start_from=run, device="cpu")
-    with pytest.raises(UserError, match="no run to start from in .*nowhere"):
-        train(tiny, faces, tmp_path / "new", start_from=tmp_path / "nowhere", device="cpu")
-    assert not (tmp_path / "new" / "recipe.json").exists()
-    train(tiny, faces, tmp_path / "new", start_from=run, device="cpu")
+    parts = {name: replace(getattr(tiny, name), **v) if isinstance(v, dict) else v for name, v in changes.items()}
+    with pytest.raises(UserError, match=words):
+        train(replace(tiny, **parts), faces, tmp_path / "new", start_from=run, device="cpu")
+    train(tiny, faces, tmp_path / "new", start_from=run, device="cpu")  # no run was left there
+
+
+def test_what_is_no_run_is_refused(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    for place in ("nowhere", "last.safetensors"):
+        with pytest.raises(UserError, match=f"no run to start from in .*{place}"):
+            train(tiny, faces, tmp_path / "new", start_from=tmp_path / place, device="cpu")
+    run = train(conditional(tiny), faces, tmp_path / "asked", device="cpu")
+    with pytest.raises(UserError, match=r"has attributes.*choose --condition\.kind"):
+        train(tiny, faces, tmp_path / "new", start_from=run, device="cpu")
+    for checkpoint in (run / "checkpoints").iterdir():
+        checkpoint.write_bytes(b"")
+    with pytest.raises(UserError, match="asked cannot be started from"):
+        train(conditional(tiny), faces, tmp_path / "new", start_from=run, device="cpu")
 
 
 def test_the_callers_random_numbers_are_left_alone(run: Path, tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:

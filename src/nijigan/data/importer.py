@@ -248,13 +248,21 @@ def _faces(
     digests = rows["sha256"].to_pylist()
     columns = {name: rows[name] for name in ("width", "height", "source", "sha256", "phash")}
     columns["id"] = pa.array([digest[:16] for digest in digests])
-    families = [candidates.origins[row].family for row in kept]
-    columns["split"] = pa.array(
-        [s or _split(f or d, holdout) for s, f, d in zip(rows["split"].to_pylist(), families, digests, strict=True)]
-    )
+    columns["split"] = pa.array(_splits(rows, [candidates.origins[row].family for row in kept], holdout))
     for name, values in attributes.items():
         columns[name] = pa.array([values[row] for row in kept], pa.string())
     return pa.table(columns)
+
+
+def _splits(rows: pa.Table, families: Sequence[str | None], holdout: float) -> list[str]:
+    """Known faces stay where they are; newcomers out of an illustration go where others out of it are."""
+    pictures = [source.partition("#")[0] for source in rows["source"].to_pylist()]
+    splits = rows["split"].to_pylist()
+    known = {picture: split for picture, split in zip(pictures, splits, strict=True) if split}
+    return [
+        split or (family and known.get(picture)) or _split(family or digest, holdout)
+        for split, family, picture, digest in zip(splits, families, pictures, rows["sha256"].to_pylist(), strict=True)
+    ]
 
 
 def _split(sha256: str, holdout: float) -> str:

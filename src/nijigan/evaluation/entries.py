@@ -20,7 +20,7 @@ from nijigan.generator import Generator
 from nijigan.recipe import read_json
 from nijigan.runs import RunInfo, read_log
 
-_FORMAT = 1  # of what is kept; raise it when a score is taken in another way
+_FORMAT = 2  # of what is kept; raise it when a score is taken in another way
 _STRIP = 64  # faces shown of each, from the same latents
 
 

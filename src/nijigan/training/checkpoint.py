@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from nijigan.errors import UserError
 from nijigan.files import replacing
+from nijigan.recipe import Recipe
+from nijigan.training.state import TrainingState
 
 log = logging.getLogger("nijigan")
 _KEPT = 2  # the newest may be cut off by a dying disk; the one before is then still there
@@ -28,6 +31,13 @@ def save_checkpoint(
         if int(old.stem) != best:
             old.unlink()
     return path
+
+
+def save_state(out: Path, state: TrainingState, recipe: Recipe) -> Path:
+    """Write a checkpoint of a run, in its folder."""
+    tensors, numbers = state.tensors()
+    saved = numbers | {"recipe": asdict(recipe)}
+    return save_checkpoint(out / "checkpoints", state.images, tensors, saved, state.search.images)
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

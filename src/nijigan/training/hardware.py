@@ -4,6 +4,8 @@ import ctypes
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from lightning_fabric import Fabric
@@ -103,3 +105,10 @@ def _matmul_seconds(dtype: torch.dtype, device: torch.device) -> float:
         synchronise(device)
         best = min(best, time.perf_counter() - start)
     return best
+
+
+@contextmanager
+def own_randomness(device: torch.device) -> Iterator[None]:
+    """Leave the caller's random state as it was."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield

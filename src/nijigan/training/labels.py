@@ -14,7 +14,8 @@ from nijigan.errors import UserError
 from nijigan.pictures import Images
 from nijigan.recipe import Recipe
 
-_PAIRS = 1000
+_ENOUGH = 16
+_PAIRS, _FEWEST_PAIRS = 1000, 100
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,13 @@ class Labels:
     def commonest(self, most: int) -> tuple[dict[str, str], npt.NDArray[np.int64]]:
         """The values that most faces have together, and the places of up to `most` faces that are just so.
 
-        Combinations of which nothing is unknown go first. Without attributes these are no values, and the first faces.
+        Combinations of which nothing is unknown go first. Without attributes, and where no combination has 16 faces,
+        these are no values, and the first faces.
         """
-        known = (row for row in self.priors if -1 not in row)
-        codes = next(known, next(iter(self.priors), ()))[:-1]
+        often = [row[:-1] for row in self.priors if row[-1] >= _ENOUGH]
+        codes = next((row for row in often if -1 not in row), next(iter(often), None))
+        if codes is None:
+            return {}, np.arange(min(most, len(self.codes)))
         pairs = zip(self.attributes.items(), codes, strict=True)
         values = {name: words[code] if code >= 0 else UNKNOWN for (name, words), code in pairs}
         return values, np.flatnonzero((self.codes == np.array(codes, np.int64)).all(axis=1))[:most]
@@ -62,18 +66,20 @@ class Labels:
     def distance(self, faces: Images) -> float | None:
         """How much faces of the same values differ: the mean over pixels and channels, in grey levels.
 
+        Where there are not 100 pairs of such faces, those with most of their values in common stand in for them.
+
         Args:
             faces: these faces, uint8 N×H×W×3. Up to 1,000 pairs of them are compared, the same every time.
 
         Returns:
-            None where no two faces have the same values, or all that do are equal.
+            None without attributes, and where all that are compared are equal.
         """
-        if not self.attributes:
+        if not self.attributes or len(faces) < 2:
             return None
-        order = np.lexsort(self.codes.T)
+        order = np.lexsort(self.codes.T)  # neighbours have much in common
         alike = np.flatnonzero((self.codes[order[1:]] == self.codes[order[:-1]]).all(axis=1))
-        if not len(alike):
-            return None
+        if len(alike) < _FEWEST_PAIRS:
+            alike = np.arange(len(order) - 1)
         places = alike[np.linspace(0, len(alike) - 1, min(len(alike), _PAIRS)).astype(np.int64)]
         distances = [np.abs(faces[order[p]].astype(np.float32) - faces[order[p + 1]]).mean() for p in places]
         return float(np.mean(distances)) or None

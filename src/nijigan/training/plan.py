@@ -91,10 +91,11 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto") -> Plan:
 
 def _flop(rounds: Rounds, total: int, due: str = "") -> int:
     """The arithmetic of one round in which, of all that is lazy, one part of `rounds` is due, or none."""
-    kept = {name: getattr(rounds, name) for name in ("penalty", "distance")}
-    for name in kept.keys() - {due}:
+    kept = {name: getattr(rounds, name) for name in ("recipe", "penalty", "distance")}
+    for name in {"penalty", "distance"} - {due}:
         setattr(rounds, name, None)
-    rounds.state.images = 0  # where everything lazy is due
+    rounds.recipe = replace(rounds.recipe, penalty=replace(rounds.recipe.penalty, every=1))
+    rounds.state.images = 0  # where the diversity loss is due
     with FlopCounterMode(display=False) as counter:
         rounds.play(total)
     for name, value in kept.items():

@@ -34,16 +34,16 @@ from nijigan.generator import Generator, GeneratorHeader, TrainingSet
 from nijigan.latents import latents
 from nijigan.recipe import Recipe, parse_json, read_json
 from nijigan.runs import RunInfo
-from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
+from nijigan.training.checkpoint import load_checkpoint, save_state
 from nijigan.training.ema import recalibrate
-from nijigan.training.hardware import launch, resolve_precision
+from nijigan.training.hardware import launch, own_randomness, resolve_precision
 from nijigan.training.health import Health, diversity, share_at_clip
 from nijigan.training.interrupt import Interrupt
 from nijigan.training.labels import Labels, with_attributes
 from nijigan.training.monitor import Monitor
 from nijigan.training.rounds import Rounds, mix, part_size
 from nijigan.training.state import TrainingState
-from nijigan.training.transfer import adopt
+from nijigan.training.transfer import start_from_run
 
 log = logging.getLogger("nijigan")
 
@@ -97,15 +97,13 @@ def train(
     with _alone(out, fabric):
         if fabric.broadcast((out / "recipe.json").exists() or (out / "checkpoints").exists()):
             raise UserError(f"{out} holds a run already; go on with `nijigan resume {out}` or choose another --out.")
-        start = str(start_from.resolve()) if start_from is not None else None
-        if start is not None:
-            with _own_randomness(fabric.device):
-                _new_state(recipe, Labels.of(dataset, recipe.attributes), fabric, start)  # or a sentence, and no folder
+        if start_from is not None:
+            start_from_run(start_from, recipe, Labels.of(dataset, recipe.attributes).attributes, out, fabric)
         if fabric.is_global_zero:
-            info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads(), start)
+            info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads())
             write_text(out / "run.json", info.to_json())
             write_text(out / "recipe.json", recipe.to_json())
-        return _run(recipe, dataset, out, fabric, start)
+        return _run(recipe, dataset, out, fabric)
 
 
 def resume(
@@ -157,7 +155,7 @@ def resume(
             write_text(out / "run.json", replace(info, dataset=str(dataset.path.resolve())).to_json())
         if fabric.is_global_zero and longer:
             write_text(out / "recipe.json", recipe.to_json())
-        return _run(recipe, faces, out, fabric, info.start_from)
+        return _run(recipe, faces, out, fabric)
 
 
 def finished(out: Path) -> bool:
@@ -186,13 +184,12 @@ def _dataset(out: Path, info: RunInfo) -> FaceDataset:
         ) from error
 
 
-def _run(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, start: str | None) -> Path:
-    with _own_randomness(fabric.device), _failures_as_sentences(recipe, out):
+def _run(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric) -> Path:
+    with own_randomness(fabric.device), _failures_as_sentences(recipe, out):
         torch.manual_seed(mix(recipe.seed))
         labels = Labels.of(dataset, recipe.attributes)
-        checkpoint = load_checkpoint(out / "checkpoints")
-        state = _new_state(recipe, labels, fabric, start if checkpoint is None else None)
-        if checkpoint is not None:
+        state = TrainingState.start(recipe, fabric.device, labels.attributes)
+        if (checkpoint := load_checkpoint(out / "checkpoints")) is not None:
             # A field that this version has and the one that wrote the checkpoint had not is at its default.
             saved = parse_json(Recipe, json.dumps(checkpoint[1].get("recipe", asdict(recipe))), "The checkpoint")
             _check_same_game(recipe, saved)
@@ -209,13 +206,6 @@ def _run(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric, start:
         else:
             _loop(recipe, dataset, labels, out, fabric, state)
     return out
-
-
-def _new_state(recipe: Recipe, labels: Labels, fabric: Fabric, start: str | None) -> TrainingState:
-    state = TrainingState.start(recipe, fabric.device, labels.attributes)
-    if start is not None:
-        adopt(state, labels.attributes, Path(start))
-    return state
 
 
 def _loop(
@@ -292,9 +282,7 @@ def _loop(
                 if generator is not None:
                     monitor.samples(grid, state.images, before)
                     generator.save(out / "last.safetensors")
-                    tensors, numbers = state.tensors()
-                    saved = numbers | {"recipe": asdict(recipe)}
-                    save_checkpoint(out / "checkpoints", state.images, tensors, saved, state.search.images)
+                    save_state(out, state, recipe)
             if judged and fabric.broadcast(state.search.stopped):
                 log.info(
                     "KID no better than by chance for %d evaluations: ended at %g kimg; the best, at %g, is in %s.",
@@ -372,13 +360,6 @@ def _alone(out: Path, fabric: Fabric) -> Iterator[None]:
                 refusal = f"Could not write {out}: {error.strerror or error}. Choose another place."
         if refusal := fabric.broadcast(refusal):
             raise UserError(refusal)
-        yield
-
-
-@contextmanager
-def _own_randomness(device: torch.device) -> Iterator[None]:
-    """Leave the caller's random state as it was."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 
 
