@@ -96,10 +96,10 @@ def test_parts_that_know_attributes_are_taken_over_where_those_are_the_same(
         for place, table in enumerate(expected):
             name = f"embeddings.{place}.weight"
             assert torch.equal(state.ema.module.state_dict()[name], new[name] if table is None else table)
-        assert torch.equal(state.discriminator.state_dict()["heads.1.bias"], new_bias(origin, list(attributes)[1]))
+        assert torch.equal(state.discriminator.state_dict()["heads.1.bias"], learnt_bias(origin, list(attributes)[1]))
 
 
-def new_bias(origin: dict[str, torch.Tensor], attribute: str) -> torch.Tensor:
+def learnt_bias(origin: dict[str, torch.Tensor], attribute: str) -> torch.Tensor:
     return origin[f"discriminator.heads.{('hair', 'eyes').index(attribute)}.bias"]
 
 

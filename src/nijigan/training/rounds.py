@@ -53,7 +53,7 @@ class Rounds:
             codes, int64 n×A.
         faces: in the training split, which makes an epoch.
         distance: the mean difference, in grey levels, between real faces of the same attributes, for `diversity_loss`;
-            None where there are no two such faces.
+            None without attributes, and where all faces are equal.
     """
 
     def __init__(
