@@ -14,6 +14,7 @@ from nijigan.networks.blocks import (
     removes_bias,
     squash,
 )
+from nijigan.networks.strided import Double, Halve
 from nijigan.parts import DiscriminatorConfig, GeneratorConfig
 
 
@@ -61,7 +62,7 @@ class DCGANGenerator(nn.Module):
 def _double(inner: int, outer: int, upsample: str, bias: bool) -> list[nn.Module]:
     """Layers that double the resolution."""
     if upsample == "transposed":
-        return [nn.ConvTranspose2d(inner, outer, 4, 2, 1, bias=bias)]
+        return [Double(inner, outer, bias)]
     return [nn.Conv2d(inner, 4 * outer, 3, 1, 1, bias=bias), nn.PixelShuffle(2)]
 
 
@@ -90,15 +91,13 @@ class DCGANDiscriminator(nn.Module):
 
         base, channels = ladder(config.width, config.max_width, resolution)
         channels = channels[:0:-1]  # the first hidden layer has half the resolution
-        average = config.downsample == "average"
-        pool: list[nn.Module] = [nn.AvgPool2d(2)] if average else []
-        kernel, stride = (3, 1) if average else (4, 2)
+        pool: list[nn.Module] = [nn.AvgPool2d(2)] if config.downsample == "average" else []
         layers: list[nn.Module] = []
         for inner, outer in zip([None, *channels[:-1]], channels, strict=True):
             if inner is None:
-                layers += [nn.Conv2d(3, outer, kernel, stride, 1), activation("leaky"), *pool]
+                layers += [_halve(3, outer, config.downsample, True), activation("leaky"), *pool]
             else:
-                layers += [nn.Conv2d(inner, outer, kernel, stride, 1, bias=bias), *after(outer), *pool]
+                layers += [_halve(inner, outer, config.downsample, bias), *after(outer), *pool]
             for _ in range(config.depth - 1):
                 layers += [nn.Conv2d(outer, outer, 3, 1, 1, bias=bias), *after(outer)]
         layers += [MinibatchStddev()] if config.minibatch_stddev else []
@@ -113,3 +112,8 @@ class DCGANDiscriminator(nn.Module):
         """Judge N×3×H×W images."""
         maps = self.layers[:-1](images)  # N×C×4×4
         return Critique(logits=self.layers[-1](maps).flatten(), features=maps.sum(dim=(2, 3)))  # N×1×1×1 → N
+
+
+def _halve(inner: int, outer: int, downsample: str, bias: bool) -> nn.Module:
+    """The convolution that halves the resolution, or that average pooling follows."""
+    return Halve(inner, outer, bias) if downsample == "stride" else nn.Conv2d(inner, outer, 3, 1, 1, bias=bias)
