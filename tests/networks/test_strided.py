@@ -47,7 +47,8 @@ def test_in_bf16_as_the_library_has_it_to_rounding(kind):
     layer, plain, features = twins(kind)
     with torch.autocast("cpu", torch.bfloat16):
         drawn = layer(features)
-        assert "_Strided" in type(drawn.grad_fn).__name__ and drawn.dtype == torch.bfloat16
+        assert "_Strided" in type(drawn.grad_fn).__name__
+        assert drawn.dtype == torch.bfloat16
         assert torch.equal(drawn, plain(features))
     for ours, theirs in zip(gradients(layer, features), gradients(plain, features), strict=True):
         assert ours.dtype == theirs.dtype == torch.float32
