@@ -1,8 +1,10 @@
 """The family at equal kimg on faces drawn by code: one strip of faces for each recipe that a CPU can afford.
 
     OMP_NUM_THREADS=1 python benchmarks/family.py --runs runs/family --out docs/images/family.png [--kimg 20]
+    python benchmarks/family.py --models runs/dcgan runs/lsgan ... --out docs/images/family-200.png
 
-A run that is there already is not trained again, so that the picture can be made anew.
+A run that is there already is not trained again, so that the picture can be made anew. The second form draws strips
+from any models, under the names of their files or folders.
 """
 
 import argparse
@@ -29,11 +31,16 @@ SHOWN = 20  # faces, in two rows
 def main() -> None:
     """Train what is missing, then draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, required=True, help="where the dataset and the runs go")
+    sources = parser.add_mutually_exclusive_group(required=True)
+    sources.add_argument("--runs", type=Path, help="where the dataset and the runs go")
+    sources.add_argument("--models", type=Path, nargs="+", help="runs or generator files that are there")
     parser.add_argument("--out", type=Path, required=True, help="the picture")
     parser.add_argument("--kimg", type=float, default=20.0)
     parser.add_argument("--resolution", type=int, default=32)
     options = parser.parse_args()
+    if options.models:
+        draw({model.stem: Generator.load(model).sample(SHOWN, seed=0) for model in options.models}, options.out)
+        return
     if not (options.runs / "faces").exists():
         write_faces(options.runs / "pictures", 8000, resolution=options.resolution)
         import_faces([options.runs / "pictures"], options.runs / "faces")
