@@ -67,7 +67,7 @@ class GeneratorConfig:
     output: Literal["tanh", "sigmoid"] = "tanh"
     """Range of the pixels inside networks: tanh = [-1, 1], sigmoid = [0, 1]."""
     embedding: int = 64
-    """How many numbers the attributes become beside the latent, where there are any."""
+    """How many numbers the attributes become beside the latent, where there are any; style has them in its styles."""
 
     def __post_init__(self) -> None:
         _check_size("generator", self.width, self.max_width, self.depth)
@@ -75,6 +75,7 @@ class GeneratorConfig:
             "norm": ("auto", ("dcgan", "resnet")), "activation": ("relu", ("dcgan", "resnet")),
             "upsample": ("transposed", ("dcgan",)), "dropout": (0.0, ("dcgan",)), "mapping_depth": (4, ("style",)),
             "style_mixing": (0.0, ("style",)), "noise": (False, ("style",)),
+            "embedding": (64, ("dcgan", "resnet", "r3")),
         }  # fmt: skip
         for name, (default, kinds) in owners.items():
             _check_belongs(self, "generator", name, default, kinds, " and ")

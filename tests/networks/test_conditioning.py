@@ -30,7 +30,8 @@ def condition(kind: str) -> ConditionConfig:
 
 def generator(kind: str = "dcgan", resolution: int = 16, **fields: object) -> ConditionalGenerator:
     torch.manual_seed(0)
-    config = GeneratorConfig(kind, width=4, max_width=16, embedding=6, **fields)
+    embedding = {} if kind == "style" else {"embedding": 6}
+    config = GeneratorConfig(kind, width=4, max_width=16, **embedding, **fields)
     return build_generator(config, LATENT, resolution, ATTRIBUTES)
 
 
@@ -192,17 +193,29 @@ def test_truncation_and_mean_style_with_attributes() -> None:
     z = torch.randn(len(CODES), LATENT.size)
     halves = list(zip(z.split(6), CODES.split(6), strict=True))
     module.centre(halves)
-    hair, eyes = (table.weight[column] for table, column in zip(module.embeddings, (CODES + 1).T, strict=True))
-    styles = module.base.mapping(torch.cat([z, hair + eyes], 1))
-    assert torch.allclose(module.base.w_mean, styles.mean(0), atol=1e-6)
+    assert torch.allclose(module.base.w_mean, module.base.mapping(z).mean(0), atol=1e-6)
     with torch.no_grad():
-        flat = module(z, CODES, psi=0.0)
+        alike = CODES[:1].expand_as(CODES)
+        flat = module(z, alike, psi=0.0)
         assert torch.allclose(flat, flat[:1].expand_as(flat), atol=1e-5)
+        assert not torch.allclose(module(z, CODES, psi=0.0), flat, atol=1e-3)  # what was asked for stays
         assert torch.equal(module(z, CODES, 1.0), module(z, CODES))
         assert not torch.allclose(module(z, CODES, 0.5), module(z, CODES), atol=1e-3)
     generator().centre(iter([]))  # where there is no mean style, there is nothing to do
     with pytest.raises(TypeError):
         generator()(z, CODES, psi=0.5)
+
+
+def test_mixed_styles_do_not_mix_what_was_asked_for() -> None:
+    """An image's gradient falls on its own values alone, though from some layer on its style is another's."""
+    module = generator("style", style_mixing=1.0)
+    codes = torch.tensor([[0, 0], [1, 1], [2, 0], [0, 1]])
+    for place, (hair, eyes) in enumerate(codes.tolist()):
+        module.zero_grad()
+        module(torch.randn(4, LATENT.size), codes)[place].square().sum().backward()
+        for table, code in zip(module.embeddings, (hair, eyes), strict=True):
+            (asked,) = table.weight.grad.abs().sum(1).nonzero().T
+            assert asked.tolist() == [code + 1]
 
 
 @pytest.mark.parametrize("kind", GENERATORS)

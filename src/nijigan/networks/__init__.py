@@ -35,6 +35,9 @@ def build_generator(
     """
     if not attributes:
         return _generator(config, latent.size, resolution)
+    if config.kind == "style":
+        style = StyleGenerator(config, latent.size, resolution)
+        return ConditionalGenerator(style, attributes, style.style_size)
     base = _generator(config, latent.size + config.embedding, resolution)
     return ConditionalGenerator(base, attributes, config.embedding)
 

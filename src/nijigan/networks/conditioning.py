@@ -24,10 +24,14 @@ Discriminator = DCGANDiscriminator | ResNetDiscriminator | R3Discriminator
 class ConditionalGenerator(nn.Module):
     """Latents and codes to images: the attributes' embeddings are summed and put beside the latent.
 
+    The generator `style` has them added to its styles instead. Beside the latent they would go through its mapping
+    network, which learns a hundred times as slowly as the rest, and where styles are mixed an image would have the
+    colours that another one was asked for.
+
     An unknown value has an embedding of its own, learnt from the faces without that label: it stands for "any".
 
     Args:
-        base: a generator of latents that are `embedding` longer.
+        base: a generator of latents that are `embedding` longer, or `style` with styles of that size.
         attributes: every attribute's values, in the order of their codes.
         embedding: how many numbers the attributes become. They start with mean 0 and variance 1, as the latent's have.
     """
@@ -50,21 +54,21 @@ class ConditionalGenerator(nn.Module):
         Returns:
             N×3×H×W in [-1, 1], or [0, 1] with a sigmoid output.
         """
-        inputs = self._join(latents, codes)
-        images: Tensor = self.base(inputs) if psi is None else self.base(inputs, psi)
+        rows = (codes + 1).unbind(1)  # a table's first row is for unknown values
+        asked = torch.stack([table(row) for table, row in zip(self.embeddings, rows, strict=True)]).sum(0)
+        images: Tensor
+        if isinstance(self.base, StyleGenerator):
+            images = self.base(latents, 1.0 if psi is None else psi, asked)
+        elif psi is None:
+            images = self.base(torch.cat([latents, asked], dim=1))
+        else:
+            raise TypeError("truncation by ψ is the generator style's alone")
         return images
 
     def centre(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
-        """Estimate anew the mean style of the generator `style`, over latents and codes; others have none."""
+        """Estimate anew the mean style of the generator `style`, over latents; others have none."""
         if isinstance(self.base, StyleGenerator):
-            with torch.no_grad():
-                self.base.centre((self._join(latents, codes),) for latents, codes in batches)
-
-    def _join(self, latents: Tensor, codes: Tensor) -> Tensor:
-        """N×latent_size and N×A → N×(latent_size + embedding)."""
-        rows = (codes + 1).unbind(1)  # a table's first row is for unknown values
-        asked = torch.stack([table(row) for table, row in zip(self.embeddings, rows, strict=True)]).sum(0)
-        return torch.cat([latents, asked], dim=1)
+            self.base.centre((latents,) for latents, _ in batches)
 
 
 class ConditionalDiscriminator(nn.Module):

@@ -120,6 +120,7 @@ class StyleGenerator(nn.Module):
 
     Attributes:
         mapping: N×latent_size → N×style.
+        style_size: numbers in a style.
         w_mean: the mean style, which truncation pulls towards; zero until `centre` estimates it.
     """
 
@@ -129,7 +130,7 @@ class StyleGenerator(nn.Module):
         super().__init__()
         base, channels = ladder(config.width, config.max_width, resolution)
         levels = len(channels)
-        style_size = min(channels[0], _WIDEST_STYLE)
+        self.style_size = style_size = min(channels[0], _WIDEST_STYLE)
         self.mapping = MappingNetwork(latent_size, style_size, config.mapping_depth)
         self.register_buffer("w_mean", torch.zeros(style_size))
         self.constant = nn.Parameter(torch.randn(channels[0], base, base))
@@ -146,18 +147,20 @@ class StyleGenerator(nn.Module):
         self.mixing = config.style_mixing
         self.output = squash(config.output)
 
-    def forward(self, latents: Tensor, psi: float = 1.0) -> Tensor:
+    def forward(self, latents: Tensor, psi: float = 1.0, shift: Tensor | None = None) -> Tensor:
         """Draw images.
 
         Args:
             latents: N×latent_size.
             psi: truncation: styles are w_mean + ψ(w - w_mean). Karras et al. 2019, appendix B.
+            shift: N×style, added to the styles of an image at all layers, also where those are mixed or truncated.
 
         Returns:
             N×3×H×W in [-1, 1], or [0, 1] with a sigmoid output.
         """
         w = self.w_mean.lerp(self.mapping(latents).float(), psi)
-        styles = iter(self._mix(w) if self.training and self.mixing > 0 else [w] * self.styles)
+        chosen = self._mix(w) if self.training and self.mixing > 0 else [w] * self.styles
+        styles = iter(chosen if shift is None else [style + shift for style in chosen])
         x = self.start(self.constant[None], next(styles))
         images = None
         for block, to_rgb in zip(self.blocks, self.to_rgb, strict=True):

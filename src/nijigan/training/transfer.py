@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from nijigan.errors import UserError
 from nijigan.generator import Generator
 from nijigan.networks.conditioning import ConditionalDiscriminator, ConditionalGenerator
+from nijigan.networks.style import StyleGenerator
 from nijigan.recipe import Recipe, parse_json
 from nijigan.training.checkpoint import load_checkpoint, save_state
 from nijigan.training.hardware import own_randomness
@@ -59,9 +60,9 @@ def start_from_run(run: Path, recipe: Recipe, attributes: Attributes, out: Path,
 def adopt(state: TrainingState, recipe: Recipe, attributes: Attributes, run: Path) -> None:
     """Give new networks the weights that another run has saved last; optimizers and the clock stay at rest.
 
-    A generator that is the first to have attributes has a longer input: the weights of what is added start at 0, so
-    that it draws what the other run's drew (but `style`, which normalises its input as a whole). What knows an
-    attribute is taken over where its values, and D's kind of condition, are the same, and starts anew elsewhere.
+    A generator that is the first to have attributes draws at first what the other run's drew: its input is longer, and
+    the weights of what is added start at 0; `style` has the attributes in its styles, where they start at 0. What knows
+    an attribute is taken over where its values, and D's kind of condition, are the same, and starts anew elsewhere.
 
     Args:
         state: as `TrainingState.start` gave it.
@@ -105,6 +106,8 @@ def _fill(module: nn.Module, given: Mapping[str, Tensor], attributes: Attributes
             found = given.get(_counterpart(name, attributes, known))
             if found is not None and found.shape == value.shape:
                 value.copy_(found)
+            elif isinstance(module, ConditionalGenerator) and isinstance(module.base, StyleGenerator):
+                value.zero_()
         else:
             found = plain[name.removeprefix(_BASE)]
             value.zero_()
@@ -139,7 +142,7 @@ def _check_same_networks(recipe: Recipe, theirs: Recipe, run: Path) -> None:
 def _networks(recipe: Recipe) -> dict[str, Any]:
     """What decides the networks' shapes and what their inputs and outputs mean, by the names of options."""
     # These change nothing in what is learnt; the embedding counts only where there was one before.
-    generator = replace(recipe.generator, dropout=0.0, style_mixing=0.0, embedding=1)
+    generator = replace(recipe.generator, dropout=0.0, style_mixing=0.0, embedding=64)
     parts: dict[str, Any] = {"generator": generator, "discriminator": recipe.discriminator, "latent": recipe.latent}
     fields = {f"{part}.{name}": value for part, config in parts.items() for name, value in asdict(config).items()}
     return {"resolution": recipe.resolution} | fields
