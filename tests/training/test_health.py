@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 NORM_FREE = DiscriminatorConfig(norm="none")
 
 
-def told(recipe: Recipe, *lines: dict[str, Any]) -> list[str]:
-    health = Health(recipe)
+def told(recipe: Recipe, *lines: dict[str, Any], asked: dict[str, str] | None = None) -> list[str]:
+    health = Health(recipe, asked or {})
     return [warning for line in lines for warning in health.tick(line)]
 
 
@@ -112,9 +112,12 @@ def test_collapse_is_two_grids_in_a_row_that_are_too_alike() -> None:
 
 def test_collapse_of_a_conditional_generator_is_told_by_its_attributes() -> None:
     alike = line(diversity=0.3)
-    [warning] = told(replace(find_recipe("acgan"), attributes=("hair", "eyes")), alike, alike)
-    assert "Drawn faces of the same hair and eyes differ only 30%" in warning
+    recipe = replace(find_recipe("acgan"), attributes=("hair", "eyes"))
+    [warning] = told(recipe, alike, alike, asked={"hair": "blue", "eyes": "red"})
+    assert "Drawn faces of hair blue and eyes red differ only 30%" in warning
     assert "--condition.weight 0.5; or" in warning
+    [warning] = told(recipe, alike, alike)  # too few faces of any combination: the grid was measured
+    assert "The faces of the sample grid differ only 30%" in warning
 
 
 def test_a_young_generators_grey_is_no_collapse() -> None:

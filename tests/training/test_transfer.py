@@ -14,6 +14,7 @@ from nijigan.parts import ConditionConfig, GeneratorConfig
 from nijigan.recipe import Recipe
 from nijigan.training import resume, train
 from nijigan.training.checkpoint import load_checkpoint
+from nijigan.training.plan import plan
 from nijigan.training.rounds import Rounds
 from nijigan.training.state import TrainingState
 from nijigan.training.transfer import adopt
@@ -158,6 +159,8 @@ def test_other_networks_are_refused(
     parts = {name: replace(getattr(tiny, name), **v) if isinstance(v, dict) else v for name, v in changes.items()}
     with pytest.raises(UserError, match=words):
         train(replace(tiny, **parts), faces, tmp_path / "new", start_from=run, device="cpu")
+    with pytest.raises(UserError, match=words):
+        plan(replace(tiny, **parts), faces, "cpu", start_from=run)
     train(tiny, faces, tmp_path / "new", start_from=run, device="cpu")  # no run was left there
 
 

@@ -119,7 +119,7 @@ class Train:
         if self.dry_run:
             from nijigan.training.plan import plan
 
-            print(plan(self.settings, dataset, self.device))
+            print(plan(self.settings, dataset, self.device, self.start_from))
             return
         from nijigan.training import train
 

@@ -45,10 +45,15 @@ _YOUNG = 20_000  # images
 
 
 class Health:
-    """Reads the log lines of one run, oldest first, and warns; pure logic, without input or output."""
+    """Reads the log lines of one run, oldest first, and warns; pure logic, without input or output.
 
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe = recipe
+    Args:
+        recipe: of the run.
+        asked: attribute → value: what the faces were asked for whose diversity is in the lines; of the grid without.
+    """
+
+    def __init__(self, recipe: Recipe, asked: Mapping[str, str] = {}) -> None:
+        self._recipe, self._asked = recipe, " and ".join(f"{name} {value}" for name, value in asked.items())
         self._given: set[str] = set()
         watched = ("d_loss",) if recipe.objective == "wasserstein" else ("d_loss", "g_loss")
         self._losses = {key: _Track() for key in watched}
@@ -108,9 +113,10 @@ class Health:
         self._alike = self._alike + 1 if ratio < _ALIKE else 0
         if self._alike < 2:
             return None
-        attributes = " and ".join(self._recipe.attributes)
-        faces = f"Drawn faces of the same {attributes}" if attributes else "The faces of the sample grid"
-        varied = f"--condition.diversity {2 * self._recipe.condition.diversity or 1:g}; or " if attributes else ""
+        faces = f"Drawn faces of {self._asked}" if self._asked else "The faces of the sample grid"
+        varied = ""
+        if self._recipe.attributes:
+            varied = f"--condition.diversity {2 * self._recipe.condition.diversity or 1:g}; or "
         weaker = ""
         if self._recipe.condition.kind in ("acgan", "reacgan"):  # which reward faces for being typical of their class
             weaker = f"a weaker class loss, --condition.weight {self._recipe.condition.strength / 2:g}; or "

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -13,6 +14,7 @@ from nijigan.training.hardware import launch, resolve_precision, synchronise
 from nijigan.training.labels import Labels, with_attributes
 from nijigan.training.rounds import DIVERSITY_EVERY, Rounds
 from nijigan.training.state import TrainingState
+from nijigan.training.transfer import adopt
 
 _ROUNDS = 5
 
@@ -49,13 +51,14 @@ class Plan:
         )
 
 
-def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto") -> Plan:
+def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from: Path | None = None) -> Plan:
     """Play a few rounds of `recipe` on one device and say what the whole would cost.
 
     Args:
         recipe: what would be trained.
         dataset: the faces.
         device: auto, cpu, cuda or mps.
+        start_from: a run folder whose networks it would start from.
 
     Raises:
         UserError: as in `train`.
@@ -66,6 +69,8 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto") -> Plan:
     recipe = replace(recipe, precision=resolve_precision(recipe.precision, fabric.device))
     labels = Labels.of(dataset, recipe.attributes)
     state = TrainingState.start(recipe, fabric.device, labels.attributes)
+    if start_from is not None:
+        adopt(state, recipe, labels.attributes, start_from)
     # Whole epochs of one player alone would show only half of the cost.
     read = labels.reader(FaceStream(faces, recipe.seed, recipe.flip))
     rounds = Rounds(replace(recipe, alternate_epochs=0), state, fabric, read, len(faces), labels.distance(faces))

@@ -233,8 +233,8 @@ def _loop(
     with ExitStack() as stack:
         interrupt = stack.enter_context(Interrupt())
         monitor = stack.enter_context(Monitor(out, state.images, total)) if fabric.is_global_zero else None
-        health = Health(recipe)
         asked, alike = labels.commonest(_GRID)  # among many colours one face drawn over and over looks varied
+        health = Health(recipe, asked)
         for kept in monitor.lines if monitor is not None else ():
             health.tick(kept)  # what was said before is not said again
         clock, ticked = time.perf_counter(), state.images
