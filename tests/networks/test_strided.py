@@ -63,10 +63,20 @@ def test_the_library_serves_where_it_is_as_fast_or_must_be_differentiated_twice(
     assert "_Strided" not in type(layer(features).grad_fn).__name__
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(layer(features), plain(features))
-    narrow = kind(8, 8, False)
+    narrow, wide = kind(8, 8, False), torch.cat([features] * 4, 2).repeat(1, 1, 1, 4)
     with torch.autocast("cpu", torch.bfloat16):
         assert "_Strided" not in type(narrow(torch.randn(2, 8, 8, 8)).grad_fn).__name__
+        assert "_Strided" not in type(layer(wide).grad_fn).__name__
     features.requires_grad_()
     (slope,) = torch.autograd.grad(layer(features).square().sum(), features, create_graph=True)
     slope.square().sum().backward()  # as gradient penalties do
     assert layer.weight.grad is not None
+
+
+def test_odd_sizes_and_sizes_that_are_asked_for_are_the_librarys() -> None:
+    (halve, plain, _), (double, transposed, small) = twins(Halve), twins(Double)
+    odd = torch.randn(2, 8, 9, 7, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(halve(odd), plain(odd))
+        halve(odd).float().sum().backward()
+        assert torch.equal(double(small, [9, 9]), transposed(small, [9, 9]))

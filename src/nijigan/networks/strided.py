@@ -8,8 +8,9 @@ from torch.nn import functional
 from torch.nn.functional import conv2d, conv_transpose2d
 
 _KERNEL, _STRIDE, _PADDING = 4, 2, 1
-_PAYS_FROM = 192
-"""Channels of the smaller map from which on unfolding the larger one pays: so often is each number written used."""
+_CHANNELS, _SIDE = 192, 16
+"""Unfolding the larger map pays where the smaller one has so many channels, which is how often each number written is
+used, and where the larger one is at most so many pixels wide: larger ones the library's kernel is good at."""
 
 
 class Halve(nn.Conv2d):
@@ -20,7 +21,7 @@ class Halve(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve."""
-        if _pays(input, self.out_channels):
+        if input.shape[2] % 2 == input.shape[3] % 2 == 0 and _pays(input, self.out_channels, input.shape[3]):
             return _convolve(input, self.weight, self.bias, doubles=False)
         return super().forward(input)
 
@@ -33,19 +34,20 @@ class Double(nn.ConvTranspose2d):
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Convolve, transposed."""
-        if _pays(input, self.in_channels):
+        if output_size is None and _pays(input, self.in_channels, 2 * input.shape[3]):
             return _convolve(input, self.weight, self.bias, doubles=True)
         return super().forward(input, output_size)
 
 
-def _pays(features: Tensor, small_channels: int) -> bool:
+def _pays(features: Tensor, small_channels: int, large_side: int) -> bool:
     """Whether the weights will want a gradient that `_Strided` is faster at.
 
     The library's bf16 kernel for the gradient of the weights runs at a third of the rate of a matrix product on small
     maps. In fp32 it does not, and elsewhere other libraries are at work.
     """
-    training = torch.is_grad_enabled() and features.device.type == "cpu" and torch.is_autocast_enabled("cpu")
-    return training and small_channels >= _PAYS_FROM
+    small_precision = torch.is_autocast_enabled("cpu") and features.dtype in (torch.float32, torch.bfloat16)
+    training = torch.is_grad_enabled() and features.device.type == "cpu" and small_precision
+    return training and small_channels >= _CHANNELS and large_side <= _SIDE
 
 
 def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, doubles: bool) -> Tensor:
