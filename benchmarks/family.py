@@ -4,7 +4,7 @@
     python benchmarks/family.py --models runs/dcgan runs/lsgan ... --out docs/images/family-200.png
 
 A run that is there already is not trained again, so that the picture can be made anew. The second form draws strips
-from any models, under the names of their files or folders.
+from any models, under the names of their files or folders: of a folder the best generator, or RUN/last.safetensors.
 """
 
 import argparse
@@ -38,14 +38,20 @@ def main() -> None:
     parser.add_argument("--kimg", type=float, default=20.0)
     parser.add_argument("--resolution", type=int, default=32)
     options = parser.parse_args()
+    strips: dict[str, Images] = {}
     if options.models:
-        draw({model.stem: Generator.load(model).sample(SHOWN, seed=0) for model in options.models}, options.out)
+        for model in options.models:
+            name = model.parent.name if model.stem in ("best", "last") else model.stem
+            if name in strips:
+                parser.error(f"two models are called {name}; rename a file or a folder")
+            strips[name] = Generator.load(model).sample(SHOWN, seed=0)
+        draw(strips, options.out)
         return
     if not (options.runs / "faces").exists():
         write_faces(options.runs / "pictures", 8000, resolution=options.resolution)
         import_faces([options.runs / "pictures"], options.runs / "faces")
     dataset = FaceDataset(options.runs / "faces")
-    strips: dict[str, Images] = {"drawn by code": dataset.pixels("train", options.resolution)[:SHOWN]}
+    strips["drawn by code"] = dataset.pixels("train", options.resolution)[:SHOWN]
     for name in RECIPES:
         run = options.runs / name
         if not (run / "last.safetensors").exists():
