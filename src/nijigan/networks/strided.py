@@ -45,9 +45,9 @@ def _pays(features: Tensor, small_channels: int, large_side: int) -> bool:
     The library's bf16 kernel for the gradient of the weights runs at a third of the rate of a matrix product on small
     maps. In fp32 it does not, and elsewhere other libraries are at work.
     """
-    small_precision = torch.is_autocast_enabled("cpu") and features.dtype in (torch.float32, torch.bfloat16)
-    training = torch.is_grad_enabled() and features.device.type == "cpu" and small_precision
-    return training and small_channels >= _CHANNELS and large_side <= _SIDE
+    in_bf16 = torch.is_autocast_enabled("cpu") and features.dtype in (torch.float32, torch.bfloat16)
+    learning = torch.is_grad_enabled() and features.device.type == "cpu" and in_bf16
+    return learning and small_channels >= _CHANNELS and large_side <= _SIDE
 
 
 def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, doubles: bool) -> Tensor:
