@@ -127,11 +127,8 @@ def _check_same_networks(recipe: Recipe, theirs: Recipe, run: Path) -> None:
     if theirs.attributes and not recipe.attributes:
         raise UserError(f"{run} has attributes, and a run without any cannot start from it; choose --condition.kind.")
     ours, others = _networks(recipe), _networks(theirs)
-    if theirs.attributes and recipe.attributes:
-        ours["generator.embedding"], others["generator.embedding"] = (
-            recipe.generator.embedding,
-            theirs.generator.embedding,
-        )
+    if not theirs.attributes:
+        del ours["generator.embedding"]  # there was none
     for name, value in ours.items():
         if value != others[name]:
             raise UserError(
@@ -141,8 +138,7 @@ def _check_same_networks(recipe: Recipe, theirs: Recipe, run: Path) -> None:
 
 def _networks(recipe: Recipe) -> dict[str, Any]:
     """What decides the networks' shapes and what their inputs and outputs mean, by the names of options."""
-    # These change nothing in what is learnt; the embedding counts only where there was one before.
-    generator = replace(recipe.generator, dropout=0.0, style_mixing=0.0, embedding=64)
+    generator = replace(recipe.generator, dropout=0.0, style_mixing=0.0)  # they change nothing in what is learnt
     parts: dict[str, Any] = {"generator": generator, "discriminator": recipe.discriminator, "latent": recipe.latent}
     fields = {f"{part}.{name}": value for part, config in parts.items() for name, value in asdict(config).items()}
     return {"resolution": recipe.resolution} | fields
