@@ -64,8 +64,12 @@ def test_a_length_in_kimg_outweighs_a_recipes_epochs() -> None:
     command = parse(["train", "anik", "--data", "x", "--kimg", "10"])
     assert isinstance(command, Train)
     assert command.settings.resolved(60_000).kimg == 10
-    with pytest.raises(UserError, match="not with both"):
-        parse(["train", "anik", "--data", "x", "--kimg", "10", "--epochs", "3"])
+    command = parse(["train", "anik", "--data", "x", "--kimg=500"])  # which is the field's default
+    assert isinstance(command, Train)
+    assert command.settings.resolved(60_000).kimg == 500
+    for recipe in ("anik", "dcgan"):
+        with pytest.raises(UserError, match="not with both"):
+            parse(["train", recipe, "--data", "x", "--kimg", "10", "--epochs", "3"])
     command = parse(["train", "anik", "--data", "x", "--epochs", "3"])
     assert isinstance(command, Train)
     assert command.settings.resolved(10_000).kimg == 30

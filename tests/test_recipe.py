@@ -67,9 +67,15 @@ def test_parts_check_themselves(make: object, words: str) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: GeneratorConfig("r3", norm="batch"), "norm belongs to dcgan and resnet, not to r3; set it to auto"),
-        (lambda: GeneratorConfig("style", activation="leaky"), "activation belongs.*set it to relu"),
-        (lambda: GeneratorConfig("resnet", upsample="pixel-shuffle"), "upsample belongs.*set it to transposed"),
+        (
+            lambda: GeneratorConfig("r3", norm="batch"),
+            "norm belongs to dcgan and resnet, not to r3.*--generator.norm auto",
+        ),
+        (lambda: GeneratorConfig("style", activation="leaky"), "activation belongs.*--generator.activation relu"),
+        (
+            lambda: GeneratorConfig("resnet", upsample="pixel-shuffle"),
+            "upsample belongs.*--generator.upsample transposed",
+        ),
         (lambda: GeneratorConfig("resnet", dropout=0.1), "dropout belongs"),
         (lambda: GeneratorConfig(style_mixing=0.9), "style_mixing belongs to style"),
         (lambda: GeneratorConfig(noise=True), "noise belongs to style"),
@@ -79,8 +85,11 @@ def test_parts_check_themselves(make: object, words: str) -> None:
         (lambda: DiscriminatorConfig("r3", norm="layer"), "r3 has no normalisation"),
         (lambda: DiscriminatorConfig("resnet", downsample="average"), "downsample belongs to dcgan"),
         (lambda: PenaltyConfig(weight=5), "weight belongs.*not to auto"),
-        (lambda: PenaltyConfig("clip", every=4), "every belongs.*not to clip; set it to 1"),
-        (lambda: PenaltyConfig("r1", one_sided=True), "one_sided belongs to wgan-gp, dragan"),
+        (lambda: PenaltyConfig("clip", every=4), "every belongs.*not to clip.*--penalty.every 1"),
+        (
+            lambda: PenaltyConfig("r1", one_sided=True),
+            "one_sided belongs to wgan-gp and dragan, not to r1.*--penalty.no-one-sided",
+        ),
         (lambda: PenaltyConfig("r1", clip=0.5), "clip belongs"),
         (lambda: PenaltyConfig("r1", weight=-1), "above 0"),
         (lambda: AugmentConfig(p=2), "augment.p"),
@@ -93,6 +102,16 @@ def test_parts_check_themselves(make: object, words: str) -> None:
         (lambda: Recipe(mse_targets=(1.0, 0.0, 0.0)), "mse_targets belongs"),
         (lambda: Recipe(objective="mse", mse_targets=(1.0, 1.0, 0.0)), "another for real"),
         (lambda: Recipe(objective="mse", mse_targets=(float("nan"), 1.0, 0.0)), "finite"),
+        (lambda: Recipe(objective="mse", mse_targets=(0.0, 1.0, 0.0)), "not play against each other"),
+        (lambda: Recipe(penalty=PenaltyConfig(clip=0.1)), "nothing is clipped.*kind clip"),
+        (
+            lambda: Recipe(discriminator=DiscriminatorConfig(norm="spectral"), penalty=PenaltyConfig("clip")),
+            "undoes what clipping does.*kind none",
+        ),
+        (
+            lambda: replace(RECIPES["r3gan-small"].penalty, kind="auto"),
+            "--penalty.weight None --penalty.every 1",
+        ),
         (lambda: Recipe(objective="hinge", tricks=TricksConfig(soft_labels=0.1)), "soft_labels belongs"),
         (lambda: Recipe(label_smoothing=0.3, tricks=TricksConfig(soft_labels=0.3)), "half way"),
         (lambda: Recipe(burn_in=BurnInConfig(kimg=5, penalty=0.1)), "there is none"),

@@ -4,6 +4,7 @@ The words under a field are its help on the command line. A field that belongs t
 at its default elsewhere.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Literal
@@ -77,8 +78,7 @@ class GeneratorConfig:
             "style_mixing": (0.0, ("style",)), "noise": (False, ("style",)),
             "embedding": (64, ("dcgan", "resnet", "r3")),
         }  # fmt: skip
-        for name, (default, kinds) in owners.items():
-            _check_belongs(self, "generator", name, default, kinds, " and ")
+        _check_belong(self, "generator", owners)
         check(1 <= self.embedding <= 1024, f"generator.embedding is {self.embedding}; choose 1 to 1024.")
         check(0 <= self.dropout < 1, f"generator.dropout is {self.dropout}; choose 0 (off) to below 1.")
         check(0 <= self.style_mixing <= 1, f"generator.style_mixing is {self.style_mixing}; choose 0 (off) to 1.")
@@ -118,7 +118,7 @@ class DiscriminatorConfig:
             self.kind != "r3" or self.norm in ("auto", "none"),
             "The discriminator r3 has no normalisation; set discriminator.norm to auto.",
         )
-        _check_belongs(self, "discriminator", "downsample", "stride", ("dcgan",))
+        _check_belong(self, "discriminator", {"downsample": ("stride", ("dcgan",))})
 
     @property
     def normalisation(self) -> Literal["batch", "layer", "instance", "spectral", "none"]:
@@ -160,8 +160,7 @@ class ConditionConfig:
             "diversity": (1.0, ("projection", "acgan", "reacgan")),
             "positive_margin": (0.98, ("reacgan",)), "negative_margin": (0.02, ("reacgan",)),
         }  # fmt: skip
-        for name, (default, kinds) in owners.items():
-            _check_belongs(self, "condition", name, default, kinds)
+        _check_belong(self, "condition", owners)
         check(self.weight is None or 0 < self.weight < inf, f"condition.weight is {self.weight}; choose one above 0.")
         check(2 <= self.d_embedding <= 4096, f"condition.d_embedding is {self.d_embedding}; choose 2 to 4096.")
         check(
@@ -184,19 +183,38 @@ class ConditionConfig:
         return self.kind == "acgan" and self.fakes
 
 
-def _check_belongs(
+def _check_belong(
     config: "GeneratorConfig | DiscriminatorConfig | ConditionConfig | PenaltyConfig",
     part: str,
-    name: str,
-    default: object,
-    kinds: tuple[str, ...],
-    between: str = ", ",
+    owners: Mapping[str, tuple[object, tuple[str, ...]]],
 ) -> None:
-    """Refuse a field that is not at its default where the kind of the part does not know it."""
-    check(
-        config.kind in kinds or getattr(config, name) == default,
-        f"{part}.{name} belongs to {between.join(kinds)}, not to {config.kind}; set it to {default}.",
-    )
+    """Refuse fields that are not at their default where the kind of the part does not know them.
+
+    Args:
+        config: the part.
+        part: what a recipe calls it.
+        owners: field → its default and the kinds that know it.
+    """
+    strange = [
+        name for name, (default, kinds) in owners.items()
+        if config.kind not in kinds and getattr(config, name) != default
+    ]  # fmt: skip
+    if strange:
+        whose = "; ".join(f"{part}.{name} belongs to {_listed(owners[name][1])}" for name in strange)
+        flags = " ".join(_flag(part, name, owners[name][0]) for name in strange)
+        raise UserError(f"{whose}, not to {config.kind}; leave it out, or take back what a recipe has: {flags}.")
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _flag(part: str, name: str, value: object) -> str:
+    """How a value is typed."""
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{part}.{'' if value else 'no-'}{option}"
+    return f"--{part}.{option} {value}"
 
 
 def _check_size(player: str, width: int, max_width: int, depth: int) -> None:
@@ -215,9 +233,9 @@ class OptimizerConfig:
     lr: float = 2e-4
     """Learning rate before any schedule."""
     beta1: float = 0.5
-    """Decay of the first moment: of adam's gradient mean, and sgd's momentum."""
+    """Decay of the first moment: of adam's gradient mean, and sgd's momentum; rmsprop has none."""
     beta2: float = 0.999
-    """Decay of the second moment: of adam's and rmsprop's mean square."""
+    """Decay of the second moment: of adam's and rmsprop's mean square; sgd has none."""
 
     def __post_init__(self) -> None:
         check(0 < self.lr < 10, f"The learning rate is {self.lr}; choose one above 0 (2e-4 is usual).")
@@ -250,8 +268,7 @@ class PenaltyConfig:
             "every": (1, ("wgan-gp", "dragan", "r1", "r2", "r1r2")),
             "one_sided": (False, ("wgan-gp", "dragan")), "clip": (0.01, ("clip", "auto")),
         }  # fmt: skip
-        for name, (default, kinds) in owners.items():
-            _check_belongs(self, "penalty", name, default, kinds)
+        _check_belong(self, "penalty", owners)
 
     @property
     def strength(self) -> float:

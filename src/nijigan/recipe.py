@@ -136,9 +136,24 @@ class Recipe:
             f"mse_targets are {self.mse_targets}; choose finite numbers, and another for real than for drawn images.",
         )
         check(
+            self.mse_targets[0] != self.mse_targets[2],
+            f"mse_targets are {self.mse_targets}: G wants D to say what D is taught to say, so they would not play "
+            "against each other; choose another third number.",
+        )
+        check(
             self.discriminator.normalisation != "batch" or self.penalty.kind in ("auto", "none", "clip"),
             f"The penalty {self.penalty.kind} asks for a slope at each image, but batch norm makes D's answer to one "
             "image depend on the others; choose --discriminator.norm layer, or another penalty.",
+        )
+        check(
+            self.penalty.kind != "clip" or self.discriminator.normalisation != "spectral",
+            "Spectral norm divides every weight by their largest singular value, which undoes what clipping does; "
+            "choose --penalty.kind none, or another --discriminator.norm.",
+        )
+        check(
+            self.clip is not None or self.penalty.clip == PenaltyConfig().clip,
+            f"penalty.clip is {self.penalty.clip}, but nothing is clipped here; choose --penalty.kind clip, or leave "
+            "it out.",
         )
         check(
             self.burn_in.penalty == 1 or self.penalty.kind not in ("auto", "none", "clip"),
@@ -166,7 +181,8 @@ class Recipe:
             check(length is None or 0 < length < inf, f"{name} is {length}; it must be above 0 and finite.")
         check(
             self.every_epochs is None or (self.snapshot_kimg, self.evaluate_every) == (None, None),
-            "Say how often to look with every_epochs or with snapshot_kimg and evaluate_every, not with both.",
+            "Say how often to look with every_epochs or with snapshot_kimg and evaluate_every, not with both; what a "
+            "recipe has is taken back with --every-epochs None.",
         )
         check(self.patience >= 1, f"patience is {self.patience}; it must be at least 1.")
         check(

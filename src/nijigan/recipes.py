@@ -105,7 +105,7 @@ _TABLE = (
     _small("reacgan", ConditionConfig("reacgan", weight=2)),
     # Miyato and Koyama 2018: the class enters D's logit as an inner product.
     _small("cgan-projection", ConditionConfig("projection")),
-    # --- one per study, at its own settings; what it does not say is DCGAN's ---
+    # --- one per study, at its own settings; what it does not say is Radford et al.'s, with their batch of 128 ---
     # Menon and Dubey 2022: 28 px, pixels scaled to [0, 1].
     Recipe(name="menon-dubey", resolution=28, generator=_G(output="sigmoid"), batch_size=128),
     # Anik et al.: latents of 128, pictures of 3×28×28, 25 epochs.
@@ -126,10 +126,11 @@ _TABLE = (
         objective="wasserstein", penalty=PenaltyConfig("wgan-gp", weight=5), n_critic=2, discriminator=_D(norm="layer"),
     ),
     # Ti-Wen Chen: the original minimax game, 150 epochs.
-    Recipe(name="ti-wen-chen", objective="minimax", batch_size=64, epochs=150),
-    # Walia et al.: what they ran, a DCGAN without labels: latents of 128, 4×4 kernels, stride 2, Adam 2e-4, 100 epochs.
-    Recipe(name="walia", latent=_Z(128), batch_size=128, epochs=100),
-    # What their title says: an ACGAN at the same settings, judged and saved every 10 epochs.
+    Recipe(name="ti-wen-chen", objective="minimax", batch_size=128, epochs=150),
+    # Walia et al.: what they ran, a DCGAN without labels: latents of 128, 4×4 kernels, stride 2, Adam 2e-4, 100 epochs,
+    # saved and judged every 10. Their LeakyReLU is taken to be D's.
+    Recipe(name="walia", latent=_Z(128), batch_size=128, epochs=100, every_epochs=10),
+    # What their title says: an ACGAN at the same settings.
     Recipe(
         name="walia-acgan", latent=_Z(128), batch_size=128, epochs=100, every_epochs=10,
         condition=ConditionConfig("acgan", diversity=0),

@@ -14,8 +14,9 @@ from torch import nn
 from nijigan.parts import AugmentConfig, DiscriminatorConfig, PenaltyConfig, TricksConfig
 from nijigan.penalties import clip_weights
 from nijigan.recipe import Recipe
-from nijigan.recipes import find_recipe
+from nijigan.recipes import RECIPES, find_recipe
 from nijigan.runs import read_log
+from nijigan.sweep import combinations
 from nijigan.training.health import Health, diversity, share_at_clip
 
 ROOT = Path(__file__).parents[2]
@@ -163,8 +164,9 @@ def test_going_on_says_nothing_twice_and_remembers_what_was_seen() -> None:
         assert [health.tick(line) for line in lines[cut:]] == expected[cut:]
 
 
-RECIPES = [
+PLAYED = [
     Recipe(),
+    Recipe(label_smoothing=0.1, discriminator=DiscriminatorConfig(minibatch_stddev=True)),
     Recipe(objective="minimax", n_critic=2),
     Recipe(objective="mse", augment=AugmentConfig(p=1.0)),
     Recipe(objective="hinge", discriminator=DiscriminatorConfig(kind="resnet")),
@@ -175,18 +177,22 @@ RECIPES = [
 ]
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: f"{recipe.objective}-{recipe.penalty.kind}")
-def test_every_warning_names_options_that_exist(recipe: Recipe) -> None:
+@pytest.mark.parametrize("recipe", [*PLAYED, *RECIPES.values()], ids=lambda r: f"{r.name}-{r.objective}")
+def test_whatever_a_warning_advises_can_be_done_and_is_not_done_yet(recipe: Recipe) -> None:
     bad = line(d_loss=0.0, real_score=1.0, fake_score=0.0, diversity=0.1)
-    run_away = (line(d_loss=10.0**tick, at_clip=1.0) for tick in range(9))
+    run_away = (line(d_loss=10.0**tick, at_clip=1.0 if recipe.clip else None) for tick in range(9))
     warnings = told(recipe, *[bad] * 9, *run_away)
-    assert len(warnings) == (3 if recipe.objective == "wasserstein" else 4)
+    assert len(warnings) == 2 + (recipe.objective != "wasserstein") + (recipe.clip is not None)
     for warning in warnings:
-        assert named(warning), warning
         assert set(named(warning)) <= flags(Recipe), warning
+        for way in re.split(r"[;,:] or |; or ", warning):
+            if typed := re.findall(r"--([a-z][a-z0-9.-]*[a-z0-9])(?: ([a-z0-9.-]*[a-z0-9]))?", way):
+                changes = {option.replace("-", "_"): [value or "true"] for option, value in typed}
+                [(_, changed)] = combinations(recipe, changes)
+                assert changed != recipe, way
 
 
-@pytest.mark.parametrize("recipe", RECIPES[:4], ids=lambda recipe: recipe.objective)
+@pytest.mark.parametrize("recipe", PLAYED[:5], ids=lambda recipe: recipe.objective)
 def test_the_penalty_that_is_advised_suits_the_recipe(recipe: Recipe) -> None:
     [warning] = told(recipe, *[won(0.0)] * 9)
     assert "--penalty.kind r1" in warning

@@ -415,21 +415,25 @@ def test_devices_and_precisions_that_are_not_there(tiny: Recipe, faces: FaceData
         train(replace(tiny, precision="fp16"), faces, tmp_path / "run", device="cpu")
 
 
-@pytest.mark.parametrize(("n_critic", "every"), [(1, 4), (2, 4), (5, 2), (3, 1)])
+@pytest.mark.parametrize(
+    ("n_critic", "every", "alternate"), [(1, 4, 0), (2, 4, 0), (5, 2, 0), (3, 1, 0), (1, 4, 1), (1, 2, 2)]
+)
 def test_a_plan_counts_what_is_lazy_as_often_as_it_happens(
-    n_critic: int, every: int, faces: FaceDataset, tiny: Recipe
+    n_critic: int, every: int, alternate: int, faces: FaceDataset, tiny: Recipe
 ) -> None:
     recipe = replace(
-        tiny, n_critic=n_critic, penalty=PenaltyConfig("r1", every=every), attributes=("hair", "eyes"),
-        discriminator=replace(tiny.discriminator, norm="none"), condition=ConditionConfig("acgan"),
+        tiny, n_critic=n_critic, alternate_epochs=alternate, penalty=PenaltyConfig("r1", every=every),
+        discriminator=replace(tiny.discriminator, norm="none"), attributes=("hair", "eyes"),
+        condition=ConditionConfig("acgan"),
     )  # fmt: skip
     labels = Labels.of(faces, recipe.attributes)
     state = TrainingState.start(recipe, torch.device("cpu"), labels.attributes)
     pixels = faces.pixels("train", recipe.resolution)
     read = labels.reader(FaceStream(pixels, recipe.seed, recipe.flip))
-    rounds = Rounds(recipe, state, launch("cpu"), read, len(pixels), labels.distance(pixels))
+    epoch = 4 * every * recipe.batch_size  # in which all that is lazy happens a whole number of times
+    rounds = Rounds(recipe, state, launch("cpu"), read, epoch, labels.distance(pixels))
     with FlopCounterMode(display=False) as counter:
-        for _ in range(4 * every):
+        for _ in range(4 * every * max(1, 2 * alternate)):
             rounds.play(1000)
     counted = counter.get_total_flops() / state.images / 1e9
     assert plan(recipe, faces, "cpu").gflop_per_image == pytest.approx(counted, rel=1e-6)

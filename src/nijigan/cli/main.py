@@ -97,8 +97,9 @@ def _parse(arguments: Sequence[str], recipe: Recipe) -> Command:
     command: Command = tyro.cli(
         union, prog="nijigan", description=_DESCRIPTION, args=arguments, config=(tyro.conf.OmitSubcommandPrefixes,)
     )
-    if isinstance(command, Train | Sweep) and recipe.epochs is not None and command.settings.kimg != recipe.kimg:
-        if command.settings.epochs not in (recipe.epochs, None):
+    typed = {argument.partition("=")[0] for argument in arguments}
+    if isinstance(command, Train | Sweep) and command.settings.epochs is not None and "--kimg" in typed:
+        if "--epochs" in typed:
             raise UserError("Say how long to train with --kimg or with --epochs, not with both.")
         command = replace(command, settings=replace(command.settings, epochs=None))
     return command

@@ -24,6 +24,7 @@ All that a warning rests on stands in the run's log lines, so nothing has to be 
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from math import log
 from typing import Any
 
@@ -31,6 +32,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from nijigan.errors import UserError
 from nijigan.evaluation.arrays import Features
 from nijigan.evaluation.neighbours import mean_distance
 from nijigan.pictures import Images
@@ -120,10 +122,11 @@ class Health:
         weaker = ""
         if self._recipe.condition.kind in ("acgan", "reacgan"):  # which reward faces for being typical of their class
             weaker = f"a weaker class loss, --condition.weight {self._recipe.condition.strength / 2:g}; or "
-        other = "" if self._recipe.objective == "relativistic" else "--objective relativistic with "
+        other = "--objective relativistic with " if _can_pair(self._recipe) else ""
+        batch = "" if self._recipe.discriminator.minibatch_stddev else "; or --discriminator.minibatch-stddev"
         return (
             f"{faces} differ only {ratio:.0%} as much as real ones do: mode collapse, a few faces drawn over and over. "
-            f"Try {varied}{weaker}{other}{_penalty(self._recipe)}; or --discriminator.minibatch-stddev."
+            f"Try {varied}{weaker}{other}{_penalty(self._recipe)}{batch}."
         )
 
     def _clip(self, share: float | None) -> str | None:
@@ -213,6 +216,14 @@ def _penalty(recipe: Recipe) -> str:
         return f"a stronger penalty, --penalty.weight {5 * recipe.penalty.strength:g}"
     norm = "--discriminator.norm layer " if recipe.discriminator.normalisation == "batch" else ""
     return f"{norm}--penalty.kind {'wgan-gp' if recipe.objective == 'wasserstein' else 'r1'}"
+
+
+def _can_pair(recipe: Recipe) -> bool:
+    """Whether the relativistic game is another one than the recipe's, and its other fields allow it."""
+    try:
+        return replace(recipe, objective="relativistic") != recipe
+    except UserError:
+        return False
 
 
 def _holding_back(recipe: Recipe) -> str:

@@ -1,8 +1,8 @@
 """What a training would take, from a few rounds of it that are thrown away."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from nijigan.training.state import TrainingState
 from nijigan.training.transfer import adopt
 
 _ROUNDS = 5
+_TOTAL = 10**9  # images: schedules hardly move
 
 
 @dataclass(frozen=True)
@@ -71,38 +72,44 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from:
     state = TrainingState.start(recipe, fabric.device, labels.attributes)
     if start_from is not None:
         adopt(state, recipe, labels.attributes, start_from)
-    # Whole epochs of one player alone would show only half of the cost.
     read = labels.reader(FaceStream(faces, recipe.seed, recipe.flip))
-    rounds = Rounds(replace(recipe, alternate_epochs=0), state, fabric, read, len(faces), labels.distance(faces))
-    total = ceil(recipe.kimg * 1000)
+    rounds = Rounds(recipe, state, fabric, read, len(faces), labels.distance(faces))
+    many = max(_ROUNDS, recipe.penalty.every)
+    starts = [0]
+    if recipe.alternate_epochs:  # shorter epochs, and both players' turns: images count in each
+        rounds.faces = DIVERSITY_EVERY * many * recipe.batch_size
+        starts.append(recipe.alternate_epochs * rounds.faces)
     every = {"penalty": recipe.penalty.every, "distance": DIVERSITY_EVERY}  # in one round of so many
-    eager = _flop(rounds, total)
-    lazy = [(_flop(rounds, total, name) - eager) / n for name, n in every.items() if getattr(rounds, name) is not None]
-    flop = eager + sum(lazy)
+    eager = _flop(rounds, starts)
+    lazy = [(_flop(rounds, starts, name) - eager) / n for name, n in every.items() if getattr(rounds, name) is not None]
     synchronise(fabric.device)
-    start, before = time.perf_counter(), state.images
-    for _ in range(max(_ROUNDS, recipe.penalty.every)):
-        rounds.play(total)
+    begin = time.perf_counter()
+    for start in starts:
+        state.images = start
+        for _ in range(many):
+            rounds.play(_TOTAL)
     synchronise(fabric.device)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - begin
+    shown = len(starts) * recipe.batch_size * recipe.n_critic  # in one round of each turn
     return Plan(
         recipe=recipe,
         faces=len(faces),
         parameters=(_count(state.generator), _count(state.discriminator)),
-        gflop_per_image=flop / (recipe.batch_size * recipe.n_critic) / 1e9,
-        images_per_second=(state.images - before) / seconds,
+        gflop_per_image=(eager + sum(lazy)) / shown / 1e9,
+        images_per_second=many * shown / seconds,
     )
 
 
-def _flop(rounds: Rounds, total: int, due: str = "") -> int:
-    """The arithmetic of one round in which, of all that is lazy, one part of `rounds` is due, or none."""
+def _flop(rounds: Rounds, starts: Sequence[int], due: str = "") -> int:
+    """The arithmetic of one round from each start in which, of all that is lazy, one part is due, or none."""
     kept = {name: getattr(rounds, name) for name in ("recipe", "penalty", "distance")}
     for name in {"penalty", "distance"} - {due}:
         setattr(rounds, name, None)
     rounds.recipe = replace(rounds.recipe, penalty=replace(rounds.recipe.penalty, every=1))
-    rounds.state.images = 0  # where the diversity loss is due
     with FlopCounterMode(display=False) as counter:
-        rounds.play(total)
+        for start in starts:
+            rounds.state.images = start  # where the diversity loss is due
+            rounds.play(_TOTAL)
     for name, value in kept.items():
         setattr(rounds, name, value)
     return int(counter.get_total_flops())
