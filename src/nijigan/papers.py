@@ -70,7 +70,8 @@ STUDIES = (
                 "A proposal without results: DCGAN, WGAN and WGAN-GP on 96 px faces, judged by the yield rate, good "
                 "samples over all.",
                 "The yield rate is a measured share with an interval and a ceiling (docs/judging.md), by machine and, "
-                "with `nijigan rate`, by eye.",
+                "with `nijigan rate`, by eye. After 60 kimg of the collection they chose it is 8 % for DCGAN, 3 % for "
+                "WGAN, 0 for WGAN-GP, and 88 % for real faces (results/chen-ning-lin-*).",
             ),
         ),
         "Latents lie on a sphere and G's activations leak, as the tips they cite ask; rates, λ and critic updates are "
