@@ -13,6 +13,7 @@ from nijigan.cli.draw import Generate, take_attributes
 from nijigan.cli.train import Train
 from nijigan.data.dataset import FaceDataset
 from nijigan.errors import UserError
+from nijigan.parts import PenaltyConfig
 from nijigan.recipes import RECIPES
 from small import small_generator
 
@@ -73,6 +74,18 @@ def test_a_length_in_kimg_outweighs_a_recipes_epochs() -> None:
     command = parse(["train", "anik", "--data", "x", "--epochs", "3"])
     assert isinstance(command, Train)
     assert command.settings.resolved(10_000).kimg == 30
+
+
+def test_a_part_of_another_kind_takes_from_the_recipe_what_it_knows() -> None:
+    command = parse(["train", "r3gan-small", "--data", "x", "--generator.kind=resnet", "--penalty.kind", "wgan-gp"])
+    assert isinstance(command, Train)
+    assert (command.settings.generator.upsample, command.settings.generator.width) == ("transposed", 56)
+    assert (command.settings.penalty.strength, command.settings.penalty.every) == (10, 8)
+    command = parse(["train", "wgan-gp", "--data", "x", "--penalty.kind", "clip"])
+    assert isinstance(command, Train)
+    assert command.settings.penalty == PenaltyConfig("clip")
+    with pytest.raises(UserError, match="penalty.weight belongs to .*, not to clip"):  # typed, and so meant
+        parse(["train", "wgan-gp", "--data", "x", "--penalty.kind", "clip", "--penalty.weight", "3"])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import pytest
 
 from nijigan.data.dataset import FaceDataset
 from nijigan.errors import UserError
+from nijigan.parts import PenaltyConfig
 from nijigan.recipe import Recipe
+from nijigan.recipes import RECIPES
 from nijigan.sweep import combinations, sweep
 from nijigan.training import trainer
 
@@ -30,6 +32,13 @@ def test_words_numbers_and_switches(tiny: Recipe) -> None:
     [(_, recipe)] = combinations(tiny, {"lr": ["1e-4"], "flip": ["False"], "objective": ["mse"], "epochs": ["null"]})
     assert (recipe.g_optimizer.lr, recipe.d_optimizer.lr, recipe.flip) == (1e-4, 1e-4, False)
     assert (recipe.objective, recipe.epochs) == ("mse", None)
+
+
+def test_a_part_of_another_kind_takes_from_the_recipe_what_it_knows() -> None:
+    cells = combinations(RECIPES["wgan-gp"], {"penalty.kind": ["wgan-gp", "r1", "clip"]})
+    assert [recipe.penalty for _, recipe in cells] == [
+        RECIPES["wgan-gp"].penalty, PenaltyConfig("r1"), PenaltyConfig("clip"),
+    ]  # fmt: skip
 
 
 def test_lengths_in_kimg_outweigh_a_recipes_epochs(tiny: Recipe) -> None:

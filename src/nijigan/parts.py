@@ -4,16 +4,43 @@ The words under a field are its help on the command line. A field that belongs t
 at its default elsewhere.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
+from typing import Any, Literal
 
 from nijigan.errors import UserError
 
 Kind = Literal["dcgan", "resnet", "r3", "style"]
 Norm = Literal["auto", "batch", "layer", "instance", "spectral", "none"]
 Prior = Literal["normal", "truncated-normal", "uniform", "sphere"]
+
+
+_SLOPE = ("wgan-gp", "dragan", "r1", "r2", "r1r2")
+_OWNERS: dict[str, dict[str, tuple[object, tuple[str, ...]]]] = {
+    "generator": {
+        "norm": ("auto", ("dcgan", "resnet")), "activation": ("relu", ("dcgan", "resnet")),
+        "upsample": ("transposed", ("dcgan",)), "dropout": (0.0, ("dcgan",)), "mapping_depth": (4, ("style",)),
+        "style_mixing": (0.0, ("style",)), "noise": (False, ("style",)), "embedding": (64, ("dcgan", "resnet", "r3")),
+    },
+    "discriminator": {"downsample": ("stride", ("dcgan",))},
+    "condition": {
+        "weight": (None, ("acgan", "reacgan")), "fakes": (True, ("acgan",)), "d_embedding": (512, ("reacgan",)),
+        "diversity": (1.0, ("projection", "acgan", "reacgan")), "temperature": (0.5, ("reacgan",)),
+        "positive_margin": (0.98, ("reacgan",)), "negative_margin": (0.02, ("reacgan",)),
+    },
+    "penalty": {
+        "weight": (None, _SLOPE), "every": (1, _SLOPE), "one_sided": (False, ("wgan-gp", "dragan")),
+        "clip": (0.01, ("clip", "auto")),
+    },
+}  # fmt: skip
+"""Part → field → its default, and the kinds that know it; fields that are not here belong to all."""
+
+PARTS_WITH_KINDS = tuple(_OWNERS)
+
+
+def strangers(part: str, kind: str) -> dict[str, Any]:
+    """The fields of a part that one kind of it does not know, with the defaults that they must have there."""
+    return {name: default for name, (default, kinds) in _OWNERS[part].items() if kind not in kinds}
 
 
 def check(condition: bool, sentence: str) -> None:
@@ -72,13 +99,7 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         _check_size("generator", self.width, self.max_width, self.depth)
-        owners = {
-            "norm": ("auto", ("dcgan", "resnet")), "activation": ("relu", ("dcgan", "resnet")),
-            "upsample": ("transposed", ("dcgan",)), "dropout": (0.0, ("dcgan",)), "mapping_depth": (4, ("style",)),
-            "style_mixing": (0.0, ("style",)), "noise": (False, ("style",)),
-            "embedding": (64, ("dcgan", "resnet", "r3")),
-        }  # fmt: skip
-        _check_belong(self, "generator", owners)
+        _check_belong(self, "generator")
         check(1 <= self.embedding <= 1024, f"generator.embedding is {self.embedding}; choose 1 to 1024.")
         check(0 <= self.dropout < 1, f"generator.dropout is {self.dropout}; choose 0 (off) to below 1.")
         check(0 <= self.style_mixing <= 1, f"generator.style_mixing is {self.style_mixing}; choose 0 (off) to 1.")
@@ -118,7 +139,7 @@ class DiscriminatorConfig:
             self.kind != "r3" or self.norm in ("auto", "none"),
             "The discriminator r3 has no normalisation; set discriminator.norm to auto.",
         )
-        _check_belong(self, "discriminator", {"downsample": ("stride", ("dcgan",))})
+        _check_belong(self, "discriminator")
 
     @property
     def normalisation(self) -> Literal["batch", "layer", "instance", "spectral", "none"]:
@@ -154,13 +175,7 @@ class ConditionConfig:
     Without it G soon draws one face for each combination of values and ignores its latents."""
 
     def __post_init__(self) -> None:
-        owners = {
-            "weight": (None, ("acgan", "reacgan")),
-            "fakes": (True, ("acgan",)), "d_embedding": (512, ("reacgan",)), "temperature": (0.5, ("reacgan",)),
-            "diversity": (1.0, ("projection", "acgan", "reacgan")),
-            "positive_margin": (0.98, ("reacgan",)), "negative_margin": (0.02, ("reacgan",)),
-        }  # fmt: skip
-        _check_belong(self, "condition", owners)
+        _check_belong(self, "condition")
         check(self.weight is None or 0 < self.weight < inf, f"condition.weight is {self.weight}; choose one above 0.")
         check(2 <= self.d_embedding <= 4096, f"condition.d_embedding is {self.d_embedding}; choose 2 to 4096.")
         check(
@@ -186,22 +201,12 @@ class ConditionConfig:
 def _check_belong(
     config: "GeneratorConfig | DiscriminatorConfig | ConditionConfig | PenaltyConfig",
     part: str,
-    owners: Mapping[str, tuple[object, tuple[str, ...]]],
 ) -> None:
-    """Refuse fields that are not at their default where the kind of the part does not know them.
-
-    Args:
-        config: the part.
-        part: what a recipe calls it.
-        owners: field → its default and the kinds that know it.
-    """
-    strange = [
-        name for name, (default, kinds) in owners.items()
-        if config.kind not in kinds and getattr(config, name) != default
-    ]  # fmt: skip
+    """Refuse fields that are not at their default where the kind of the part does not know them."""
+    strange = [name for name, default in strangers(part, config.kind).items() if getattr(config, name) != default]
     if strange:
-        whose = "; ".join(f"{part}.{name} belongs to {_listed(owners[name][1])}" for name in strange)
-        flags = " ".join(_flag(part, name, owners[name][0]) for name in strange)
+        whose = "; ".join(f"{part}.{name} belongs to {_listed(_OWNERS[part][name][1])}" for name in strange)
+        flags = " ".join(_flag(part, name, _OWNERS[part][name][0]) for name in strange)
         raise UserError(f"{whose}, not to {config.kind}; leave it out, or take back what a recipe has: {flags}.")
 
 
@@ -263,12 +268,7 @@ class PenaltyConfig:
         check(0 < self.clip < inf, f"penalty.clip is {self.clip}; choose one above 0 (0.01 is usual).")
         check(self.weight is None or 0 < self.weight < inf, f"penalty.weight is {self.weight}; choose one above 0.")
         check(1 <= self.every <= 1000, f"penalty.every is {self.every}; choose 1 (each update) to 1000.")
-        owners = {
-            "weight": (None, ("wgan-gp", "dragan", "r1", "r2", "r1r2")),
-            "every": (1, ("wgan-gp", "dragan", "r1", "r2", "r1r2")),
-            "one_sided": (False, ("wgan-gp", "dragan")), "clip": (0.01, ("clip", "auto")),
-        }  # fmt: skip
-        _check_belong(self, "penalty", owners)
+        _check_belong(self, "penalty")
 
     @property
     def strength(self) -> float:

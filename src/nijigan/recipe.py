@@ -5,6 +5,7 @@ words under a field are its help on the command line; contradictions are refused
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from math import inf, isfinite
 from pathlib import Path
@@ -23,6 +24,7 @@ from nijigan.parts import (
     PenaltyConfig,
     TricksConfig,
     check,
+    strangers,
 )
 
 T = TypeVar("T")
@@ -222,6 +224,24 @@ class Recipe:
         if self.every_epochs is not None:
             every = self.every_epochs * faces / 1000
             recipe = replace(recipe, snapshot_kimg=every, evaluate_every=every, every_epochs=None)
+        return recipe
+
+    def ready_for(self, kinds: Mapping[str, str]) -> Self:
+        """The recipe with all at its default that other kinds of its parts would not know, or take otherwise.
+
+        Its own kinds stay: they are still to be changed.
+
+        Args:
+            kinds: part → kind.
+        """
+        recipe = self
+        for part, kind in kinds.items():
+            config = getattr(recipe, part)
+            if kind != config.kind:
+                reset = strangers(part, kind)
+                if hasattr(config, "weight"):
+                    reset["weight"] = None  # it was another loss's
+                recipe = replace(recipe, **{part: replace(config, **reset)})
         return recipe
 
     def to_json(self) -> str:

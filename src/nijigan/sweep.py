@@ -18,6 +18,7 @@ from nijigan.evaluation.entries import evaluated
 from nijigan.evaluation.evaluate import check_number
 from nijigan.evaluation.real import check_judgeable
 from nijigan.files import write_text
+from nijigan.parts import PARTS_WITH_KINDS
 from nijigan.recipe import Recipe, parse_json, read_json, to_json
 from nijigan.runs import read_log
 from nijigan.training import resume, train
@@ -85,10 +86,11 @@ def combinations(recipe: Recipe, vary: Mapping[str, Sequence[str]]) -> list[tupl
         raise UserError("A sweep varies something: add --vary FIELD=VALUE,VALUE, such as --vary lr=1e-4,2e-4.")
     cells = []
     for values in itertools.product(*vary.values()):
-        fields = asdict(recipe)
-        for field, value in zip(vary, values, strict=True):
-            _set(fields, field, value)
         settings = dict(zip(vary, values, strict=True))
+        kinds = {part: settings[field] for part in PARTS_WITH_KINDS if (field := f"{part}.kind") in settings}
+        fields = asdict(recipe.ready_for(kinds))
+        for field, value in settings.items():
+            _set(fields, field, value)
         where = "The combination " + ", ".join(f"{field}={value}" for field, value in settings.items())
         cells.append((settings, parse_json(Recipe, json.dumps(fields), where)))
         name = _name(settings)

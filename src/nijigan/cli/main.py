@@ -19,6 +19,7 @@ from nijigan.cli.judge import Compare, Evaluate, Rate
 from nijigan.cli.lab import Lab
 from nijigan.cli.train import Demo, Papers, Recipes, Resume, Sweep, Train
 from nijigan.errors import UserError
+from nijigan.parts import PARTS_WITH_KINDS
 from nijigan.recipe import Recipe
 from nijigan.recipes import RECIPES, find_recipe
 
@@ -88,6 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str], recipe: Recipe) -> Command:
     """Parse with the recipe's fields as the defaults of `train` and `sweep`."""
+    typed = _typed(arguments)
+    kinds = {part: typed[option] for part in PARTS_WITH_KINDS if (option := f"--{part}.kind") in typed}
+    recipe = recipe.ready_for(kinds)
     commands: list[Any] = []
     for kind in _COMMANDS:
         default = kind(tyro.MISSING, tyro.MISSING, recipe) if kind in (Train, Sweep) else tyro.MISSING_NONPROP
@@ -97,12 +101,20 @@ def _parse(arguments: Sequence[str], recipe: Recipe) -> Command:
     command: Command = tyro.cli(
         union, prog="nijigan", description=_DESCRIPTION, args=arguments, config=(tyro.conf.OmitSubcommandPrefixes,)
     )
-    typed = {argument.partition("=")[0] for argument in arguments}
     if isinstance(command, Train | Sweep) and command.settings.epochs is not None and "--kimg" in typed:
         if "--epochs" in typed:
             raise UserError("Say how long to train with --kimg or with --epochs, not with both.")
         command = replace(command, settings=replace(command.settings, epochs=None))
     return command
+
+
+def _typed(arguments: Sequence[str]) -> dict[str, str]:
+    """Options and what follows them, be it their value or not."""
+    typed = {}
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        option, equals, value = argument.partition("=")
+        typed[option] = value if equals else following
+    return typed
 
 
 class _Narrator(logging.Handler):
