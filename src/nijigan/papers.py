@@ -54,7 +54,9 @@ STUDIES = (
             Claim(
                 "Epochs 1 to 25 on 63,632 faces: D's score of real faces rises from 0.58 to 0.97 and that of drawn "
                 "ones falls to 0.03; G's loss stays at 3 to 6; the model is called stable and of high quality.",
-                "Those scores are of a discriminator that has won; the monitor says so in words.",
+                "Those scores are of a discriminator that has won, of which the monitor warns. The recipe, as many "
+                "images of 12,048 faces: 0.79 to 0.81, 0.21 to 0.19, 2 to 3, and 91 % of its faces pass as good at "
+                "28 px, where 92 % of real ones do (results/anik).",
             ),
             Claim("Quantitative assessment should be investigated.", "`nijigan evaluate`: see docs/judging.md."),
         ),
