@@ -55,8 +55,8 @@ STUDIES = (
                 "Epochs 1 to 25 on 63,632 faces: D's score of real faces rises from 0.58 to 0.97 and that of drawn "
                 "ones falls to 0.03; G's loss stays at 3 to 6; the model is called stable and of high quality.",
                 "Those scores are of a discriminator that has won, of which the monitor warns. The recipe, as many "
-                "images of 12,048 faces: 0.79 to 0.81, 0.21 to 0.19, 2 to 3, and 91 % of its faces pass as good at "
-                "28 px, where 92 % of real ones do (results/anik).",
+                "images of 12,048 faces: 0.73 to 0.81, 0.19 to 0.27, 1.7 to 2.6, and 91 % of its faces pass as good "
+                "at 28 px, where 92 % of real ones do (results/anik).",
             ),
             Claim("Quantitative assessment should be investigated.", "`nijigan evaluate`: see docs/judging.md."),
         ),
@@ -93,7 +93,7 @@ STUDIES = (
             Claim(
                 "A deeper network with more parameters would be better.",
                 "Twice the depth in both networks, 200 kimg at 64 px: KID ×1000 3,013 where `dcgan` has 3,057, yield "
-                "2 % where it has 1 %, for three times the time (results/dcgan-deep).",
+                "2 % where it has 1 %, for 2.5 times the arithmetic (results/dcgan-deep).",
             ),
         ),
         "The game is algorithm 1's: G descends log(1 - D(G(z))).",
@@ -109,7 +109,7 @@ STUDIES = (
             ),
             Claim(
                 '"An accuracy of 97 %", and 12 % for drawn faces.',
-                "Those are D's mean scores (`dcgan`: 94 and 6 after as many epochs), which say who is ahead, not how "
+                "Those are D's mean scores (`dcgan`: 94 and 6 after 25 epochs), which say who is ahead, not how "
                 "good the faces are; `nijigan evaluate` does.",
             ),
             Claim(

@@ -258,7 +258,7 @@ class PenaltyConfig:
     weight: float | None = None
     """λ of wgan-gp and dragan, 10 if left out; γ of r1, r2 and r1r2, 2 if left out."""
     every: int = 1
-    """Apply it in every so-manieth update of D, as many times as strongly: Karras et al. 2020, "lazy"."""
+    """Apply it only in every Nth update of D, N times as strongly: Karras et al. 2020, "lazy"."""
     one_sided: bool = False
     """Let wgan-gp and dragan punish slopes above 1 alone."""
     clip: float = 0.01
