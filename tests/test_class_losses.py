@@ -280,7 +280,7 @@ def test_settings_of_other_kinds_are_refused(kind: str) -> None:
         if kind in kinds:
             assert getattr(ConditionConfig(kind, **{name: value}), name) == value
         else:
-            with pytest.raises(UserError, match=f"condition.{name} belongs to .*, not to {kind}"):
+            with pytest.raises(UserError, match=f"condition.{name} belongs to .*, not to {kind}; .* take back"):
                 ConditionConfig(kind, **{name: value})
 
 

@@ -203,10 +203,11 @@ def _check_belong(
     part: str,
 ) -> None:
     """Refuse fields that are not at their default where the kind of the part does not know them."""
-    strange = [name for name, default in strangers(part, config.kind).items() if getattr(config, name) != default]
+    foreign = strangers(part, config.kind).items()
+    strange = {name: default for name, default in foreign if getattr(config, name) != default}
     if strange:
         whose = "; ".join(f"{part}.{name} belongs to {_listed(_OWNERS[part][name][1])}" for name in strange)
-        flags = " ".join(_flag(part, name, _OWNERS[part][name][0]) for name in strange)
+        flags = " ".join(_flag(part, name, default) for name, default in strange.items())
         raise UserError(f"{whose}, not to {config.kind}; leave it out, or take back what a recipe has: {flags}.")
 
 

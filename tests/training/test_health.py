@@ -184,6 +184,7 @@ def test_whatever_a_warning_advises_can_be_done_and_is_not_done_yet(recipe: Reci
     warnings = told(recipe, *[bad] * 9, *run_away)
     assert len(warnings) == 2 + (recipe.objective != "wasserstein") + (recipe.clip is not None)
     for warning in warnings:
+        assert named(warning), warning
         assert set(named(warning)) <= flags(Recipe), warning
         for way in re.split(r"[;,:] or |; or ", warning):
             if typed := re.findall(r"--([a-z][a-z0-9.-]*[a-z0-9])(?: ([a-z0-9.-]*[a-z0-9]))?", way):
