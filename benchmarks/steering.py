@@ -1,6 +1,6 @@
 """Does a small conditional GAN learn to obey, in minutes of CPU, and by its attributes alone?
 
-    python benchmarks/steering.py --out /tmp/steering            # about 15 minutes on one idle core
+    python benchmarks/steering.py --out /tmp/steering            # about 12 minutes on one idle core
     python benchmarks/steering.py --out /tmp/steering --recipe reacgan --kimg 60
 
 Draws 6,000 faces with exact labels, trains a narrow conditional recipe on hair and eyes at 64 px, and prints the

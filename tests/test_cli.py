@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nijigan.cli import main, parse
+from nijigan.cli.data import Import
 from nijigan.cli.draw import Generate, take_attributes
 from nijigan.cli.train import Train
 from nijigan.data.dataset import FaceDataset
@@ -207,6 +208,15 @@ def test_judging_from_the_command_line(
     assert [path.stat().st_mtime_ns for path in kept] == times
 
 
+def test_what_is_typed_again_adds_to_what_was_typed_before() -> None:
+    words = "import --label hair,eyes --merge orange=red art more --merge teal=aqua --label year --out faces"
+    command = parse(words.split())
+    assert isinstance(command, Import)
+    assert command.sources == (Path("art"), Path("more"))
+    assert command.label == ("hair,eyes", "year")
+    assert command.merge == ("orange=red", "teal=aqua")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -215,6 +225,9 @@ def test_judging_from_the_command_line(
         (["evaluate", "--data", "DATA", "--features", "vgg"], "choose lite0, anime"),
         (["compare", "nowhere.safetensors"], "--data FACES"),
         (["compare", "a", "a", "--data", "DATA"], "named twice"),
+        (["compare", "--data", "DATA"], "Name a model"),
+        (["rate", "--data", "DATA"], "Name a model"),
+        (["import", "--out", "faces"], "Name what to import"),
         (["evaluate", "--data", "DATA", "--features", ":x"], "no network at :x"),
         (["sweep", "dcgan", "--data", "DATA", "--vary", "lr"], "--vary lr is not FIELD=VALUE"),
         (["sweep", "dcgan", "--data", "DATA", "--vary", "lr=1,,2"], "is not FIELD=VALUE"),

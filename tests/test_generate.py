@@ -40,7 +40,10 @@ def test_a_grid_says_how_to_draw_it_again(generator, tmp_path):
     generate(generator, tmp_path / "grid.png", n=4, seed=7, psi=0.5)
     with Image.open(tmp_path / "grid.png") as image:
         record = json.loads(image.text["nijigan"])
-    assert record == {"n": 4, "weights": generator.weights_hash, "seed": 7, "psi": 0.5, "attributes": {}}
+    asked = {"n": 4, "seed": 7, "psi": 0.5, "attributes": {}, "each": None, "columns": None}
+    assert record == {"weights": generator.weights_hash} | asked
+    with pytest.raises(UserError, match="shows many faces"):
+        read_face(tmp_path / "grid.png")
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".jpg", ".JPEG"])
@@ -170,7 +173,8 @@ def png(text=None):
         (png(), "does not say which face"),
         (png(""), "not valid"),
         (png("{}"), "not valid"),
-        (png('{"n": 4, "weights": "a", "seed": 7, "psi": 1.0}'), "n"),
+        (png('{"n": 4, "weights": "a", "seed": 7, "psi": 1.0}'), "shows many faces"),
+        (png('{"weights": "a", "seed": 7, "psi": 1.0, "size": 4}'), "size"),
         (png('{"weights": "a", "seed": -7, "psi": 1.0}'), "seed"),
         (b"", "Could not read"),
         (b"text named .png", "Could not read"),
@@ -205,6 +209,9 @@ def test_each_value_is_a_row_that_differs_in_it_alone(steered, tmp_path):
             face = steered.sample(1, seed=7 + column, hair=hair, eyes=("green", "red")[eye])[0]
             top, left = 2 + row * 34, margin + 2 + column * 34
             np.testing.assert_array_equal(picture[top : top + 32, left : left + 32], face)
+    with Image.open(tmp_path / "matrix.png") as image:
+        record = json.loads(image.text["nijigan"])
+    assert [record[key] for key in ("n", "seed", "each", "attributes")] == [4, 7, "hair", {}]
 
 
 def test_faces_of_each_value_say_all_that_they_are(steered, tmp_path):

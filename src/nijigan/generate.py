@@ -48,7 +48,8 @@ def generate(
     """Draw the faces of seeds seed ... seed + n - 1 into files.
 
     A PNG carries its `Face` as JSON in its text, under the key "nijigan"; `read_face` reads it back. That of a grid
-    carries its first face and n. Faces reach a folder or a zip as they are drawn: any number of them can be asked for.
+    carries what it was asked for: weights, n, seed, psi, attributes, each and columns. Faces reach a folder or a zip as
+    they are drawn: any number of them can be asked for.
 
     With `each` they are drawn once for each value of that attribute, and differ in nothing else: a grid is then a
     matrix with a named row for each value and a column for each seed.
@@ -94,7 +95,8 @@ def generate(
         _write_zip(out, faces, each, values)
     else:
         check_grid(n * max(1, len(values)), n if each else columns, generator.header.resolution * scale)
-        _write_grid(out, faces, n if each else columns, values)
+        record = {"n": n} | asdict(generator.face(seed, psi, **attributes)) | {"each": each, "columns": columns}
+        _write_grid(out, faces, n if each else columns, values, record)
 
 
 def read_face(path: Path) -> Face:
@@ -110,6 +112,8 @@ def read_face(path: Path) -> Face:
         raise UserError(f"Could not read {path} as a PNG: {error}.") from error
     if not isinstance(text, str):
         raise UserError(f"{path} does not say which face it shows; only PNGs drawn by nijigan do, and editors drop it.")
+    if text.startswith('{"n"'):  # as `generate` writes of grids
+        raise UserError(f"{path} shows many faces; draw them into a folder, or one alone, to have a face in a file.")
     return Face.from_json(text, str(path))
 
 
@@ -180,14 +184,19 @@ def _draw(
             progress(row * n + start + len(seeds), rows * n)
 
 
-def _write_grid(out: Path, faces: Iterator[tuple[Face, Images]], columns: int | None, row_names: Sequence[str]) -> None:
+def _write_grid(
+    out: Path,
+    faces: Iterator[tuple[Face, Images]],
+    columns: int | None,
+    row_names: Sequence[str],
+    record: Mapping[str, object],
+) -> None:
     records, images = zip(*faces, strict=True)
     canvas = lay_out(np.stack(images), columns)
     picture = Image.fromarray(name_rows(canvas, row_names) if row_names else canvas)
     with replacing(out) as temporary:
         if out.suffix.lower() == ".png":
-            first = asdict(records[0])
-            text = json.dumps(first if len(records) == 1 else {"n": len(records), **first})
+            text = records[0].to_json() if len(records) == 1 else json.dumps(record)
             picture.save(temporary, pnginfo=_info(text))
         else:
             picture.save(temporary, quality=95)

@@ -26,13 +26,13 @@ def _adam(lr: float = 2e-4, beta1: float = 0.5, beta2: float = 0.999) -> Optimiz
     return OptimizerConfig("adam", lr, beta1, beta2)
 
 
-def _small(name: str, condition: ConditionConfig = ConditionConfig()) -> Recipe:  # noqa: B008 - frozen
-    """The game and networks of r3gan-small; with attributes they differ in the class part alone."""
+def _style_small(name: str, condition: ConditionConfig = ConditionConfig()) -> Recipe:  # noqa: B008 - frozen
+    """The game and networks of stylegan-lite-small; with attributes they differ in the class part alone."""
     return Recipe(
-        name=name, condition=condition, objective="relativistic", penalty=PenaltyConfig("r1r2", weight=2, every=8),
-        generator=_G(width=56, max_width=256, upsample="pixel-shuffle"), discriminator=_D(norm="none"), batch_size=16,
-        g_optimizer=_adam(2e-4, 0.0, 0.99), d_optimizer=_adam(2e-4, 0.0, 0.99), augment=AugmentConfig(p=0.2),
-        ema=EmaConfig(half_life_kimg=20),
+        name=name, condition=condition, penalty=PenaltyConfig("r1", weight=1, every=16), latent=_Z(128),
+        generator=_G("style", width=32, max_width=256, style_mixing=0.9), batch_size=16,
+        discriminator=_D(norm="none", minibatch_stddev=True),
+        g_optimizer=_adam(2e-3, 0.0, 0.99), d_optimizer=_adam(2e-4, 0.0, 0.99), ema=EmaConfig(half_life_kimg=10),
     )  # fmt: skip
 
 
@@ -81,7 +81,12 @@ _TABLE = (
     ),
     # The same game for two CPU cores: small batches and rare penalties for many updates a minute, on networks of dense
     # convolutions, which a CPU multiplies faster than the grouped ones of r3.
-    _small("r3gan-small"),
+    Recipe(
+        name="r3gan-small", objective="relativistic", penalty=PenaltyConfig("r1r2", weight=2, every=8),
+        generator=_G(width=56, max_width=256, upsample="pixel-shuffle"), discriminator=_D(norm="none"), batch_size=16,
+        g_optimizer=_adam(2e-4, 0.0, 0.99), d_optimizer=_adam(2e-4, 0.0, 0.99), augment=AugmentConfig(p=0.2),
+        ema=EmaConfig(half_life_kimg=20),
+    ),
     # After Karras et al. 2019 and 2020: eight mapping layers, mixing, noise, R1 every 16 updates with γ 1, as in their
     # preset for 256 px. "Lite" because D goes without their filters and styles scale activations, not weights.
     Recipe(
@@ -91,20 +96,17 @@ _TABLE = (
         g_optimizer=_adam(2.5e-3, 0.0, 0.99), d_optimizer=_adam(5e-4, 0.0, 0.99), ema=EmaConfig(half_life_kimg=10),
         kimg=5000,
     ),
-    Recipe(
-        name="stylegan-lite-small", penalty=PenaltyConfig("r1", weight=1, every=16), latent=_Z(128),
-        generator=_G("style", width=32, max_width=256, style_mixing=0.9), batch_size=16,
-        discriminator=_D(norm="none", minibatch_stddev=True),
-        g_optimizer=_adam(2e-3, 0.0, 0.99), d_optimizer=_adam(2e-4, 0.0, 0.99), ema=EmaConfig(half_life_kimg=10),
-    ),
+    # The same with half the mapping, plain convolutions in D and few channels: the best faces for an hour of a core.
+    _style_small("stylegan-lite-small"),
     # --- with attributes: the three ways to hold G to what it was asked for, on equal networks ---
-    # Odena et al. 2017: a classifier beside D's logit, which learns from real and drawn faces.
-    _small("acgan", ConditionConfig("acgan")),
-    # Kang et al. 2021: unit embeddings, compared with the classes' proxies and with each other. Four times their
+    # Odena et al. 2017: a classifier beside D's logit. It learns from real faces alone: where it learns from drawn ones
+    # too, D and G soon agree on signs of their own for blue eyes (LOG.md).
+    _style_small("acgan", ConditionConfig("acgan", weight=4, fakes=False)),
+    # Kang et al. 2021: unit embeddings, compared with the classes' proxies and with each other. Twelve times their
     # weight: attributes share it, and at theirs eyes are not obeyed for long (LOG.md).
-    _small("reacgan", ConditionConfig("reacgan", weight=2)),
+    _style_small("reacgan", ConditionConfig("reacgan", weight=6)),
     # Miyato and Koyama 2018: the class enters D's logit as an inner product.
-    _small("cgan-projection", ConditionConfig("projection")),
+    _style_small("cgan-projection", ConditionConfig("projection")),
     # --- one per study, at its own settings; what it does not say is Radford et al.'s, with their batch of 128 ---
     # Menon and Dubey 2022: 28 px, pixels scaled to [0, 1].
     Recipe(name="menon-dubey", resolution=28, generator=_G(output="sigmoid"), batch_size=128),

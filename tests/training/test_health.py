@@ -116,7 +116,7 @@ def test_collapse_of_a_conditional_generator_is_told_by_its_attributes() -> None
     recipe = replace(find_recipe("acgan"), attributes=("hair", "eyes"))
     [warning] = told(recipe, alike, alike, asked={"hair": "blue", "eyes": "red"})
     assert "Drawn faces of hair blue and eyes red differ only 30%" in warning
-    assert "--condition.weight 0.5; or" in warning
+    assert "--condition.weight 2; or" in warning
     [warning] = told(recipe, alike, alike)  # too few faces of any combination: the grid was measured
     assert "The faces of the sample grid differ only 30%" in warning
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nijigan.data.dataset import FaceDataset
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Model = Annotated[Positional[str | None], tyro.conf.arg(metavar="MODEL")]
+Model = Annotated[Positional[str | None], tyro.conf.arg(metavar="[MODEL]", help_behavior_hint="")]
 """A run folder, a .safetensors file or a Hub id; None for the generator that comes with nijigan."""
 
 

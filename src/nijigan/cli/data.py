@@ -14,7 +14,7 @@ from nijigan.cli.common import narrate, progress_bar
 class Import:
     """Turn pictures into a faces dataset: decoded, checked, without duplicates, split in train, val and test."""
 
-    sources: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="SRC...")]
+    sources: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="SRC...", help_behavior_hint="(required)")]
     """Folders, .zip archives, Parquet files or single pictures."""
     out: Path
     """The dataset folder; faces it holds already are kept and stay in their split."""
@@ -28,10 +28,10 @@ class Import:
     """Labels: `id,<hair> hair <eyes> eyes` lines, a CSV with a header, booru tags, or imagefolder metadata."""
     tag_map: Path | None = None
     """For booru tags: a CSV or JSON of tag → attribute=value."""
-    label: tuple[str, ...] = ()
+    label: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """What to read on faces that have no label, also on those imported before: hair,eyes,year."""
-    merge: tuple[str, ...] = ()
-    """Values to count as another, such as orange=red or hair:orange=red."""
+    merge: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A value to count as another, such as orange=red or hair:orange=red; again for the next."""
     min_count: int = 0
     """Values rarer than this become unlabelled."""
     holdout: float = 0.2

@@ -10,6 +10,10 @@ from tyro.conf import Positional
 from nijigan.cli.common import Device, Model, narrate, open_or_import, progress_bar, torch_device
 from nijigan.errors import UserError
 
+Models = Annotated[
+    Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL...", help_behavior_hint="(required)")
+]
+
 _SPACES = "The feature space: lite0, anime, inception, a path to an .onnx file, or module:attribute."
 
 
@@ -37,7 +41,7 @@ class Evaluate:
     auto, people where it knows every value."""
     n_asked: int = 100
     """Faces to ask for of each value of each attribute."""
-    device: Device = "cpu"
+    device: Device = "auto"
     """Where to draw."""
     json: bool = False
     """Print the metrics as JSON."""
@@ -65,7 +69,7 @@ class Evaluate:
 class Compare:
     """Put models side by side on one page: the same latents, and ranks only where intervals separate them."""
 
-    models: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL...")]
+    models: Models
     """Run folders, .safetensors files or Hub ids."""
     data: Path | None = None
     """The faces to score against; left out, those that the first run was trained on."""
@@ -76,6 +80,8 @@ class Compare:
     n: int = 5000
     """Faces to draw from each."""
     features: Annotated[str, tyro.conf.arg(help=_SPACES)] = "lite0"
+    device: Device = "auto"
+    """Where to draw."""
 
     def run(self) -> None:
         """Compare."""
@@ -85,6 +91,7 @@ class Compare:
         from nijigan.evaluation.report import model_name
 
         check_number(self.n)
+        device = torch_device(self.device)
         _check_named_once(self.models)
         dataset = open_or_import(self.data) if self.data else dataset_of(self.models)
         with progress_bar("Learning to read") as progress:
@@ -96,7 +103,7 @@ class Compare:
             with progress_bar(f"Judging {model}") as progress:
                 entry = evaluated(
                     model, dataset, name=shown, split=self.split, n=self.n, features=self.features, reader=reader,
-                    progress=progress,
+                    device=device, progress=progress,
                 )  # fmt: skip
             entries.append(entry)
         compare(entries, self.out)
@@ -107,7 +114,7 @@ class Compare:
 class Rate:
     """Rate faces by hand in the browser, blind between models and real faces: yield by a person."""
 
-    models: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL...")]
+    models: Models
     """Run folders, .safetensors files or Hub ids."""
     data: Path
     """The dataset whose validation faces are mixed in."""
@@ -148,5 +155,7 @@ class Rate:
 
 
 def _check_named_once(models: tuple[str, ...]) -> None:
+    if not models:
+        raise UserError("Name a model, or several: run folders, .safetensors files or Hub ids.")
     if len(set(models)) < len(models):
         raise UserError("A model is named twice; name each once.")

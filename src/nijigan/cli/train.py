@@ -1,6 +1,7 @@
 """Commands that train."""
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -8,11 +9,13 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from nijigan.cli.common import Device, leave, narrate, open_or_import, progress_bar
+from nijigan.cli.common import Device, leave, open_or_import, progress_bar
 from nijigan.errors import UserError
 from nijigan.papers import STUDIES
 from nijigan.recipe import Recipe
 from nijigan.recipes import RECIPES
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,16 @@ class Recipes:
         from rich.table import Table
 
         table = Table(box=None, padding=(0, 1, 0, 0))
-        for title in ("recipe", "px", "network", "game", "optimizer", "batch", "kimg"):
+        for title in ("recipe", "px", "network", "game", "lr ×1e-4", "batch", "kimg"):
             table.add_column(title, no_wrap=True)
         for recipe in RECIPES.values():
-            penalty = "clip" if recipe.clip else recipe.penalty.kind.replace("auto", "").replace("none", "")
-            rate = f"{recipe.g_optimizer.lr:.1e}".replace(".0e", "e").replace("e-0", "e-")
+            penalty = "clip" if recipe.clip else recipe.penalty.kind
+            parts = [recipe.objective, penalty, recipe.condition.kind]
+            rates = dict.fromkeys(f"{optimizer.lr * 1e4:g}" for optimizer in (recipe.g_optimizer, recipe.d_optimizer))
             table.add_row(
-                recipe.name, str(recipe.resolution), recipe.generator.kind, f"{recipe.objective} {penalty}",
-                f"{recipe.g_optimizer.kind} {rate}", str(recipe.batch_size),
+                recipe.name, str(recipe.resolution), recipe.generator.kind,
+                " ".join(part for part in parts if part not in ("auto", "none")),
+                f"{recipe.g_optimizer.kind} {'/'.join(rates)}", str(recipe.batch_size),
                 f"{recipe.kimg:g}" if recipe.epochs is None else f"{recipe.epochs:g} ep.",
             )  # fmt: skip
         Console().print(table)
@@ -127,7 +132,7 @@ class Train:
             self.settings, dataset, self.out or Path("runs") / self.settings.name, start_from=self.start_from,
             device=self.device, devices=self.devices, nodes=self.nodes,
         )  # fmt: skip
-        narrate(f"Faces: {out / 'samples'}. Draw new ones with `nijigan generate {out} --n 64 --out grid.png`.")
+        _log.info("Faces: %s. Draw new ones with `nijigan generate %s --n 64 --out grid.png`.", out / "samples", out)
         leave(self.devices * self.nodes)
 
 

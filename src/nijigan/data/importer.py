@@ -86,6 +86,8 @@ def import_faces(
     merges = [parse_merge(text) for text in merge]
     wanted = parse_label(label)
     known = _known(out, pad)
+    if not sources and not known.known:
+        raise UserError("Name what to import: folders, .zip archives, Parquet files or single pictures.")
 
     listing = walk([Path(source) for source in sources])
     pictures = sorted(listing.pictures)  # by name: nothing below depends on the order in which they were found

@@ -33,6 +33,7 @@ def evaluated(
     n: int = 5000,
     features: str = DEFAULT,
     reader: Reader | None = None,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Entry:
     """Judge a model for a comparison, or take what was found when the same weights were judged the same way.
@@ -47,12 +48,13 @@ def evaluated(
         n: faces to draw.
         features: the feature space.
         reader: who reads attributes, where models with different ones are compared; see `common_reader`.
+        device: where to draw.
         progress: called with (done, total) at each stage.
 
     Raises:
         UserError: as in `evaluate`, or there is no such model.
     """
-    generator, folder = Generator.load(model), Path(model)
+    generator, folder = Generator.load(model).to(device), Path(model)
     space = open_features(features, generator.header.resolution)
     key = [_FORMAT, NEIGHBOURS, generator.weights_hash, dataset.fingerprint, split, n, space.hash]
     if generator.header.attributes:
