@@ -10,9 +10,7 @@ from tyro.conf import Positional
 from nijigan.cli.common import Device, Model, narrate, open_or_import, progress_bar, torch_device
 from nijigan.errors import UserError
 
-Models = Annotated[
-    Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL...", help_behavior_hint="(required)")
-]
+Models = Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL...", help_behavior_hint="(required)")]
 
 _SPACES = "The feature space: lite0, anime, inception, a path to an .onnx file, or module:attribute."
 
