@@ -37,10 +37,10 @@ def test_a_grid_shows_the_faces_in_rows(generator, tmp_path):
 
 
 def test_a_grid_says_how_to_draw_it_again(generator, tmp_path):
-    generate(generator, tmp_path / "grid.png", n=4, seed=7, psi=0.5)
+    generate(generator, tmp_path / "grid.png", n=4, seed=7, psi=0.5, columns=3, scale=2)
     with Image.open(tmp_path / "grid.png") as image:
         record = json.loads(image.text["nijigan"])
-    asked = {"n": 4, "seed": 7, "psi": 0.5, "attributes": {}, "each": None, "columns": None}
+    asked = {"n": 4, "seed": 7, "psi": 0.5, "attributes": {}, "each": None, "columns": 3, "scale": 2}
     assert record == {"weights": generator.weights_hash} | asked
     with pytest.raises(UserError, match="shows many faces"):
         read_face(tmp_path / "grid.png")

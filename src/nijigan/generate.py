@@ -48,8 +48,8 @@ def generate(
     """Draw the faces of seeds seed ... seed + n - 1 into files.
 
     A PNG carries its `Face` as JSON in its text, under the key "nijigan"; `read_face` reads it back. That of a grid
-    carries what it was asked for: weights, n, seed, psi, attributes, each and columns. Faces reach a folder or a zip as
-    they are drawn: any number of them can be asked for.
+    carries what it was asked for: weights, n, seed, psi, attributes, each, columns and scale. Faces reach a folder or a
+    zip as they are drawn: any number of them can be asked for.
 
     With `each` they are drawn once for each value of that attribute, and differ in nothing else: a grid is then a
     matrix with a named row for each value and a column for each seed.
@@ -95,7 +95,11 @@ def generate(
         _write_zip(out, faces, each, values)
     else:
         check_grid(n * max(1, len(values)), n if each else columns, generator.header.resolution * scale)
-        record = {"n": n} | asdict(generator.face(seed, psi, **attributes)) | {"each": each, "columns": columns}
+        record = (
+            {"n": n}
+            | asdict(generator.face(seed, psi, **attributes))
+            | {"each": each, "columns": columns, "scale": scale}
+        )
         _write_grid(out, faces, n if each else columns, values, record)
 
 

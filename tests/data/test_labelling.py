@@ -120,3 +120,4 @@ def test_labels_that_are_there_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     report = import_faces([folder], tmp_path / "faces", label=["hair"])
     assert report.read == {"hair": {"read": 0, "unread": 0}}
     assert FaceDataset(tmp_path / "faces").fingerprint == fingerprint
+    import_faces([folder], tmp_path / "faces", label=["hair", "year"])  # nor because another label is missing

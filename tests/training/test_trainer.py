@@ -492,6 +492,16 @@ def test_obedience_is_watched_and_travels_with_the_best(
     assert Generator.load(run).header.metrics["accuracy-hair/people"] == 0.75
 
 
+def test_labels_that_cannot_be_learnt_leave_no_run_behind(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(tiny, condition=ConditionConfig("acgan"), attributes=("hair",))
+    monkeypatch.setattr(faces, "labels", lambda split: {"hair": np.zeros(faces.count(split), np.int64)})
+    with pytest.raises(UserError, match="hair needs 2 to"):
+        train(recipe, faces, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_best_is_kept_and_the_run_ends_when_it_is_old(
     tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, scripted: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -100,9 +100,24 @@ def test_missing_labels_are_refused_with_the_command_that_brings_them(attributes
 def test_labels_need_not_meet() -> None:
     dataset = SimpleNamespace(
         attributes={"hair": ["blue", "red"], "eyes": ["blue", "red"]}, path="FACES",
-        labels=lambda split: {"hair": np.array([0, 1, -1]), "eyes": np.array([-1, -1, 0])},
+        labels=lambda split: {"hair": np.array([0, 1, -1, -1]), "eyes": np.array([-1, -1, 0, 1])},
+        count=lambda split: 4,
     )  # fmt: skip
-    assert Labels.of(dataset, ("hair", "eyes")).priors == ((-1, 0, 1), (0, -1, 1), (1, -1, 1))
+    assert set(Labels.of(dataset, ("hair", "eyes")).priors) == {(-1, 0, 1), (-1, 1, 1), (0, -1, 1), (1, -1, 1)}
+
+
+def test_values_that_no_training_face_bears_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    dataset = SimpleNamespace(
+        attributes={"hair": ["aqua", "blue", "green", "red"]}, path="FACES", count=lambda split: 5,
+        labels=lambda split: {"hair": np.array([1, 3, -1, 3, 1])},
+    )  # fmt: skip
+    labels = Labels.of(dataset, ("hair",))
+    assert labels.attributes == {"hair": ("blue", "red")}
+    assert labels.codes[:, 0].tolist() == [0, 1, -1, 1, 0]
+    assert "No training face has hair aqua, green" in caplog.text
+    dataset.labels = lambda split: {"hair": np.array([1, 1, -1, -1, 1])}
+    with pytest.raises(UserError, match="hair needs 2 to"):
+        Labels.of(dataset, ("hair",))
 
 
 def test_attributes_of_one_value_are_not_taken_unasked() -> None:

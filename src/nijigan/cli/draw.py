@@ -25,17 +25,18 @@ def take_attributes(arguments: Sequence[str], command: type) -> tuple[list[str],
         UserError: one has no value, or two.
     """
     options = _options(command)
-    known, asked, words = [], {}, list(arguments)
+    known, asked, words, seen = [], {}, list(arguments), set()
     while words:
         option, equals, value = words.pop(0).partition("=")
         name = option.removeprefix("--").replace("-", "_")
+        if option.startswith("--") and name in seen:
+            raise UserError(f"{option} is there twice; ask for one value.")
+        seen.add(name)
         if not option.startswith("--") or option == "--" or name.removeprefix("no_") in options:
             known.append(option + equals + value)
             continue
         if not equals and (not words or words[0].startswith("-")):
             raise UserError(f"{option} wants a value, such as --hair blue; or it is no option here, see --help.")
-        if name in asked:
-            raise UserError(f"{option} is there twice; ask for one value.")
         asked[name] = (value if equals else words.pop(0)).lower()
     return known, asked
 
@@ -43,7 +44,7 @@ def take_attributes(arguments: Sequence[str], command: type) -> tuple[list[str],
 def _check_options(asked: dict[str, str], generator: "Generator", command: type) -> None:
     """Refuse what is no attribute of the generator but looks like an option mistyped."""
     for name in asked.keys() - generator.header.attributes.keys():
-        if near := get_close_matches(name, _options(command), n=1, cutoff=0.7):
+        if near := get_close_matches(name, _options(command), n=1, cutoff=0.8):
             raise UserError(f"There is no --{name.replace('_', '-')}; did you mean --{near[0].replace('_', '-')}?")
 
 
@@ -89,7 +90,8 @@ class Generate:
             generate(
                 generator, self.out,
                 n=(8 if self.each else 64) if self.n is None else self.n, seed=self.seed, psi=self.psi,
-                scale=self.scale, columns=self.columns, attributes=self.attributes, each=self.each, progress=progress,
+                scale=self.scale, columns=self.columns, attributes=self.attributes,
+                each=self.each and self.each.lower().replace("-", "_"), progress=progress,
             )  # fmt: skip
         print(self.out)
 

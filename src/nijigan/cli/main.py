@@ -92,6 +92,8 @@ def _parse(arguments: Sequence[str], recipe: Recipe) -> Command:
     typed = _typed(arguments)
     kinds = {part: typed[option] for part in PARTS_WITH_KINDS if (option := f"--{part}.kind") in typed}
     recipe = recipe.ready_for(kinds)
+    if [word.partition("=")[0] for word in arguments].count("--attributes") > 1:
+        raise UserError("Name all attributes in one --attributes, such as --attributes hair,eyes.")
     commands: list[Any] = []
     for kind in _COMMANDS:
         default = kind(tyro.MISSING, tyro.MISSING, recipe) if kind in (Train, Sweep) else tyro.MISSING_NONPROP

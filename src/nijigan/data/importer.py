@@ -18,7 +18,7 @@ from nijigan.data.dataset import COLUMNS, MANIFEST, SPLITS, FaceDataset
 from nijigan.data.decode import MAX_PIXELS
 from nijigan.data.dedupe import BYTES, distances, survivors
 from nijigan.data.dropped import Dropped, unusable, write_csv, write_faceless, write_sheet
-from nijigan.data.labelling import parse_label, read_labels
+from nijigan.data.labelling import COLOURS, parse_label, read_labels
 from nijigan.data.labels import Column, fill_gaps, forget_rare, merge_values, parse_merge, take_readings
 from nijigan.data.measure import measure
 from nijigan.data.report import ImportReport, nothing_usable
@@ -238,8 +238,12 @@ def _readings(
     """Read what nobody labelled, of the faces that stay."""
     for name in names:
         attributes.setdefault(name, [None] * len(candidates.origins))
-    unlabelled = [row for row in kept.tolist() if any(attributes[name][row] is None for name in names)]
-    return read_labels(names, candidates.origins, candidates.rows["source"].to_pylist(), unlabelled, progress)
+    sources = candidates.rows["source"].to_pylist()
+    readings: dict[str, Column] = {}
+    for alike in ([name for name in names if name in COLOURS], [name for name in names if name not in COLOURS]):
+        unlabelled = [row for row in kept.tolist() if any(attributes[name][row] is None for name in alike)]
+        readings |= read_labels(alike, candidates.origins, sources, unlabelled, progress)
+    return readings
 
 
 def _faces(

@@ -1,5 +1,6 @@
 """The labels that a run learns from: which attributes, their values, and the codes of the faces."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
@@ -13,6 +14,8 @@ from nijigan.data.labelling import READABLE
 from nijigan.errors import UserError
 from nijigan.pictures import Images
 from nijigan.recipe import Recipe
+
+log = logging.getLogger("nijigan")
 
 _ENOUGH = 16
 _PAIRS, _FEWEST_PAIRS = 1000, 100
@@ -29,18 +32,21 @@ class Labels:
 
     @classmethod
     def of(cls, dataset: FaceDataset, names: tuple[str, ...]) -> Self:
-        """The labels of a training split.
+        """The labels of a training split; values that none of its faces bears cannot be learnt, and are left out.
 
         Raises:
             UserError: there are too few or too many to learn from.
         """
         known = dataset.labels("train")
-        codes = (
-            np.stack([known[name] for name in names], axis=1)
-            if names
-            else np.empty((dataset.count("train"), 0), np.int64)
-        )
-        labels = cls({name: tuple(dataset.attributes[name]) for name in names}, codes)
+        attributes, codes = {}, np.empty((dataset.count("train"), len(names)), np.int64)
+        for column, name in enumerate(names):
+            values = np.array(dataset.attributes[name])
+            borne = np.isin(np.arange(len(values)), known[name])
+            attributes[name] = tuple(values[borne].tolist())
+            codes[:, column] = np.append(np.cumsum(borne) - 1, -1)[known[name]]  # the last is where unknown, -1, leads
+            if not borne.all():
+                log.warning("No training face has %s %s: left out.", name, ", ".join(values[~borne]))
+        labels = cls(attributes, codes)
         check_attributes(labels.attributes, labels.priors)
         return labels
 

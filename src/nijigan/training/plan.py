@@ -65,10 +65,10 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from:
         UserError: as in `train`.
     """
     fabric = launch(device)
-    faces = dataset.pixels("train", recipe.resolution)
-    recipe = with_attributes(recipe, dataset).resolved(len(faces))
+    recipe = with_attributes(recipe, dataset).resolved(dataset.count("train"))
     recipe = replace(recipe, precision=resolve_precision(recipe.precision, fabric.device))
     labels = Labels.of(dataset, recipe.attributes)
+    faces = dataset.pixels("train", recipe.resolution)
     state = TrainingState.start(recipe, fabric.device, labels.attributes)
     if start_from is not None:
         adopt(state, recipe, labels.attributes, start_from)

@@ -88,6 +88,7 @@ def train(
     part_size(recipe, fabric.world_size)
     recipe = with_attributes(recipe, dataset).resolved(dataset.count("train"))
     recipe = replace(recipe, precision=resolve_precision(recipe.precision, fabric.device))
+    labels = Labels.of(dataset, recipe.attributes)
     if recipe.resolution > dataset.size:
         log.warning(
             "The faces are about %d pixels wide and will be blown up to %d: expect soft pictures.",
@@ -98,12 +99,12 @@ def train(
         if fabric.broadcast((out / "recipe.json").exists() or (out / "checkpoints").exists()):
             raise UserError(f"{out} holds a run already; go on with `nijigan resume {out}` or choose another --out.")
         if start_from is not None:
-            start_from_run(start_from, recipe, Labels.of(dataset, recipe.attributes).attributes, out, fabric)
+            start_from_run(start_from, recipe, labels.attributes, out, fabric)
         if fabric.is_global_zero:
             info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads())
             write_text(out / "run.json", info.to_json())
             write_text(out / "recipe.json", recipe.to_json())
-        return _run(recipe, dataset, out, fabric)
+        return _run(recipe, dataset, labels, out, fabric)
 
 
 def resume(
@@ -155,7 +156,7 @@ def resume(
             write_text(out / "run.json", replace(info, dataset=str(dataset.path.resolve())).to_json())
         if fabric.is_global_zero and longer:
             write_text(out / "recipe.json", recipe.to_json())
-        return _run(recipe, faces, out, fabric)
+        return _run(recipe, faces, Labels.of(faces, recipe.attributes), out, fabric)
 
 
 def finished(out: Path) -> bool:
@@ -184,10 +185,9 @@ def _dataset(out: Path, info: RunInfo) -> FaceDataset:
         ) from error
 
 
-def _run(recipe: Recipe, dataset: FaceDataset, out: Path, fabric: Fabric) -> Path:
+def _run(recipe: Recipe, dataset: FaceDataset, labels: Labels, out: Path, fabric: Fabric) -> Path:
     with own_randomness(fabric.device), _failures_as_sentences(recipe, out):
         torch.manual_seed(mix(recipe.seed))
-        labels = Labels.of(dataset, recipe.attributes)
         state = TrainingState.start(recipe, fabric.device, labels.attributes)
         if (checkpoint := load_checkpoint(out / "checkpoints")) is not None:
             # A field that this version has and the one that wrote the checkpoint had not is at its default.
