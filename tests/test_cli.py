@@ -265,6 +265,11 @@ def test_attributes_are_the_options_that_a_command_does_not_have() -> None:
     assert (command.model, command.n, command.attributes) == ("runs/a", 4, {"hair": "blue", "eye_colour": "red"})
 
 
+def test_a_value_named_like_an_option_is_no_option() -> None:
+    words = ["each", "--each", "hair", "--out", "scale", "--scale", "2"]
+    assert take_attributes(words, Generate) == (words, {})
+
+
 @pytest.mark.parametrize("words", [["--hair"], ["--hair", "--n", "4"], ["--hair", "blue", "--hair", "red"]])
 def test_attributes_want_one_value(words: list[str]) -> None:
     with pytest.raises(UserError, match="wants a value|there twice"):

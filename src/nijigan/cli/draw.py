@@ -29,10 +29,12 @@ def take_attributes(arguments: Sequence[str], command: type) -> tuple[list[str],
     while words:
         option, equals, value = words.pop(0).partition("=")
         name = option.removeprefix("--").replace("-", "_")
-        if option.startswith("--") and name in seen:
+        typed = option.startswith("--") and option != "--"
+        if typed and name in seen:
             raise UserError(f"{option} is there twice; ask for one value.")
-        seen.add(name)
-        if not option.startswith("--") or option == "--" or name.removeprefix("no_") in options:
+        if typed:
+            seen.add(name)
+        if not typed or name.removeprefix("no_") in options:
             known.append(option + equals + value)
             continue
         if not equals and (not words or words[0].startswith("-")):

@@ -90,7 +90,7 @@ class Compare:
 
         check_number(self.n)
         device = torch_device(self.device)
-        _check_named_once(self.models)
+        _check_named(self.models)
         dataset = open_or_import(self.data) if self.data else dataset_of(self.models)
         with progress_bar("Learning to read") as progress:
             reader = common_reader(self.models, dataset, progress)
@@ -138,7 +138,7 @@ class Rate:
         from nijigan.rate.store import VoteStore
         from nijigan.rate.tally import tally
 
-        _check_named_once(self.models)
+        _check_named(self.models)
         dataset = open_or_import(self.data)
         ballot = build_ballot({model: Generator.load(model) for model in self.models}, dataset, self.n, self.seed)
         store = VoteStore(self.out)
@@ -152,7 +152,7 @@ class Rate:
         print(tally(ballot, store, partial(good_faces, real=real)))
 
 
-def _check_named_once(models: tuple[str, ...]) -> None:
+def _check_named(models: tuple[str, ...]) -> None:
     if not models:
         raise UserError("Name a model, or several: run folders, .safetensors files or Hub ids.")
     if len(set(models)) < len(models):
