@@ -43,6 +43,13 @@ def test_a_combination_that_no_face_has_leaves_the_rest_to_all_faces():
     np.testing.assert_array_equal(choose(ATTRIBUTES, PRIORS, [5], {"hair": "red", "eyes": "green"}), [[2, 0]])
 
 
+def test_unknown_can_be_asked_for_where_some_face_is_unlabelled():
+    priors = ((1, -1, 60), (1, 0, 40))
+    np.testing.assert_array_equal(choose(ATTRIBUTES, priors, [5], {"eyes": "unknown"}), [[1, -1]])
+    with pytest.raises(UserError, match="hair cannot be unknown; choose black, blue, red or any"):
+        choose(ATTRIBUTES, priors, [5], {"hair": "unknown"})
+
+
 def test_any_asks_for_nothing():
     np.testing.assert_array_equal(
         choose(ATTRIBUTES, PRIORS, range(100), {"hair": "any"}), choose(ATTRIBUTES, PRIORS, range(100), {})

@@ -99,6 +99,10 @@ def test_a_part_of_another_kind_takes_from_the_recipe_what_it_knows() -> None:
         (["train", "dcgan", "--data", "x", "--latent.size", "0"], "choose 1 to 4096"),
         (["train", "dcgan", "--data", "x", "--label-smoothing", "0.1", "--objective", "mse"], "bce"),
         (["train", "dcgan", "--data", "x", "--dry-run", "--devices", "2"], "measures one device"),
+        (["train", "acgan", "--data", "x", "--attributes", ","], "attributes names none"),
+        (["import", "x", "--out", "y", "--min-count", "-1"], "choose 0"),
+        (["generate", "--hair="], "wants a value"),
+        (["walk", "--each", "hair"], "--each belongs to `nijigan generate` alone"),
         (["resume", "nowhere"], "no run in nowhere"),
         (["resume", "nowhere", "--data", "elsewhere"], "nothing at /"),
         (["generate", "nowhere.safetensors"], "nowhere.safetensors"),
@@ -270,7 +274,9 @@ def test_a_value_named_like_an_option_is_no_option() -> None:
     assert take_attributes(words, Generate) == (words, {})
 
 
-@pytest.mark.parametrize("words", [["--hair"], ["--hair", "--n", "4"], ["--hair", "blue", "--hair", "red"]])
+@pytest.mark.parametrize(
+    "words", [["--hair"], ["--hair="], ["--hair", "--n", "4"], ["--hair", "blue", "--hair", "red"]]
+)
 def test_attributes_want_one_value(words: list[str]) -> None:
     with pytest.raises(UserError, match="wants a value|there twice"):
         take_attributes(words, Generate)

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from nijigan.data.labels import ANY, LONGEST_VALUE, UNKNOWN
 from nijigan.errors import UserError
 from nijigan.latents import ATTRIBUTE_STREAM, uniforms
 from nijigan.parts import check
@@ -26,16 +27,11 @@ Codes = npt.NDArray[np.int64]
 Combination = tuple[int, ...]
 """A codes, and how many faces have them all."""
 
-ANY, UNKNOWN = "any", "unknown"
-"""Asked for in place of a value: the first leaves the attribute to chance; the second asks for faces as those are whose
-value is not known, code -1."""
-
 _CHANCE = -2
 
 _MOST_ATTRIBUTES = 32
 _MOST_VALUES = 256
 _MOST_COMBINATIONS = 10_000
-_LONGEST_VALUE = 100
 
 
 def combinations(codes: Codes) -> tuple[Combination, ...]:
@@ -55,7 +51,7 @@ def check_attributes(attributes: Mapping[str, Sequence[str]], priors: Sequence[C
         )
         for value in values:
             check(
-                0 < len(value) <= _LONGEST_VALUE and value.isprintable() and value not in (ANY, UNKNOWN),
+                0 < len(value) <= LONGEST_VALUE and value.isprintable() and value not in (ANY, UNKNOWN),
                 f"{name} cannot have the value {ascii(value)[:80]}, which nobody could ask for; import with --merge.",
             )
     check(
@@ -90,7 +86,7 @@ def choose(
     Raises:
         UserError: there is no such attribute or value; the sentence lists them.
     """
-    wanted = _wanted(attributes, asked)  # A
+    wanted = _wanted(attributes, priors, asked)  # A
     if not attributes or len(seeds) == 0:
         return np.empty((len(seeds), len(attributes)), np.int64)
     table = np.array(priors, np.int64)
@@ -103,13 +99,15 @@ def choose(
     return np.where(wanted == _CHANCE, values[np.minimum(rows, len(values) - 1)], wanted)
 
 
-def _wanted(attributes: Mapping[str, Sequence[str]], asked: Mapping[str, str]) -> Codes:
+def _wanted(attributes: Mapping[str, Sequence[str]], priors: Sequence[Combination], asked: Mapping[str, str]) -> Codes:
     for name, value in asked.items():
         if not attributes:
             raise UserError(f"This generator has no {name}: it was trained without attributes; leave it out.")
         if name not in attributes:
             raise UserError(f"This generator has no {name}; it knows {', '.join(attributes)}.")
-        if value not in (ANY, UNKNOWN, *attributes[name]):
+        column = list(attributes).index(name)
+        unlabelled = any(row[column] < 0 for row in priors)  # else nothing has learnt what an unknown value looks like
+        if value not in (ANY, *attributes[name]) and not (value == UNKNOWN and unlabelled):
             raise UserError(f"{name} cannot be {value}; choose {', '.join(attributes[name])} or {ANY}.")
     codes = {name: {ANY: _CHANCE, UNKNOWN: -1} | {v: c for c, v in enumerate(vs)} for name, vs in attributes.items()}
     return np.array([codes[name][asked.get(name, ANY)] for name in attributes], np.int64)

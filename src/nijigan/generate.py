@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from nijigan.attributes import ANY
+from nijigan.data.labels import ANY
 from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.generator import Face, Generator
@@ -29,6 +29,7 @@ GAP = 2
 
 _METADATA_KEY = "nijigan"
 _MOST_IN_GRID = 4096
+_LONGEST_IN_NAME = 40  # characters of a value: file systems count 255 bytes
 _PICTURES = (".png", ".webp", ".jpg", ".jpeg")
 
 
@@ -225,7 +226,7 @@ def _name(face: Face, each: str | None, values: Sequence[str]) -> str:
     if each is None:
         return f"seed-{face.seed:06d}.png"
     value = face.attributes[each]
-    readable = re.sub(r"[^\w-]", "_", value)
+    readable = re.sub(r"[^\w-]", "_", value)[:_LONGEST_IN_NAME]
     return f"seed-{face.seed:06d}-{values.index(value):02d}-{readable}.png"
 
 

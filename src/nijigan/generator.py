@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from nijigan import generator_file
-from nijigan.attributes import ANY, UNKNOWN, Codes, choose
+from nijigan.attributes import Codes, choose
+from nijigan.data.labels import ANY, UNKNOWN
 from nijigan.errors import UserError
 from nijigan.generator_file import GeneratorHeader, TrainingSet
 from nijigan.latents import Latents, check_psi, check_seed, latents, truncate

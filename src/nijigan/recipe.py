@@ -109,6 +109,9 @@ class Recipe:
             f"choose {', '.join(map(str, nearest_resolutions(self.resolution)))}.",
         )
         names = [name.strip() for part in self.attributes for name in part.split(",") if name.strip()]
+        check(
+            bool(names) or not self.attributes, "attributes names none; leave it out for all, or give names: hair,eyes."
+        )
         object.__setattr__(self, "attributes", tuple(dict.fromkeys(names)))  # typed with commas or with spaces
         check(
             not self.attributes or self.condition.kind != "none",

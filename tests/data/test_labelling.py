@@ -96,6 +96,18 @@ def test_tags_win_over_readings_and_merges_hold_for_both(tmp_path: Path) -> None
     assert report.notes == ("merge: no picture has 'pink' for any attribute.",)
 
 
+def test_a_tag_that_says_unknown_says_nothing(tmp_path: Path) -> None:
+    tags = b"file,hair\n0_1990.png,unknown\n1_1991.png,Unknown\n2_1992.png,silver\n3_1993.png,any\n"
+    folder = write(tmp_path / "pictures", {**pictures(*range(4)), "tags.csv": tags})
+    report = import_faces([folder], tmp_path / "tagged")
+    assert report.labels == {"hair": {"silver": 1}}
+    assert "'any' means whatever comes" in str(report)
+    report = import_faces([folder], tmp_path / "read", label=["hair"], merge=["any=gold"])
+    labels = {seed: row["hair"] for seed, row in rows(tmp_path / "read").items()}
+    assert labels == {0: expected(0)[0], 1: expected(1)[0], 2: "silver", 3: "gold"}
+    assert report.read["hair"] == {"read": 2, "unread": 0}
+
+
 @pytest.mark.parametrize("again", ["the same pictures", "others", "itself"])
 def test_an_unlabelled_dataset_is_labelled_in_place(tmp_path: Path, again: str) -> None:
     folder = write(tmp_path / "pictures", pictures(*range(20)))

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from nijigan.data.labels import MAX_VALUES, fill_gaps, forget_rare, merge_values, parse_merge, take_readings
+from nijigan.data.labels import (
+    LONGEST_VALUE,
+    MAX_VALUES,
+    fill_gaps,
+    forget_rare,
+    forget_unusable,
+    merge_values,
+    parse_merge,
+    take_readings,
+)
 from nijigan.errors import UserError
 
 
@@ -15,10 +24,21 @@ def test_merges_rename_values_of_one_attribute_or_of_all() -> None:
     assert notes == ["merge: no picture has 'teal' for any attribute."]
 
 
-@pytest.mark.parametrize("text", ["", "red", "=red", "red=", ":a=b", "hair:=b"])
+@pytest.mark.parametrize("text", ["", "red", "=red", "red=", ":a=b", "hair:=b", "hair:purple=nothing:x=y", "a b:c=d"])
 def test_merges_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="merge"):
         parse_merge(text)
+
+
+def test_values_that_nobody_could_ask_for_are_forgotten() -> None:
+    longest = "x" * LONGEST_VALUE
+    columns = {"hair": ["any", "unknown", "any", None], "eyes": [longest, longest + "x", "unknown", "anything"]}
+    notes = forget_unusable(columns)
+    assert columns == {"hair": [None] * 4, "eyes": [longest, None, None, "anything"]}
+    assert [note.split(";")[0] for note in notes] == [
+        "hair: 'any' means whatever comes, and is forgotten on 2 pictures",
+        f"eyes: '{'x' * 40}' is longer than 100 characters, and is forgotten on 1 pictures",
+    ]
 
 
 def test_faces_take_the_labels_their_duplicates_agree_on() -> None:

@@ -104,7 +104,7 @@ def test_broken_mappings_are_refused(tmp_path: Path, name: str, text: str) -> No
         ("t.jsonl", b"nothing\n"),
         *(
             ("t.csv", f"file,{name}\n".encode())
-            for name in ("n", "seed", "out", "psi", "device", "each", "scale", "Split")
+            for name in ("n", "seed", "out", "psi", "device", "each", "scale", "Split", "no_x")
         ),
     ],
 )

@@ -88,6 +88,7 @@ def test_attributes_left_out_are_all_of_the_datasets(faces: FaceDataset) -> None
     [
         ({}, (), "has no labels; .*--label hair,eyes --out"),
         ({"hair": ("red", "blue")}, ("hair", "eyes"), "has no eyes; .*--label eyes --out"),
+        ({"hair": ("red",), "eyes": ("blue",)}, (), "has the same: hair red, eyes blue; import other faces too"),
         ({"hair": ("red", "blue")}, ("smile",), "has no smile; .*--tags TAGS --out FACES`\\.$"),
     ],
 )

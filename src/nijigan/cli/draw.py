@@ -37,7 +37,7 @@ def take_attributes(arguments: Sequence[str], command: type) -> tuple[list[str],
         if not typed or name.removeprefix("no_") in options:
             known.append(option + equals + value)
             continue
-        if not equals and (not words or words[0].startswith("-")):
+        if not value and (equals or not words or words[0].startswith("-")):
             raise UserError(f"{option} wants a value, such as --hair blue; or it is no option here, see --help.")
         asked[name] = (value if equals else words.pop(0)).lower()
     return known, asked
@@ -46,6 +46,8 @@ def take_attributes(arguments: Sequence[str], command: type) -> tuple[list[str],
 def _check_options(asked: dict[str, str], generator: "Generator", command: type) -> None:
     """Refuse what is no attribute of the generator but looks like an option mistyped."""
     for name in asked.keys() - generator.header.attributes.keys():
+        if name in _options(Generate):
+            raise UserError(f"--{name.replace('_', '-')} belongs to `nijigan generate` alone; leave it out.")
         if near := get_close_matches(name, _options(command), n=1, cutoff=0.8):
             raise UserError(f"There is no --{name.replace('_', '-')}; did you mean --{near[0].replace('_', '-')}?")
 

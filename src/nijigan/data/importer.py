@@ -19,7 +19,16 @@ from nijigan.data.decode import MAX_PIXELS
 from nijigan.data.dedupe import BYTES, distances, survivors
 from nijigan.data.dropped import Dropped, unusable, write_csv, write_faceless, write_sheet
 from nijigan.data.labelling import COLOURS, parse_label, read_labels
-from nijigan.data.labels import Column, fill_gaps, forget_rare, merge_values, parse_merge, take_readings
+from nijigan.data.labels import (
+    UNKNOWN,
+    Column,
+    fill_gaps,
+    forget_rare,
+    forget_unusable,
+    merge_values,
+    parse_merge,
+    take_readings,
+)
 from nijigan.data.measure import measure
 from nijigan.data.report import ImportReport, nothing_usable
 from nijigan.data.sources import Entry, close, walk
@@ -81,6 +90,8 @@ def import_faces(
         raise UserError(f"holdout is {holdout}; choose a share from 0 to below 1.")
     if not 1 <= max_pixels <= MAX_PIXELS:
         raise UserError(f"max_pixels is {max_pixels:,}; choose 1 to {MAX_PIXELS:,}.")
+    if min_count < 0:
+        raise UserError(f"min_count is {min_count}; choose 0 (keep all values) or more.")
     if not 0 <= crop_margin <= 1:
         raise UserError(f"crop_margin is {crop_margin}; choose a share of the face's size from 0 to 1.")
     merges = [parse_merge(text) for text in merge]
@@ -108,6 +119,7 @@ def import_faces(
         attributes = candidates.attributes()
         readings = _readings(candidates, attributes, kept, wanted, progress)
         notes = merge_values([attributes, readings], merges)
+        notes += forget_unusable(attributes)
         fill_gaps(attributes, keeper)
         read = take_readings(attributes, readings, kept)
         notes += forget_rare(attributes, kept, min_count)
@@ -241,7 +253,7 @@ def _readings(
     sources = candidates.rows["source"].to_pylist()
     readings: dict[str, Column] = {}
     for alike in ([name for name in names if name in COLOURS], [name for name in names if name not in COLOURS]):
-        unlabelled = [row for row in kept.tolist() if any(attributes[name][row] is None for name in alike)]
+        unlabelled = [row for row in kept.tolist() if any(attributes[name][row] in (None, UNKNOWN) for name in alike)]
         readings |= read_labels(alike, candidates.origins, sources, unlabelled, progress)
     return readings
 

@@ -25,7 +25,7 @@ _READINGS = pa.struct([(name, pa.string()) for name in COLOURS])
 
 
 def parse_label(texts: Sequence[str]) -> tuple[str, ...]:
-    """The attributes that `hair,eyes` or `hair eyes` names.
+    """The attributes that words such as `hair,eyes` name.
 
     Raises:
         UserError: one of them cannot be read.

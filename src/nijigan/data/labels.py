@@ -1,5 +1,6 @@
 """Labels on their way into a dataset: values merged, gaps filled from duplicates or readings, rare values forgotten."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,13 @@ from nijigan.errors import UserError
 
 MAX_VALUES = 256
 """A column with more values than this describes pictures rather than sorts them."""
+
+ANY, UNKNOWN = "any", "unknown"
+"""No values: whoever draws faces asks with the first for whatever comes, with the second for faces like those whose
+value is not known. A tag that says `unknown` says as much as none."""
+
+LONGEST_VALUE = 100
+"""In characters."""
 
 Column = list[str | None]
 """One attribute's value for every candidate; None where unknown."""
@@ -35,7 +43,8 @@ def parse_merge(text: str) -> Merge:
     old, equals, new = text.lower().rpartition("=")
     attribute, colon, old = old.rpartition(":")
     merge = Merge(attribute.strip() if colon else None, old.strip(), new.strip())
-    if not (equals and merge.old and merge.new) or merge.attribute == "":
+    named = merge.attribute is None or re.fullmatch(r"[a-z]\w*", merge.attribute)
+    if not (equals and merge.old and merge.new and named):
         raise UserError(
             f"merge {text!r} is not understood; write old=new or attribute:old=new, such as hair:orange=red."
         )
@@ -55,6 +64,21 @@ def merge_values(tables: Sequence[dict[str, Column]], merges: Sequence[Merge]) -
         if not touched:
             where = merge.attribute or "any attribute"
             notes.append(f"merge: no picture has {merge.old!r} for {where}.")
+    return notes
+
+
+def forget_unusable(columns: dict[str, Column]) -> list[str]:
+    """Unlabel values that nobody could ask for, in place; return a note on each but `UNKNOWN`, which is none."""
+    notes = []
+    for name, values in columns.items():
+        counts = Counter(value for value in values if value is not None)
+        unusable = {value for value in counts if value in (ANY, UNKNOWN) or len(value) > LONGEST_VALUE}
+        columns[name] = [None if value in unusable else value for value in values]
+        for value in sorted(unusable - {UNKNOWN}):
+            why = "means whatever comes" if value == ANY else f"is longer than {LONGEST_VALUE} characters"
+            notes.append(
+                f"{name}: {value[:40]!r} {why}, and is forgotten on {counts[value]:,} pictures; --merge renames it."
+            )
     return notes
 
 

@@ -50,8 +50,10 @@ class ImportReport:
         cut = "" if self.crops is None else f", {self.crops:,} faces cut out of them"
         text = [
             f"{self.faces:,} faces in {self.out}: {splits}; median size {self.size} px.",
-            f"{self.files:,} files{cut}: {', '.join(f'{what} {count:,}' for what, count in told.items() if count)}.",
         ]
+        if self.files:
+            counted = ", ".join(f"{what} {count:,}" for what, count in told.items() if count)
+            text.append(f"{self.files:,} files{cut}: {counted}.")
         if self.left_out:
             text.append("dropped.csv lists what was left out and why.")
         if self.unusable:

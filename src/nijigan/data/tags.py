@@ -134,7 +134,10 @@ def _parse_columns(name: str, rows: Sequence[Sequence[str]]) -> TagTable:
     lowered = [cell.lower() for cell in header]
     key = next((lowered.index(word) for word in KEYS if word in lowered), 0)
     if len(header) < 2 or PurePosixPath(lowered[key]).suffix in SUFFIXES:
-        raise UserError(f"{name} is no table of tags; give it a header that names a file column and attributes.")
+        raise UserError(
+            f"{name} is no table of tags; give it a header that names a file column and attributes, or say with "
+            "--tag-map what its words mean."
+        )
     attributes = {column: _attribute(name, cell) for column, cell in enumerate(header) if column != key}
     table = TagTable()
     for row in rows[1:]:
@@ -193,7 +196,7 @@ def _attribute(file: str, name: str) -> str:
         raise UserError(
             f"{file} calls an attribute {name!r}; begin with a letter and use letters, digits and underscores."
         )
-    if attribute in RESERVED:
+    if attribute in RESERVED or attribute.startswith("no_"):  # which is how switches are turned off
         raise UserError(f"{file} calls an attribute {name!r}, which means something else here; rename it.")
     return attribute
 

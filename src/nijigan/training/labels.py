@@ -8,9 +8,10 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from nijigan.attributes import UNKNOWN, Codes, Combination, check_attributes, combinations
+from nijigan.attributes import Codes, Combination, check_attributes, combinations
 from nijigan.data.dataset import FaceDataset, FaceStream
 from nijigan.data.labelling import READABLE
+from nijigan.data.labels import UNKNOWN
 from nijigan.errors import UserError
 from nijigan.pictures import Images
 from nijigan.recipe import Recipe
@@ -107,6 +108,12 @@ def with_attributes(recipe: Recipe, dataset: FaceDataset) -> Recipe:
     missing = [name for name in names if name not in dataset.attributes]
     if names and not missing:
         return replace(recipe, attributes=names)
+    if not missing and dataset.attributes:
+        same = ", ".join(f"{name} {values[0]}" for name, values in dataset.attributes.items())
+        raise UserError(
+            f"{recipe.name} learns from labels that differ, and every labelled face of {dataset.path} has the same: "
+            f"{same}; import other faces too."
+        )
     wanted = [name for name in missing or ("hair", "eyes") if name in READABLE]
     read = f", or have them read with `nijigan import {dataset.path} --label {','.join(wanted)} --out {dataset.path}`"
     raise UserError(
