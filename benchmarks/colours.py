@@ -147,7 +147,7 @@ def fit(options: argparse.Namespace) -> None:
     found = np.array([anatomy is not None for anatomy in anatomies])
     parts = {name: np.stack([getattr(one, name) for one in anatomies if one is not None]) for name in VALUES}
     held = held_back(len(rows))[found]
-    seen = [colour_logits(pixels[row], VALUES) for row in rows[found][held]]
+    seen = [colour_logits(pixels[row]) for row in rows[found][held]]
     print(f"train: {len(rows):,} tagged faces, {found.mean():.1%} found")
     palette = fit_palette({name: samples[~held] for name, samples in parts.items()})
     models = {}

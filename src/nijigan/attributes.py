@@ -107,7 +107,9 @@ def _wanted(attributes: Mapping[str, Sequence[str]], priors: Sequence[Combinatio
             raise UserError(f"This generator has no {name}; it knows {', '.join(attributes)}.")
         column = list(attributes).index(name)
         unlabelled = any(row[column] < 0 for row in priors)  # else nothing has learnt what an unknown value looks like
-        if value not in (ANY, *attributes[name]) and not (value == UNKNOWN and unlabelled):
-            raise UserError(f"{name} cannot be {value}; choose {', '.join(attributes[name])} or {ANY}.")
+        others = (UNKNOWN, ANY) if unlabelled else (ANY,)
+        if value not in (*attributes[name], *others):
+            choice = ", ".join((*attributes[name], *others[:-1]))
+            raise UserError(f"{name} cannot be {value}; choose {choice} or {ANY}.")
     codes = {name: {ANY: _CHANCE, UNKNOWN: -1} | {v: c for c, v in enumerate(vs)} for name, vs in attributes.items()}
     return np.array([codes[name][asked.get(name, ANY)] for name in attributes], np.int64)

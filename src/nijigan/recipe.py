@@ -110,7 +110,7 @@ class Recipe:
         )
         names = [name.strip() for part in self.attributes for name in part.split(",") if name.strip()]
         check(
-            bool(names) or not self.attributes, "attributes names none; leave it out for all, or give names: hair,eyes."
+            bool(names) or not self.attributes, "attributes names none; leave it out, or give names such as hair,eyes."
         )
         object.__setattr__(self, "attributes", tuple(dict.fromkeys(names)))  # typed with commas or with spaces
         check(

@@ -7,7 +7,6 @@ import torch
 
 from nijigan.data import colour_net
 from nijigan.data.colour_net import SIDE, WEIGHTS, ColourNet, colour_logits
-from nijigan.data.colours import VALUES
 from nijigan.data.drawn import draw_face
 from nijigan.pictures import Images
 
@@ -18,32 +17,29 @@ def face() -> Images:
 
 
 def test_every_value_has_a_logit(face: Images):
-    assert {name: logits.shape for name, logits in colour_logits(face, VALUES).items()} == {
-        "hair": (12,),
-        "eyes": (11,),
-    }
+    assert {name: logits.shape for name, logits in colour_logits(face).items()} == {"hair": (12,), "eyes": (11,)}
 
 
 def test_a_face_and_its_mirror_image_are_the_same(face: Images):
-    for name, logits in colour_logits(face[:, ::-1], VALUES).items():
-        np.testing.assert_allclose(logits, colour_logits(face, VALUES)[name], atol=1e-4)
+    for name, logits in colour_logits(face[:, ::-1]).items():
+        np.testing.assert_allclose(logits, colour_logits(face)[name], atol=1e-4)
 
 
 def test_the_fast_network_is_the_one_in_the_file(face: Images):
-    net = ColourNet([len(words) for words in VALUES.values()])
+    net = ColourNet()
     net.load_state_dict({name: value.float() for name, value in safetensors.torch.load_file(WEIGHTS).items()})
     pixels = torch.from_numpy(face.copy()).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():
         both = torch.cat([pixels, pixels.flip(3)])
         slow = [logits.mean(0).numpy() for logits in net.eval()(both)]
-    for one, other in zip(slow, colour_logits(face, VALUES).values(), strict=True):
+    for one, other in zip(slow, colour_logits(face).values(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)
 
 
 def test_reading_touches_no_random_state(face: Images):
     colour_net._net.cache_clear()
     before = torch.get_rng_state()
-    first = colour_logits(face, VALUES)
+    first = colour_logits(face)
     assert torch.equal(torch.get_rng_state(), before)
-    for name, logits in colour_logits(face, VALUES).items():
+    for name, logits in colour_logits(face).items():
         np.testing.assert_array_equal(logits, first[name])

@@ -1,5 +1,6 @@
 """The colour reader: on faces whose colours are known, on what is no face, and on every kind of call."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -7,9 +8,12 @@ from functools import cache
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.special import softmax
 
 from nijigan.data import colours
-from nijigan.data.colours import EYES, HAIR, MIN_CONFIDENCE, Reading, describe, oklab, read_colours
+from nijigan.data.anatomy import find_anatomy
+from nijigan.data.colour_net import colour_logits
+from nijigan.data.colours import EYES, HAIR, MIN_CONFIDENCE, VALUES, Reading, describe, oklab, read_colours
 from nijigan.data.drawn import ATTRIBUTES, draw_face
 from nijigan.data.faces import have_faces
 from nijigan.errors import UserError
@@ -48,6 +52,40 @@ def test_values_are_those_of_tags_and_confidence_decides():
         for reading in readings(attribute):
             assert 1 / len(words) < reading.confidence <= 1
             assert (reading.value in words) == (reading.confidence >= MIN_CONFIDENCE)
+
+
+def test_chances_are_those_of_the_sum_of_counts_and_network():
+    face, model = drawn("hair")[0][0], json.loads(colours.MODEL.read_text())
+    anatomy, seen = find_anatomy(face), colour_logits(face)
+    assert anatomy is not None
+    for name, part in model["parts"].items():
+        palette, place = (np.array(one, np.float32) for one in (model["palette"], part["place"]))
+        shares = describe(getattr(anatomy, name), place, palette, model["softness"])
+        counted = [np.dot(part["weights"][word], shares) + part["bias"][word] for word in VALUES[name]]
+        logits = part["trust"][0] * np.array(counted) + part["trust"][1] * seen[name]
+        assert min(part["trust"]) > 0.1
+        assert read_colours(face)[name].confidence == pytest.approx(softmax(logits).max(), abs=1e-4)
+
+
+@pytest.mark.parametrize("margins", [((40, 0), (0, 0)), ((0, 40), (0, 0)), ((0, 0), (40, 0)), ((0, 0), (0, 40))])
+def test_the_square_around_the_face_is_looked_at(margins: tuple[tuple[int, int], ...]):
+    seen = 0
+    for face in drawn("hair")[0][:12]:
+        wide = np.pad(face, (*margins, (0, 0)), constant_values=(255,))
+        if (anatomy := find_anatomy(wide)) is None:
+            continue
+        square = colours._square(wide, anatomy.middle)
+        assert square.shape == face.shape
+        offsets = [abs(int(one) - start) for one, (start, _) in zip(_corner(wide, square), margins, strict=True)]
+        assert max(offsets) <= 15  # pixels; the centre square is 20 off
+        seen += 1
+    assert seen >= 6
+
+
+def _corner(picture: Images, part: Images) -> tuple[int, int]:
+    """Where a part lies in a picture that it is a view of: row, column."""
+    offset = part.__array_interface__["data"][0] - picture.__array_interface__["data"][0]
+    return offset // picture.strides[0], offset % picture.strides[0] // picture.strides[1]
 
 
 def test_every_call_and_every_thread_reads_the_same():

@@ -106,6 +106,9 @@ def test_a_tag_that_says_unknown_says_nothing(tmp_path: Path) -> None:
     labels = {seed: row["hair"] for seed, row in rows(tmp_path / "read").items()}
     assert labels == {0: expected(0)[0], 1: expected(1)[0], 2: "silver", 3: "gold"}
     assert report.read["hair"] == {"read": 2, "unread": 0}
+    report = import_faces([folder], tmp_path / "both", label=["hair"], merge=["silver=unknown"])
+    labels = {seed: row["hair"] for seed, row in rows(tmp_path / "both").items()}
+    assert labels == {seed: expected(seed)[0] for seed in range(4)}  # whatever is forgotten is read
 
 
 @pytest.mark.parametrize("again", ["the same pictures", "others", "itself"])

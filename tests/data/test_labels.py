@@ -4,6 +4,7 @@ import pytest
 from nijigan.data.labels import (
     LONGEST_VALUE,
     MAX_VALUES,
+    Merge,
     fill_gaps,
     forget_rare,
     forget_unusable,
@@ -30,15 +31,26 @@ def test_merges_that_make_no_sense_are_refused(text: str) -> None:
         parse_merge(text)
 
 
+def test_values_may_hold_a_colon() -> None:
+    assert parse_merge("series:re:zero=rezero") == Merge("series", "re:zero", "rezero")
+    assert parse_merge("mouth::d=smile") == Merge("mouth", ":d", "smile")
+
+
 def test_values_that_nobody_could_ask_for_are_forgotten() -> None:
     longest = "x" * LONGEST_VALUE
     columns = {"hair": ["any", "unknown", "any", None], "eyes": [longest, longest + "x", "unknown", "anything"]}
     notes = forget_unusable(columns)
     assert columns == {"hair": [None] * 4, "eyes": [longest, None, None, "anything"]}
     assert [note.split(";")[0] for note in notes] == [
-        "hair: 'any' means whatever comes, and is forgotten on 2 pictures",
-        f"eyes: '{'x' * 40}' is longer than 100 characters, and is forgotten on 1 pictures",
+        "hair: 'unknown' counts as no tag",
+        "hair: 'any' means whatever comes and is forgotten, unless --merge renames it",
+        "eyes: 'unknown' counts as no tag",
+        "eyes: values longer than 100 characters are forgotten",
     ]
+    captions: list[str | None] = [f"{number} " + "x" * (number % 2 * LONGEST_VALUE) for number in range(MAX_VALUES + 1)]
+    prose = {"text": list(captions)}
+    assert forget_unusable(prose) == []
+    assert prose["text"] == captions  # as a whole it is no attribute, which forget_rare says
 
 
 def test_faces_take_the_labels_their_duplicates_agree_on() -> None:

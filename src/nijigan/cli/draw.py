@@ -37,7 +37,7 @@ def take_attributes(arguments: Sequence[str], command: type) -> tuple[list[str],
         if not typed or name.removeprefix("no_") in options:
             known.append(option + equals + value)
             continue
-        if not value and (equals or not words or words[0].startswith("-")):
+        if not value and (equals or not words or not words[0] or words[0].startswith("-")):
             raise UserError(f"{option} wants a value, such as --hair blue; or it is no option here, see --help.")
         asked[name] = (value if equals else words.pop(0)).lower()
     return known, asked

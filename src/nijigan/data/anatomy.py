@@ -43,6 +43,8 @@ class Anatomy:
 
     hair: Samples
     """1×30×30×4: the head, with the eyes in its middle. Which of it is hair is left to the reader."""
+    middle: tuple[float, float]
+    """Between the eyes, as shares of the picture's width and height."""
     eyes: Samples
     """2×16×16×4: both eyes, one of them mirrored so that the nose is on the same side."""
 
@@ -57,11 +59,12 @@ def find_anatomy(face: Images) -> Anatomy | None:
         The parts of the likeliest face, or None where the detector sees no face at all.
     """
     image = Image.fromarray(np.ascontiguousarray(face))
-    for held, searched in _searches(image):
+    for degrees, held, searched in _searches(image):
         boxes = _likeliest(searched)
         if boxes is not None:
             picture = _fit(held, SIDE)
-            return _cut(picture, *(boxes * (picture.width / searched.width)))
+            head, right, left = boxes * (picture.width / searched.width)
+            return _cut(picture, head, right, left, degrees)
     return None
 
 
@@ -71,18 +74,21 @@ def _fit(image: Image.Image, side: int) -> Image.Image:
     return resize(image, max(1, round(image.width * scale)), max(1, round(image.height * scale)))
 
 
-def _searches(image: Image.Image) -> Iterator[tuple[Image.Image, Image.Image]]:
-    """How to hold the picture, and what to show the detector of it, until it sees a face."""
+def _searches(image: Image.Image) -> Iterator[tuple[int, Image.Image, Image.Image]]:
+    """How to hold the picture, the picture so held, and what to show the detector of it, until it sees a face."""
     for side in SEARCHED_SIDES:
-        yield image, _fit(image, side)
+        yield 0, image, _fit(image, side)
     equalised = ImageOps.equalize(image.convert("L")).convert("RGB")  # for the dark and the pale
     for side in SEARCHED_SIDES:
-        yield image, _fit(equalised, side)
+        yield 0, image, _fit(equalised, side)
+    enough = (
+        image if max(image.size) <= 2 * SIDE else _fit(image, 2 * SIDE)
+    )  # the whole, turned, would take much memory
     for degrees in TURNS:
-        turned = image.convert("RGBA").rotate(degrees, Image.Resampling.BICUBIC)
-        on_white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), turned).convert("RGB")
+        turned = enough.convert("RGBA").rotate(degrees, Image.Resampling.BICUBIC)
+        on_white = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned).convert("RGB")
         for side in SEARCHED_SIDES:
-            yield turned, _fit(on_white, side)
+            yield degrees, turned, _fit(on_white, side)
 
 
 def _likeliest(picture: Image.Image) -> npt.NDArray[np.float64] | None:
@@ -99,15 +105,18 @@ def _likeliest(picture: Image.Image) -> npt.NDArray[np.float64] | None:
     return max(found, key=lambda one: one[:2])[2] if found else None
 
 
-def _cut(picture: Image.Image, head: _Point, right: _Point, left: _Point) -> Anatomy:
-    """Sample the parts, given boxes; `right` is the eye on the viewer's right."""
+def _cut(picture: Image.Image, head: _Point, right: _Point, left: _Point, degrees: int = 0) -> Anatomy:
+    """Sample the parts of a picture that was turned, given boxes; `right` is the eye on the viewer's right."""
     eyes = [(box[:2] + box[2:] / 2, EYE_REACH * box[2:]) for box in (right, left)]
     line = eyes[0][0] - eyes[1][0]
     length = np.hypot(*line)
     tilted = line[0] > length * np.cos(np.radians(STEEPEST))
     x, y = HEAD_REACH * head[2] * (line / length if tilted else np.array([1.0, 0.0]))
     middle = (eyes[0][0] + eyes[1][0]) / 2
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    upright = np.array([[cos, -sin], [sin, cos]]) @ (middle - np.array(picture.size) / 2) / picture.size + 0.5
     return Anatomy(
+        middle=(float(upright[0]), float(upright[1])),
         hair=np.stack([sample(picture, middle, np.array([x, y]), np.array([-y, x]), HEAD_SAMPLES)]),
         eyes=np.stack([
             sample(picture, centre, np.array([side * width, 0]), np.array([0, height]), EYE_SAMPLES)

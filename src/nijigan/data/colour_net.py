@@ -5,7 +5,6 @@ started from what it had learnt from ImageNet's photographs and was taught on pe
 `benchmarks/train_colours.py`. Unlike counts of colours it knows hair from a hat, and a brown that is in shadow.
 """
 
-from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from torch import Tensor, nn
 
-from nijigan.data.decode import square
+from nijigan.data.colours import VALUES
+from nijigan.data.decode import resize
 from nijigan.inference import make_ready
 from nijigan.pictures import Images
 
@@ -36,8 +36,7 @@ _MEAN, _STD = torch.tensor([0.485, 0.456, 0.406])[:, None, None], torch.tensor([
 class ColourNet(nn.Module):
     """Faces to the logits of each attribute's values. 0.75 million parameters."""
 
-    def __init__(self, values: Sequence[int]) -> None:
-        """Args: values: how many each attribute has."""
+    def __init__(self) -> None:
         super().__init__()
         lite0 = EfficientNet.from_name("efficientnet-lite0", image_size=SIDE)
         self.stem = nn.Sequential(lite0._conv_stem, lite0._bn0, nn.ReLU6())
@@ -45,10 +44,10 @@ class ColourNet(nn.Module):
         width = lite0._blocks[BLOCKS - 1]._project_conv.out_channels
         self.summary = nn.Sequential(nn.Conv2d(width, _SUMMARY, 1, bias=False), nn.BatchNorm2d(_SUMMARY), nn.ReLU6())
         self.dropout = nn.Dropout(0.2)
-        self.heads = nn.ModuleList(nn.Linear(_SUMMARY, count) for count in values)
+        self.heads = nn.ModuleList(nn.Linear(_SUMMARY, len(words)) for words in VALUES.values())
 
     def forward(self, faces: Tensor) -> list[Tensor]:
-        """Float N×3×96×96 in [0, 1] → of each attribute, N×values."""
+        """Float N×3×96×96 in [0, 1] → of each of `VALUES`, N×words."""
         x = self.stem((faces - _MEAN) / _STD)
         for depth, block in enumerate(self.blocks):
             x = block(x, drop_connect_rate=0.1 * depth / BLOCKS)  # stochastic depth, in training alone
@@ -56,26 +55,27 @@ class ColourNet(nn.Module):
         return [head(summary) for head in self.heads]
 
 
-def colour_logits(face: Images, values: Mapping[str, Sequence[str]]) -> dict[str, npt.NDArray[np.float32]]:
+def colour_logits(face: Images) -> dict[str, npt.NDArray[np.float32]]:
     """What the network makes of one face: alone, so that it reads a face alike in any company.
 
     Args:
-        face: uint8 RGB, H×W×3, any size; the centre square is looked at.
-        values: the attributes and values that the network was taught, in its order.
+        face: uint8 RGB, H×H×3, any size.
 
     Returns:
-        Of each attribute a number for each value, in nats, up to a constant: the mean over face and mirror image.
+        For "hair" and "eyes" a number for each of `VALUES`, in nats, up to a constant: the mean over the face
+        and its mirror image.
     """
-    pixels = torch.tensor(square(Image.fromarray(np.ascontiguousarray(face)), SIDE)).permute(2, 0, 1) / 255
+    picture = np.asarray(resize(Image.fromarray(face), SIDE, SIDE), np.float32) / 255
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
-        heads = _net(tuple(map(len, values.values())))(torch.stack([pixels, pixels.flip(2)]))
-    return {name: logits.mean(0).numpy() for name, logits in zip(values, heads, strict=True)}
+        heads = _net()(torch.stack([pixels, pixels.flip(2)]))
+    return {name: logits.mean(0).numpy() for name, logits in zip(VALUES, heads, strict=True)}
 
 
 @cache
-def _net(values: tuple[int, ...]) -> ColourNet:
+def _net() -> ColourNet:
     with torch.device("meta"):  # nothing is drawn at random: training may be under way in the same process
-        net = ColourNet(values)
+        net = ColourNet()
     net.load_state_dict({n: v.float() for n, v in safetensors.torch.load_file(WEIGHTS).items()}, assign=True)
     make_ready(net)
     return net

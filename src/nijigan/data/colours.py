@@ -3,9 +3,10 @@
 The detector finds the face and its eyes (`nijigan.data.anatomy`). Of each part two histograms are taken over a palette
 of colours in OKLab, one where the part usually is and one around it; multinomial logistic regression turns both into
 logits. A small network looks at the whole face (`nijigan.data.colour_net`). The chances are those of a weighted sum of
-the two. Palette, places and weights were fitted to people's tags by `benchmarks/colours.py`.
+the two. Palette, places, weights and the sum's were fitted to people's tags by `benchmarks/colours.py`.
 
-A reading is a function of the picture alone: nothing is drawn at random, nothing kept between calls.
+A reading is a function of the picture alone, up to how sums round in another number of threads: nothing is drawn at
+random, nothing kept between calls.
 """
 
 from dataclasses import dataclass
@@ -87,14 +88,23 @@ def read_colours(face: Images) -> dict[str, Reading]:
     Raises:
         UserError: this is no such array.
     """
-    from nijigan.data.colour_net import colour_logits  # PyTorch takes seconds to load, and most imports do without
-
     check_pixels(face, 3, "Colours are read from")
     anatomy = find_anatomy(face)
     if anatomy is None:
         return dict.fromkeys(VALUES, Reading(None, 0.0))
-    seen = colour_logits(face, VALUES)
+    from nijigan.data.colour_net import colour_logits  # PyTorch takes seconds to load, and most imports do without
+
+    seen = colour_logits(_square(face, anatomy.middle))
     return {name: reader.read(getattr(anatomy, name), seen[name]) for name, reader in _readers().items()}
+
+
+def _square(face: Images, middle: tuple[float, float]) -> Images:
+    """The largest square of a picture, as near to the middle of the face as it can be."""
+    height, width = face.shape[:2]
+    side = min(height, width)
+    top = min(max(round(middle[1] * height - side / 2), 0), height - side)
+    left = min(max(round(middle[0] * width - side / 2), 0), width - side)
+    return face[top : top + side, left : left + side]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from nijigan.data.dedupe import BYTES, distances, survivors
 from nijigan.data.dropped import Dropped, unusable, write_csv, write_faceless, write_sheet
 from nijigan.data.labelling import COLOURS, parse_label, read_labels
 from nijigan.data.labels import (
-    UNKNOWN,
     Column,
     fill_gaps,
     forget_rare,
@@ -117,9 +116,10 @@ def import_faces(
         kept = np.flatnonzero(keeper == np.arange(len(keeper)))
         kept = kept[np.argsort(candidates.sha256()[kept])]
         attributes = candidates.attributes()
+        idle = merge_values([attributes], merges)
+        forgotten = forget_unusable(attributes)
         readings = _readings(candidates, attributes, kept, wanted, progress)
-        notes = merge_values([attributes, readings], merges)
-        notes += forget_unusable(attributes)
+        notes = [note for note in merge_values([readings], merges) if note in idle] + forgotten
         fill_gaps(attributes, keeper)
         read = take_readings(attributes, readings, kept)
         notes += forget_rare(attributes, kept, min_count)
@@ -253,7 +253,7 @@ def _readings(
     sources = candidates.rows["source"].to_pylist()
     readings: dict[str, Column] = {}
     for alike in ([name for name in names if name in COLOURS], [name for name in names if name not in COLOURS]):
-        unlabelled = [row for row in kept.tolist() if any(attributes[name][row] in (None, UNKNOWN) for name in alike)]
+        unlabelled = [row for row in kept.tolist() if any(attributes[name][row] is None for name in alike)]
         readings |= read_labels(alike, candidates.origins, sources, unlabelled, progress)
     return readings
 

@@ -31,6 +31,8 @@ def parse_label(texts: Sequence[str]) -> tuple[str, ...]:
         UserError: one of them cannot be read.
     """
     names = [name.strip().lower() for text in texts for name in text.split(",") if name.strip()]
+    if texts and not names:
+        raise UserError(f"label names nothing; choose from {', '.join(READABLE)}, or leave it out.")
     for name in names:
         if name not in READABLE:
             raise UserError(f"{name!r} cannot be read from pictures; choose from {', '.join(READABLE)}.")

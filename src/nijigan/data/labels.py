@@ -41,10 +41,10 @@ def parse_merge(text: str) -> Merge:
         UserError: it is neither.
     """
     old, equals, new = text.lower().rpartition("=")
-    attribute, colon, old = old.rpartition(":")
-    merge = Merge(attribute.strip() if colon else None, old.strip(), new.strip())
+    attribute, colon, value = old.partition(":")
+    merge = Merge(attribute.strip() if colon else None, (value if colon else old).strip(), new.strip())
     named = merge.attribute is None or re.fullmatch(r"[a-z]\w*", merge.attribute)
-    if not (equals and merge.old and merge.new and named):
+    if not (equals and merge.old and merge.new and named) or "=" in merge.old:
         raise UserError(
             f"merge {text!r} is not understood; write old=new or attribute:old=new, such as hair:orange=red."
         )
@@ -68,17 +68,27 @@ def merge_values(tables: Sequence[dict[str, Column]], merges: Sequence[Merge]) -
 
 
 def forget_unusable(columns: dict[str, Column]) -> list[str]:
-    """Unlabel values that nobody could ask for, in place; return a note on each but `UNKNOWN`, which is none."""
+    """Unlabel, in place, values that nobody could ask for; return notes.
+
+    A column of more than `MAX_VALUES` different values is no attribute, as `forget_rare` says, and is left alone.
+    """
     notes = []
     for name, values in columns.items():
         counts = Counter(value for value in values if value is not None)
-        unusable = {value for value in counts if value in (ANY, UNKNOWN) or len(value) > LONGEST_VALUE}
-        columns[name] = [None if value in unusable else value for value in values]
-        for value in sorted(unusable - {UNKNOWN}):
-            why = "means whatever comes" if value == ANY else f"is longer than {LONGEST_VALUE} characters"
+        if len(counts) > MAX_VALUES:
+            continue
+        long = {value for value in counts if len(value) > LONGEST_VALUE}
+        columns[name] = [None if value in (ANY, UNKNOWN) or value in long else value for value in values]
+        if UNKNOWN in counts:
+            notes.append(f"{name}: {UNKNOWN!r} counts as no tag; pictures: {counts[UNKNOWN]:,}.")
+        if ANY in counts:
             notes.append(
-                f"{name}: {value[:40]!r} {why}, and is forgotten on {counts[value]:,} pictures; --merge renames it."
+                f"{name}: {ANY!r} means whatever comes and is forgotten, unless --merge renames it; pictures: "
+                f"{counts[ANY]:,}."
             )
+        if long:
+            faces = sum(counts[value] for value in long)
+            notes.append(f"{name}: values longer than {LONGEST_VALUE} characters are forgotten; pictures: {faces:,}.")
     return notes
 
 

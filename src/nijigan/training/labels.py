@@ -112,7 +112,8 @@ def with_attributes(recipe: Recipe, dataset: FaceDataset) -> Recipe:
         same = ", ".join(f"{name} {values[0]}" for name, values in dataset.attributes.items())
         raise UserError(
             f"{recipe.name} learns from labels that differ, and every labelled face of {dataset.path} has the same: "
-            f"{same}; import other faces too."
+            f"{same}; import other faces too, or read more with `nijigan import {dataset.path} --label hair,eyes --out "
+            f"{dataset.path}`."
         )
     wanted = [name for name in missing or ("hair", "eyes") if name in READABLE]
     read = f", or have them read with `nijigan import {dataset.path} --label {','.join(wanted)} --out {dataset.path}`"
