@@ -1,8 +1,12 @@
-"""Making a convolutional network fast once nothing in it is to be learnt any more."""
+"""Using networks that learn no more: made fast, and shown what they are used to."""
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+"""Of the channels in [0, 1], 3×1×1: what networks that learnt from ImageNet are shown is less the one, by the other."""
 
 
 def make_ready(net: nn.Module) -> None:

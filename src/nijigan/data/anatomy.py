@@ -81,9 +81,8 @@ def _searches(image: Image.Image) -> Iterator[tuple[int, Image.Image, Image.Imag
     equalised = ImageOps.equalize(image.convert("L")).convert("RGB")  # for the dark and the pale
     for side in SEARCHED_SIDES:
         yield 0, image, _fit(equalised, side)
-    enough = (
-        image if max(image.size) <= 2 * SIDE else _fit(image, 2 * SIDE)
-    )  # the whole, turned, would take much memory
+    # A large picture, turned, would take much memory.
+    enough = image if max(image.size) <= 2 * SIDE else _fit(image, 2 * SIDE)
     for degrees in TURNS:
         turned = enough.convert("RGBA").rotate(degrees, Image.Resampling.BICUBIC)
         on_white = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned).convert("RGB")

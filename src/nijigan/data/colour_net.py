@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from nijigan.data.colours import VALUES
 from nijigan.data.decode import resize
-from nijigan.inference import make_ready
+from nijigan.inference import IMAGENET_MEAN, IMAGENET_STD, make_ready
 from nijigan.pictures import Images
 
 SIDE = 96
@@ -29,8 +29,6 @@ WEIGHTS = Path(__file__).parents[1] / "assets" / "colour-net.safetensors"
 """Kernels in fp16, batch norm in fp32."""
 
 _SUMMARY = 384
-_MEAN, _STD = torch.tensor([0.485, 0.456, 0.406])[:, None, None], torch.tensor([0.229, 0.224, 0.225])[:, None, None]
-"""Of ImageNet's channels: what the network was shown before."""
 
 
 class ColourNet(nn.Module):
@@ -48,7 +46,7 @@ class ColourNet(nn.Module):
 
     def forward(self, faces: Tensor) -> list[Tensor]:
         """Float N×3×96×96 in [0, 1] → of each of `VALUES`, N×words."""
-        x = self.stem((faces - _MEAN) / _STD)
+        x = self.stem((faces - IMAGENET_MEAN) / IMAGENET_STD)
         for depth, block in enumerate(self.blocks):
             x = block(x, drop_connect_rate=0.1 * depth / BLOCKS)  # stochastic depth, in training alone
         summary = self.dropout(self.summary(x).mean((2, 3)))

@@ -22,15 +22,13 @@ from nijigan.data.decode import resize
 from nijigan.errors import UserError
 from nijigan.evaluation import anime
 from nijigan.generator_file import hash_weights
-from nijigan.inference import make_ready
+from nijigan.inference import IMAGENET_MEAN, IMAGENET_STD, make_ready
 from nijigan.pictures import Images
 
 DEFAULT = "lite0"
 
 _LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _LITE0_RESOLUTION = 128  # of 64 px faces, twice the pixels; at the 224 it was trained at, three times the time
-_IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
-_IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ def _open_lite0() -> Features:
     make_ready(net)
 
     def embed(pixels: Tensor) -> Tensor:
-        maps: Tensor = net.extract_features((pixels - _IMAGENET_MEAN) / _IMAGENET_STD)
+        maps: Tensor = net.extract_features((pixels - IMAGENET_MEAN) / IMAGENET_STD)
         return _to_sphere(maps.mean((2, 3)))
 
     preparation = f"Lanczos to {_LITE0_RESOLUTION}, ImageNet mean and deviation, mean over places, to the sphere"

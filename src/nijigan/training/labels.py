@@ -108,15 +108,14 @@ def with_attributes(recipe: Recipe, dataset: FaceDataset) -> Recipe:
     missing = [name for name in names if name not in dataset.attributes]
     if names and not missing:
         return replace(recipe, attributes=names)
+    wanted = [name for name in missing or ("hair", "eyes") if name in READABLE]
+    read = f", or have them read with `nijigan import {dataset.path} --label {','.join(wanted)} --out {dataset.path}`"
     if not missing and dataset.attributes:
         same = ", ".join(f"{name} {values[0]}" for name, values in dataset.attributes.items())
         raise UserError(
             f"{recipe.name} learns from labels that differ, and every labelled face of {dataset.path} has the same: "
-            f"{same}; import other faces too, or read more with `nijigan import {dataset.path} --label hair,eyes --out "
-            f"{dataset.path}`."
+            f"{same}; import other faces too{read}."
         )
-    wanted = [name for name in missing or ("hair", "eyes") if name in READABLE]
-    read = f", or have them read with `nijigan import {dataset.path} --label {','.join(wanted)} --out {dataset.path}`"
     raise UserError(
         f"{recipe.name} learns from labels, and {dataset.path} has "
         f"{'no ' + ' and no '.join(missing) if missing else 'no labels'}; bring people's tags with `nijigan import "

@@ -96,12 +96,10 @@ def train(
             recipe.resolution,
         )
     with _alone(out, fabric):
-        if fabric.broadcast((out / "recipe.json").exists() or (out / "checkpoints").exists()):
-            if fabric.broadcast((out / "recipe.json").exists()):
-                advice = f"holds a run already; go on with `nijigan resume {out}` or choose another --out."
-            else:
-                advice = "holds checkpoints of a run that never began; delete them or choose another --out."
-            raise UserError(f"{out} {advice}")
+        if fabric.broadcast((out / "recipe.json").exists()):
+            raise UserError(f"{out} holds a run already; go on with `nijigan resume {out}` or choose another --out.")
+        if fabric.broadcast((out / "checkpoints").exists()):
+            raise UserError(f"{out} holds checkpoints of a run that never began; delete them or choose another --out.")
         if start_from is not None:
             start_from_run(start_from, recipe, labels.attributes, out, fabric)
         if fabric.is_global_zero:
