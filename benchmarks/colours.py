@@ -28,12 +28,14 @@ from scipy.cluster.vq import kmeans2
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from nijigan.data.anatomy import SIDE, find_anatomy
-from nijigan.data.colour_net import colour_logits
-from nijigan.data.colours import (
+from nijigan.dataset.faces import FaceDataset
+from nijigan.files import replacing, write_text
+from nijigan.vision.anatomy import SIDE, find_anatomy
+from nijigan.vision.colour_names import VALUES
+from nijigan.vision.colour_net import colour_logits
+from nijigan.vision.colours import (
     EMPHASIS,
     MIN_CONFIDENCE,
-    VALUES,
     ColourModel,
     PartModel,
     Reading,
@@ -41,8 +43,6 @@ from nijigan.data.colours import (
     oklab,
     read_colours,
 )
-from nijigan.data.dataset import FaceDataset
-from nijigan.files import replacing, write_text
 
 Array = npt.NDArray[Any]
 CELL = 2  # samples along a side of a cell of the map of places

@@ -5,7 +5,7 @@ OMP_NUM_THREADS=1 python benchmarks/drawing.py
 
 import time
 
-from nijigan.data.drawn import draw_face
+from nijigan.procedural.faces import draw_face
 
 
 def main() -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from nijigan.data.dataset import FaceDataset
-from nijigan.data.drawn import write_faces
-from nijigan.data.importer import import_faces
-from nijigan.generator import Generator
-from nijigan.pictures import Images
-from nijigan.recipes import find_recipe
+from nijigan.aliases import Images
+from nijigan.dataset.faces import FaceDataset
+from nijigan.generator.generator import Generator
+from nijigan.importing.importer import import_faces
+from nijigan.procedural.faces import write_faces
+from nijigan.recipe.table import find_recipe
 from nijigan.training import train
 
 RECIPES = (

@@ -74,7 +74,7 @@ def compare(place: Path, other: Path) -> int:
 
 def draw_pictures(folder: Path) -> None:
     """The pictures that all sides import, drawn by this checkout."""
-    from nijigan.data.drawn import write_faces
+    from nijigan.procedural.faces import write_faces
 
     write_faces(folder, PICTURES, resolution=32)
 

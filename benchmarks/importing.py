@@ -20,8 +20,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from nijigan.data.drawn import draw_faces
-from nijigan.data.importer import import_faces
+from nijigan.importing.importer import import_faces
+from nijigan.procedural.faces import draw_faces
 
 CHUNK = 1000
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from nijigan.data.dataset import FaceDataset
-from nijigan.data.faces import have_faces
-from nijigan.evaluation.evaluate import Drawn, real_scores, score
-from nijigan.evaluation.features import open_features
-from nijigan.evaluation.meanings import MEANINGS
-from nijigan.evaluation.real import real_faces
+from nijigan.dataset.faces import FaceDataset
+from nijigan.judges.evaluation import Drawn, real_scores, score
+from nijigan.judges.feature_spaces import open_features
+from nijigan.judges.real import real_faces
+from nijigan.pages.meanings import MEANINGS
+from nijigan.vision.finder import have_faces
 from sensitivity import DROPPED, FLAWS, FLOOR, MODELS, sets
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", choices=("val", "test"), default="test", help="the real faces")
     parser.add_argument("--n", type=int, default=1500)
-    parser.add_argument("--features", default="lite0", help="see nijigan.evaluation.open_features")
+    parser.add_argument("--features", default="lite0", help="see nijigan.judges.feature_spaces")
     parser.add_argument("--models", type=Path, nargs="*", default=[], help="generators, from young to old")
     options = parser.parse_args()
     dataset, space = FaceDataset(options.data), open_features(options.features)

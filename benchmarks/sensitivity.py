@@ -28,14 +28,14 @@ from rich.progress import track
 from scipy.cluster.vq import kmeans2
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from nijigan.data.dataset import FaceDataset
-from nijigan.data.decode import resize
-from nijigan.evaluation.features import Features, open_features
-from nijigan.evaluation.frechet import frechet_distance, moments
-from nijigan.evaluation.kid import kid
-from nijigan.evaluation.results import Score
-from nijigan.generator import Generator
-from nijigan.pictures import Images
+from nijigan.aliases import Images
+from nijigan.dataset.faces import FaceDataset
+from nijigan.generator.generator import Generator
+from nijigan.judges.feature_spaces import Features, open_features
+from nijigan.metrics.frechet import frechet_distance, moments
+from nijigan.metrics.kid import kid
+from nijigan.metrics.score import Score
+from nijigan.pictures import resize
 
 Floats = npt.NDArray[np.float32]
 CLUSTERS = 12
@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", choices=("val", "test"), default="test", help="the real faces")
     parser.add_argument("--n", type=int, default=1500)
-    parser.add_argument("--spaces", nargs="+", default=["lite0", "anime"], help="see nijigan.evaluation.open_features")
+    parser.add_argument("--spaces", nargs="+", default=["lite0", "anime"], help="see nijigan.judges.feature_spaces")
     parser.add_argument("--models", type=Path, nargs="*", default=[], help="generators, from young to old")
     options = parser.parse_args()
 

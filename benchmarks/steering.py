@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from nijigan.data.dataset import FaceDataset
-from nijigan.data.drawn import write_faces
-from nijigan.data.importer import import_faces
-from nijigan.evaluation.readers import Reader, balanced_accuracy, examine, open_reader
-from nijigan.generate import generate
-from nijigan.generator import Generator
-from nijigan.latents import latents
-from nijigan.recipes import find_recipe
+from nijigan.dataset.faces import FaceDataset
+from nijigan.generator.drawing import generate
+from nijigan.generator.generator import Generator
+from nijigan.generator.latents import latents
+from nijigan.importing.importer import import_faces
+from nijigan.judges.readers import Reader, balanced_accuracy, examine, open_reader
+from nijigan.procedural.faces import write_faces
+from nijigan.recipe.table import find_recipe
 from nijigan.training import train
 
 SEED, EACH = 2**43, 100

@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from colours import held_back, tagged
-from nijigan.data.colour_net import SIDE, ColourNet
-from nijigan.data.colours import VALUES
-from nijigan.data.dataset import FaceDataset
+from nijigan.dataset.faces import FaceDataset
 from nijigan.files import replacing
+from nijigan.vision.colour_names import VALUES
+from nijigan.vision.colour_net import SIDE, ColourNet
 
 WEIGHT = {"hair": 1.0, "eyes": 0.7}  # in the loss; the tags of eyes are wrong more often
 BATCH, RATE, WARM_UP = 64, 1e-3, 150

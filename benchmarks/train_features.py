@@ -34,9 +34,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nijigan.data.dataset import FaceDataset
-from nijigan.evaluation.anime import RESOLUTION, AnimeNet
+from nijigan.dataset.faces import FaceDataset
 from nijigan.files import replacing
+from nijigan.judges.anime import RESOLUTION, AnimeNet
 
 TEMPERATURE = 0.2
 WARM_UP = 200  # steps

@@ -4,7 +4,7 @@
     python benchmarks/train_reader.py --data faces/konachan --out attribute-reader.safetensors
 
 It starts from the network of the `anime` features, which has seen the same training split and nothing held out, and
-learns from the tagged faces of that split: see `nijigan.evaluation.teaching`. The validation split is there to choose
+learns from the tagged faces of that split: see `nijigan.judges.teaching`. The validation split is there to choose
 the options by; the test split, for the accuracies in the file, is asked for with --split test when they are chosen.
 """
 
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nijigan.data.dataset import FaceDataset
-from nijigan.evaluation.anime import RESOLUTION
-from nijigan.evaluation.intervals import wilson
-from nijigan.evaluation.readers import Reader, ReaderHeader, as_reader, examine, save
-from nijigan.evaluation.teaching import BATCH, teach
+from nijigan.dataset.faces import FaceDataset
+from nijigan.judges.anime import RESOLUTION
+from nijigan.judges.readers import Reader, ReaderHeader, as_reader, examine, save
+from nijigan.judges.teaching import BATCH, teach
+from nijigan.metrics.intervals import wilson
 
 
 def print_classes(reader: Reader, dataset: FaceDataset, split: str) -> None:

@@ -26,11 +26,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from nijigan.data.dataset import FaceDataset
-from nijigan.data.drawn import write_faces
-from nijigan.data.importer import import_faces
-from nijigan.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
-from nijigan.recipes import find_recipe
+from nijigan.dataset.faces import FaceDataset
+from nijigan.importing.importer import import_faces
+from nijigan.procedural.faces import write_faces
+from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
+from nijigan.recipe.table import find_recipe
 from nijigan.runs import read_log
 from nijigan.training import resume, train
 from nijigan.training.plan import plan

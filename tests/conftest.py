@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nijigan.data.dataset import FaceDataset
-from nijigan.data.drawn import write_faces
-from nijigan.data.importer import import_faces
-from nijigan.recipe import Recipe
-from nijigan.recipes import RECIPES
+from nijigan.dataset.faces import FaceDataset
+from nijigan.importing.importer import import_faces
+from nijigan.procedural.faces import write_faces
+from nijigan.recipe.recipe import Recipe
+from nijigan.recipe.table import RECIPES
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from nijigan.attributes import choose
-from nijigan.generator import Generator, GeneratorHeader, TrainingSet
-from nijigan.latents import latents
+from nijigan.generator.attributes import choose
+from nijigan.generator.generator import Generator, GeneratorHeader, TrainingSet
+from nijigan.generator.latents import latents
 from nijigan.networks import build_generator
-from nijigan.parts import GeneratorConfig, LatentConfig
-from nijigan.recipe import Recipe
+from nijigan.recipe.parts import GeneratorConfig, LatentConfig
+from nijigan.recipe.recipe import Recipe
 
 
 def small_header(**changes) -> GeneratorHeader:

@@ -12,10 +12,10 @@ from nijigan.cli import main, parse
 from nijigan.cli.data import Import
 from nijigan.cli.draw import Generate, take_attributes
 from nijigan.cli.train import Train
-from nijigan.data.dataset import FaceDataset
+from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
-from nijigan.parts import PenaltyConfig
-from nijigan.recipes import RECIPES
+from nijigan.recipe.parts import PenaltyConfig
+from nijigan.recipe.table import RECIPES
 from small import small_generator
 
 SMALL = ["--resolution", "16", "--batch-size", "8", "--generator.width", "4", "--discriminator.width", "4"]

@@ -15,7 +15,7 @@ from nijigan import lab as laboratory
 from nijigan.cli.lab import Lab
 from nijigan.errors import UserError
 from nijigan.lab import MIXTURES, OBJECTIVES, PENALTIES, Outcome, covered, draw, lab, play, wasserstein_distance
-from nijigan.parts import PenaltyConfig
+from nijigan.recipe.parts import PenaltyConfig
 
 RING = MIXTURES["ring"]
 R1 = PenaltyConfig(kind="r1", weight=0.1)

@@ -21,9 +21,9 @@ import uvicorn
 from PIL import Image
 from scipy.stats import binomtest
 
-from nijigan.data.dataset import FaceDataset
+from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
-from nijigan.generator import Generator
+from nijigan.generator.generator import Generator
 from nijigan.rate.ballot import REAL, Ballot, build_ballot
 from nijigan.rate.server import create_app, serve
 from nijigan.rate.store import NAME, VoteStore

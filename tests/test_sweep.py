@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from nijigan.data.dataset import FaceDataset
+from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
-from nijigan.parts import PenaltyConfig
-from nijigan.recipe import Recipe
-from nijigan.recipes import RECIPES
+from nijigan.recipe.parts import PenaltyConfig
+from nijigan.recipe.recipe import Recipe
+from nijigan.recipe.table import RECIPES
 from nijigan.sweep import combinations, sweep
 from nijigan.training import trainer
 

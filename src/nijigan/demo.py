@@ -4,13 +4,13 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from nijigan.data.dataset import FaceDataset
-from nijigan.data.drawn import write_faces
-from nijigan.data.importer import import_faces
+from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
-from nijigan.generate import generate
-from nijigan.generator import Generator
-from nijigan.recipes import find_recipe
+from nijigan.generator.drawing import generate
+from nijigan.generator.generator import Generator
+from nijigan.importing.importer import import_faces
+from nijigan.procedural.faces import write_faces
+from nijigan.recipe.table import find_recipe
 from nijigan.training import train
 
 log = logging.getLogger("nijigan")

@@ -10,3 +10,9 @@ class UserError(Exception):
 
 class TrainingFailedError(UserError):
     """A training that its own settings brought down: a loss that is no longer finite, or a memory that is too small."""
+
+
+def check(condition: bool, sentence: str) -> None:
+    """Refuse, with a `UserError` that says `sentence`, what does not meet a condition."""
+    if not condition:
+        raise UserError(sentence)

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from nijigan.errors import UserError
 
+ASSETS = Path(__file__).parent / "assets"
+"""The weights that come in the package."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

@@ -34,12 +34,13 @@ from matplotlib.figure import Figure
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
+from nijigan.errors import check
 from nijigan.files import replacing
-from nijigan.latents import check_seed
-from nijigan.objectives import build_objective
-from nijigan.parts import DiscriminatorConfig, PenaltyConfig, check
-from nijigan.penalties import build_penalty, clip_weights
-from nijigan.recipe import Recipe
+from nijigan.games.objectives import build_objective
+from nijigan.games.penalties import build_penalty, clip_weights
+from nijigan.generator.latents import check_seed
+from nijigan.recipe.parts import DiscriminatorConfig, PenaltyConfig
+from nijigan.recipe.recipe import Recipe
 
 Data = Literal["ring", "grid"]
 Points = npt.NDArray[np.float64]

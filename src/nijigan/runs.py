@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nijigan.recipe import to_json
+from nijigan.jsonio import to_json
 
 
 @dataclass(frozen=True)

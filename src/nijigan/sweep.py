@@ -11,15 +11,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nijigan.data.dataset import FaceDataset
+from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import TrainingFailedError, UserError
-from nijigan.evaluation.compare import Entry, compare
-from nijigan.evaluation.entries import evaluated
-from nijigan.evaluation.evaluate import check_number
-from nijigan.evaluation.real import check_judgeable
 from nijigan.files import write_text
-from nijigan.parts import PARTS_WITH_KINDS
-from nijigan.recipe import Recipe, parse_json, read_json, to_json
+from nijigan.jsonio import parse_json, read_json, to_json
+from nijigan.judges.evaluation import check_number
+from nijigan.judges.real import check_judgeable
+from nijigan.pages.comparison import Entry, compare
+from nijigan.pages.models import evaluated
+from nijigan.recipe.parts import PARTS_WITH_KINDS
+from nijigan.recipe.recipe import Recipe
 from nijigan.runs import read_log
 from nijigan.training import resume, train
 from nijigan.training.trainer import finished

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from nijigan.networks import build_discriminator, build_generator
-from nijigan.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
+from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
 
 RESOLUTIONS = [28, 32, 48, 64, 80, 96, 112, 128, 256]
 LATENT = LatentConfig(size=10)

@@ -15,7 +15,7 @@ from nijigan.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from nijigan.networks.r3 import R3Discriminator, R3Generator
 from nijigan.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from nijigan.networks.style import StyleGenerator
-from nijigan.parts import ConditionConfig, DiscriminatorConfig, GeneratorConfig
+from nijigan.recipe.parts import ConditionConfig, DiscriminatorConfig, GeneratorConfig
 
 ATTRIBUTES = {"hair": ("black", "blue", "red"), "eyes": ("green", "red")}
 CODES = torch.tensor(list(product((-1, 0, 1, 2), (-1, 0, 1))))  # every combination

@@ -10,7 +10,7 @@ from torch import nn
 
 from nijigan.networks import build_discriminator, build_generator
 from nijigan.networks.blocks import MinibatchStddev
-from nijigan.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
+from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
 
 TINY_G, TINY_D = GeneratorConfig(width=4), DiscriminatorConfig(width=4)
 

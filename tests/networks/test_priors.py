@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 
 from nijigan.networks.priors import random_latents
-from nijigan.parts import LatentConfig
+from nijigan.recipe.parts import LatentConfig
 
 CPU = torch.device("cpu")
 

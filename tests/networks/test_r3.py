@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from nijigan.networks import build_discriminator, build_generator
 from nijigan.networks.blocks import Residual
 from nijigan.networks.r3 import _group
-from nijigan.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
+from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
 
 G = GeneratorConfig(kind="r3", width=384, max_width=768, depth=2)
 D = DiscriminatorConfig(kind="r3", width=384, max_width=768, depth=2)

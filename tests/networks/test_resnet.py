@@ -9,7 +9,7 @@ from checks import LATENT, RESOLUTIONS, check_discriminator, check_generator, ch
 from torch import nn
 
 from nijigan.networks import build_discriminator, build_generator
-from nijigan.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
+from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
 
 G = GeneratorConfig(kind="resnet", width=64)
 D = DiscriminatorConfig(kind="resnet", width=64)

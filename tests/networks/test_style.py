@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nijigan.networks import build_generator
 from nijigan.networks.style import Equalised, Modulation, StyleGenerator
-from nijigan.parts import GeneratorConfig, LatentConfig
+from nijigan.recipe.parts import GeneratorConfig, LatentConfig
 
 RESOLUTIONS = [8, 28, 32, 48, 64, 80, 96, 112, 128, 256]
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from nijigan.parts import EmaConfig
+from nijigan.recipe.parts import EmaConfig
 from nijigan.training.ema import Ema, recalibrate
 
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from nijigan.parts import AugmentConfig, DiscriminatorConfig, PenaltyConfig, TricksConfig
-from nijigan.penalties import clip_weights
-from nijigan.recipe import Recipe
-from nijigan.recipes import RECIPES, find_recipe
+from nijigan.games.penalties import clip_weights
+from nijigan.recipe.parts import AugmentConfig, DiscriminatorConfig, PenaltyConfig, TricksConfig
+from nijigan.recipe.recipe import Recipe
+from nijigan.recipe.table import RECIPES, find_recipe
 from nijigan.runs import read_log
 from nijigan.sweep import combinations
 from nijigan.training.health import Health, diversity, share_at_clip

@@ -11,8 +11,15 @@ from lightning_fabric import Fabric
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from nijigan.networks import Critique
-from nijigan.parts import AugmentConfig, BurnInConfig, ConditionConfig, OptimizerConfig, PenaltyConfig, TricksConfig
-from nijigan.recipe import Recipe
+from nijigan.recipe.parts import (
+    AugmentConfig,
+    BurnInConfig,
+    ConditionConfig,
+    OptimizerConfig,
+    PenaltyConfig,
+    TricksConfig,
+)
+from nijigan.recipe.recipe import Recipe
 from nijigan.training.rounds import Rounds, mix, to_unit
 from nijigan.training.state import TrainingState, build_optimizer
 

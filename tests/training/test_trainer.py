@@ -22,15 +22,16 @@ from safetensors import safe_open
 from torch.utils.flop_counter import FlopCounterMode
 
 from conftest import shrink
-from nijigan.data.dataset import FaceDataset, FaceStream
+from nijigan.dataset.faces import FaceDataset, FaceStream
 from nijigan.errors import UserError
-from nijigan.evaluation.results import Score
 from nijigan.files import locked
-from nijigan.generator import Generator
+from nijigan.generator.generator import Generator
+from nijigan.jsonio import read_json
+from nijigan.metrics.score import Score
 from nijigan.networks import Critique, build_discriminator, build_generator
-from nijigan.parts import AugmentConfig, ConditionConfig, PenaltyConfig, TricksConfig
-from nijigan.recipe import Recipe, read_json
-from nijigan.recipes import RECIPES
+from nijigan.recipe.parts import AugmentConfig, ConditionConfig, PenaltyConfig, TricksConfig
+from nijigan.recipe.recipe import Recipe
+from nijigan.recipe.table import RECIPES
 from nijigan.runs import read_log
 from nijigan.training import resume, train, trainer
 from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
@@ -619,8 +620,9 @@ import hashlib, sys
 from pathlib import Path
 
 from nijigan.cli.common import leave
-from nijigan.data.dataset import FaceDataset
-from nijigan.recipe import Recipe, read_json
+from nijigan.dataset.faces import FaceDataset
+from nijigan.jsonio import read_json
+from nijigan.recipe.recipe import Recipe
 from nijigan.training import train, trainer
 
 loop = trainer._loop

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nijigan.data.dataset import FaceDataset, FaceStream
+from nijigan.dataset.faces import FaceDataset, FaceStream
 from nijigan.errors import UserError
-from nijigan.recipes import RECIPES
+from nijigan.recipe.table import RECIPES
 from nijigan.training.labels import Labels, with_attributes
 
 

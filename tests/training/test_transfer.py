@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from nijigan.data.dataset import FaceDataset
+from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
-from nijigan.generator import Generator
-from nijigan.latents import latents
-from nijigan.parts import ConditionConfig, GeneratorConfig
-from nijigan.recipe import Recipe
+from nijigan.generator.generator import Generator
+from nijigan.generator.latents import latents
+from nijigan.recipe.parts import ConditionConfig, GeneratorConfig
+from nijigan.recipe.recipe import Recipe
 from nijigan.training import resume, train
 from nijigan.training.checkpoint import load_checkpoint
 from nijigan.training.plan import plan

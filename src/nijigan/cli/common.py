@@ -13,7 +13,7 @@ from tyro.conf import Positional
 from nijigan.errors import UserError
 
 if TYPE_CHECKING:
-    from nijigan.data.dataset import FaceDataset
+    from nijigan.dataset.faces import FaceDataset
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Model = Annotated[Positional[str | None], tyro.conf.arg(metavar="[MODEL]", help_behavior_hint="")]
@@ -22,8 +22,8 @@ Model = Annotated[Positional[str | None], tyro.conf.arg(metavar="[MODEL]", help_
 
 def open_or_import(data: Path) -> "FaceDataset":
     """The dataset in `data`; pictures that are none yet are imported beside themselves first, once."""
-    from nijigan.data.dataset import FaceDataset
-    from nijigan.data.importer import import_faces
+    from nijigan.dataset.faces import FaceDataset
+    from nijigan.importing.importer import import_faces
 
     data = data.resolve()
     if (data / "dataset.json").exists():

@@ -47,7 +47,7 @@ class Import:
 
     def run(self) -> None:
         """Import."""
-        from nijigan.data.importer import import_faces
+        from nijigan.importing.importer import import_faces
 
         with progress_bar("Importing") as progress:
             report = import_faces(
@@ -72,8 +72,8 @@ class Inspect:
 
     def run(self) -> None:
         """Inspect."""
-        from nijigan.data.dataset import FaceDataset
-        from nijigan.data.inspect import contact_sheet, inspect
+        from nijigan.dataset.faces import FaceDataset
+        from nijigan.dataset.inspection import contact_sheet, inspect
 
         dataset = FaceDataset(self.faces)
         summary = inspect(dataset)

@@ -12,7 +12,7 @@ from nijigan.cli.common import Device, Model, progress_bar, torch_device
 from nijigan.errors import UserError
 
 if TYPE_CHECKING:
-    from nijigan.generator import Generator
+    from nijigan.generator.generator import Generator
 
 Asked = tyro.conf.Suppress[dict[str, str]]
 """Attribute to value: options that only the generator can name, so they are taken out before tyro sees the words."""
@@ -85,8 +85,8 @@ class Generate:
 
     def run(self) -> None:
         """Draw."""
-        from nijigan.generate import generate
-        from nijigan.generator import Generator
+        from nijigan.generator.drawing import generate
+        from nijigan.generator.generator import Generator
 
         generator = Generator.load(self.model).to(torch_device(self.device))
         _check_options(self.attributes, generator, Generate)
@@ -133,8 +133,8 @@ class Walk:
 
     def run(self) -> None:
         """Walk."""
-        from nijigan.generator import Generator
-        from nijigan.walk import walk
+        from nijigan.generator.generator import Generator
+        from nijigan.generator.walks import walk
 
         generator = Generator.load(self.model).to(torch_device(self.device))
         _check_options(self.attributes, generator, Walk)

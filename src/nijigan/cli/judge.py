@@ -46,9 +46,9 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluate."""
-        from nijigan.evaluation.evaluate import evaluate
-        from nijigan.evaluation.gallery import write_evaluation
-        from nijigan.generator import Generator
+        from nijigan.generator.generator import Generator
+        from nijigan.judges.evaluation import evaluate
+        from nijigan.pages.gallery import write_evaluation
 
         generator = Generator.load(self.model).to(torch_device(self.device))
         with progress_bar("Judging") as progress:
@@ -83,10 +83,10 @@ class Compare:
 
     def run(self) -> None:
         """Compare."""
-        from nijigan.evaluation.compare import compare
-        from nijigan.evaluation.entries import common_reader, dataset_of, evaluated
-        from nijigan.evaluation.evaluate import check_number
-        from nijigan.evaluation.report import model_name
+        from nijigan.judges.evaluation import check_number
+        from nijigan.pages.comparison import compare
+        from nijigan.pages.models import common_reader, dataset_of, evaluated
+        from nijigan.pages.report import model_name
 
         check_number(self.n)
         device = torch_device(self.device)
@@ -129,10 +129,10 @@ class Rate:
         """Serve the page until Ctrl-C, then print the result."""
         from functools import partial
 
-        from nijigan.evaluation.evaluate import good_faces
-        from nijigan.evaluation.features import open_features
-        from nijigan.evaluation.real import real_faces
-        from nijigan.generator import Generator
+        from nijigan.generator.generator import Generator
+        from nijigan.judges.evaluation import good_faces
+        from nijigan.judges.feature_spaces import open_features
+        from nijigan.judges.real import real_faces
         from nijigan.rate.ballot import build_ballot
         from nijigan.rate.server import serve
         from nijigan.rate.store import VoteStore

@@ -19,9 +19,9 @@ from nijigan.cli.judge import Compare, Evaluate, Rate
 from nijigan.cli.lab import Lab
 from nijigan.cli.train import Demo, Papers, Recipes, Resume, Sweep, Train
 from nijigan.errors import UserError
-from nijigan.parts import PARTS_WITH_KINDS
-from nijigan.recipe import Recipe
-from nijigan.recipes import RECIPES, find_recipe
+from nijigan.recipe.parts import PARTS_WITH_KINDS
+from nijigan.recipe.recipe import Recipe
+from nijigan.recipe.table import RECIPES, find_recipe
 
 _DESCRIPTION = "Train, judge and run GANs that draw anime faces."
 

@@ -11,9 +11,9 @@ from tyro.conf import Positional
 
 from nijigan.cli.common import Device, leave, open_or_import, progress_bar
 from nijigan.errors import UserError
-from nijigan.papers import STUDIES
-from nijigan.recipe import Recipe
-from nijigan.recipes import RECIPES
+from nijigan.recipe.recipe import Recipe
+from nijigan.recipe.studies import STUDIES
+from nijigan.recipe.table import RECIPES
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from nijigan.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from nijigan.networks.r3 import R3Discriminator, R3Generator
 from nijigan.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from nijigan.networks.style import StyleGenerator
-from nijigan.parts import ConditionConfig, DiscriminatorConfig, GeneratorConfig, LatentConfig
+from nijigan.recipe.parts import ConditionConfig, DiscriminatorConfig, GeneratorConfig, LatentConfig
 
 __all__ = ["ConditionalGenerator", "Critique", "build_discriminator", "build_generator"]
 

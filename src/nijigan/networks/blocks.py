@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from nijigan.recipe import base_resolution
+from nijigan.resolutions import base_resolution
 
 
 @dataclass(frozen=True)

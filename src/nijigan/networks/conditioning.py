@@ -16,7 +16,7 @@ from nijigan.networks.dcgan import DCGANDiscriminator
 from nijigan.networks.r3 import R3Discriminator
 from nijigan.networks.resnet import ResNetDiscriminator
 from nijigan.networks.style import StyleGenerator
-from nijigan.parts import ConditionConfig
+from nijigan.recipe.parts import ConditionConfig
 
 Discriminator = DCGANDiscriminator | ResNetDiscriminator | R3Discriminator
 

@@ -15,7 +15,7 @@ from nijigan.networks.blocks import (
     squash,
 )
 from nijigan.networks.strided import Double, Halve
-from nijigan.parts import DiscriminatorConfig, GeneratorConfig
+from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig
 
 
 class DCGANGenerator(nn.Module):

@@ -1,11 +1,11 @@
-"""Latents for training: the distributions of `nijigan.latents`, drawn on any device by torch's generator."""
+"""Latents for training: the distributions of `nijigan.generator.latents`, drawn on any device by torch's generator."""
 
 from math import erf, sqrt
 
 import torch
 from torch import Tensor
 
-from nijigan.parts import LatentConfig
+from nijigan.recipe.parts import LatentConfig
 
 
 def random_latents(n: int, config: LatentConfig, device: torch.device) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nijigan.networks.blocks import Critique, MinibatchStddev, Residual, activation, init_he, ladder, squash
-from nijigan.parts import DiscriminatorConfig, GeneratorConfig
+from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig
 
 _GROUP = 16  # channels that a 3×3 convolution mixes; the paper's count of groups at its published widths
 

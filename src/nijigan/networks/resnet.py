@@ -20,7 +20,7 @@ from nijigan.networks.blocks import (
     removes_bias,
     squash,
 )
-from nijigan.parts import DiscriminatorConfig, GeneratorConfig
+from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig
 
 
 class ResNetGenerator(nn.Module):

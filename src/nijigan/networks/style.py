@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, leaky_relu, linear
 
 from nijigan.networks.blocks import ladder, squash
-from nijigan.parts import GeneratorConfig
+from nijigan.recipe.parts import GeneratorConfig
 
 _WIDEST_STYLE = 512  # as published
 _MAPPING_RATE = 0.01  # of the learning rate: section C of the paper's appendix

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
+from nijigan.aliases import Images
 from nijigan.errors import UserError
-from nijigan.pictures import Images
 
 if TYPE_CHECKING:
-    from nijigan.data.dataset import FaceDataset
-    from nijigan.generator import Generator
+    from nijigan.dataset.faces import FaceDataset
+    from nijigan.generator.generator import Generator
 
 REAL = "real faces"
 """The source of those that nobody drew for this."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from PIL import Image
 
-from nijigan.data.decode import to_png
+from nijigan.dataset.decode import to_png
 from nijigan.errors import UserError
 from nijigan.pictures import enlarge
 from nijigan.rate.ballot import Ballot

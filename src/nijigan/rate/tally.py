@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nijigan.evaluation.intervals import share
-from nijigan.evaluation.results import Score
-from nijigan.pictures import Images
+from nijigan.aliases import Images
+from nijigan.metrics.intervals import share
+from nijigan.metrics.score import Score
 from nijigan.rate.ballot import REAL, Ballot
 from nijigan.rate.store import VoteStore
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nijigan.errors import UserError
 from nijigan.files import replacing
-from nijigan.recipe import Recipe
+from nijigan.recipe.recipe import Recipe
 from nijigan.training.state import TrainingState
 
 log = logging.getLogger("nijigan")

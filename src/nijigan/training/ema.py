@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nijigan.networks import ConditionalGenerator
 from nijigan.networks.style import StyleGenerator
-from nijigan.parts import EmaConfig
+from nijigan.recipe.parts import EmaConfig
 
 
 class Ema:

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from nijigan.errors import UserError
-from nijigan.recipe import Precision
+from nijigan.recipe.recipe import Precision
 
 _SIZE = 512  # of the matrices that show whether bf16 is fast
 

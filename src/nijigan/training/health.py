@@ -32,11 +32,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from nijigan.aliases import Images
 from nijigan.errors import UserError
-from nijigan.evaluation.arrays import Features
-from nijigan.evaluation.neighbours import mean_distance
-from nijigan.pictures import Images
-from nijigan.recipe import Recipe
+from nijigan.metrics.arrays import Features
+from nijigan.metrics.neighbours import mean_distance
+from nijigan.recipe.recipe import Recipe
 
 _WINDOW = 5  # ticks
 _SURE = 0.05

@@ -8,13 +8,13 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from nijigan.attributes import Codes, Combination, check_attributes, combinations
-from nijigan.data.dataset import FaceDataset, FaceStream
-from nijigan.data.labelling import READABLE
-from nijigan.data.labels import UNKNOWN
+from nijigan.aliases import Codes, Images
+from nijigan.dataset.faces import FaceDataset, FaceStream
 from nijigan.errors import UserError
-from nijigan.pictures import Images
-from nijigan.recipe import Recipe
+from nijigan.generator.attributes import Combination, check_attributes, combinations
+from nijigan.importing.readings import READABLE
+from nijigan.recipe.recipe import Recipe
+from nijigan.vocabulary import UNKNOWN
 
 log = logging.getLogger("nijigan")
 

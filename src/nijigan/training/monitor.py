@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from nijigan.aliases import Images
 from nijigan.files import replacing, write_text
-from nijigan.pictures import Images, grid
+from nijigan.pictures import grid
 from nijigan.runs import read_log
 from nijigan.training.plots import plot_curves
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from nijigan.data.dataset import FaceDataset, FaceStream
-from nijigan.recipe import Recipe
+from nijigan.dataset.faces import FaceDataset, FaceStream
+from nijigan.recipe.recipe import Recipe
 from nijigan.training.hardware import launch, resolve_precision, synchronise
 from nijigan.training.labels import Labels, with_attributes
 from nijigan.training.rounds import DIVERSITY_EVERY, Rounds

@@ -9,17 +9,16 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from nijigan.attributes import Codes
-from nijigan.augment import augment, probability
-from nijigan.class_losses import build_class_loss, diversity_loss
+from nijigan.aliases import Codes, Images
 from nijigan.errors import UserError
+from nijigan.games.augment import augment, probability
+from nijigan.games.class_losses import build_class_loss, diversity_loss
+from nijigan.games.objectives import build_objective
+from nijigan.games.penalties import build_penalty, clip_weights
 from nijigan.networks import Critique
 from nijigan.networks.priors import random_latents
-from nijigan.objectives import build_objective
-from nijigan.parts import OptimizerConfig
-from nijigan.penalties import build_penalty, clip_weights
-from nijigan.pictures import Images
-from nijigan.recipe import Recipe
+from nijigan.recipe.parts import OptimizerConfig
+from nijigan.recipe.recipe import Recipe
 from nijigan.training.schedules import Pace, pace, turns
 from nijigan.training.state import TrainingState
 

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from nijigan.parts import BurnInConfig, OptimizerConfig
-from nijigan.recipe import Recipe
+from nijigan.recipe.parts import BurnInConfig, OptimizerConfig
+from nijigan.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)

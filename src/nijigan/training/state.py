@@ -10,8 +10,8 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from nijigan.errors import UserError
 from nijigan.networks import build_discriminator, build_generator
-from nijigan.parts import OptimizerConfig
-from nijigan.recipe import Recipe
+from nijigan.recipe.parts import OptimizerConfig
+from nijigan.recipe.recipe import Recipe
 from nijigan.training.best import BestSearch
 from nijigan.training.ema import Ema
 from nijigan.training.hardware import memory_format

@@ -21,18 +21,19 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from nijigan.attributes import choose
-from nijigan.data.dataset import FaceDataset, FaceStream
+from nijigan.dataset.faces import FaceDataset, FaceStream
 from nijigan.errors import TrainingFailedError, UserError
-from nijigan.evaluation.attributes import obedience
-from nijigan.evaluation.evaluate import kid_and_yield
-from nijigan.evaluation.features import DEFAULT, open_features
-from nijigan.evaluation.readers import Reader, open_reader
-from nijigan.evaluation.real import RealFaces, check_judgeable, real_faces
 from nijigan.files import locked, write_text
-from nijigan.generator import Generator, GeneratorHeader, TrainingSet
-from nijigan.latents import latents
-from nijigan.recipe import Recipe, parse_json, read_json
+from nijigan.generator.attributes import choose
+from nijigan.generator.generator import Generator, GeneratorHeader, TrainingSet
+from nijigan.generator.latents import latents
+from nijigan.jsonio import parse_json, read_json
+from nijigan.judges.accuracy import obedience
+from nijigan.judges.evaluation import kid_and_yield
+from nijigan.judges.feature_spaces import DEFAULT, open_features
+from nijigan.judges.readers import Reader, open_reader
+from nijigan.judges.real import RealFaces, check_judgeable, real_faces
+from nijigan.recipe.recipe import Recipe
 from nijigan.runs import RunInfo
 from nijigan.training.checkpoint import load_checkpoint, save_state
 from nijigan.training.ema import recalibrate

@@ -15,10 +15,11 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from nijigan.errors import UserError
-from nijigan.generator import Generator
+from nijigan.generator.generator import Generator
+from nijigan.jsonio import parse_json
 from nijigan.networks.conditioning import ConditionalDiscriminator, ConditionalGenerator
 from nijigan.networks.style import StyleGenerator
-from nijigan.recipe import Recipe, parse_json
+from nijigan.recipe.recipe import Recipe
 from nijigan.training.checkpoint import load_checkpoint, save_state
 from nijigan.training.hardware import own_randomness
 from nijigan.training.rounds import mix

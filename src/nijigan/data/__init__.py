@@ -1,1 +1,0 @@
-"""Pictures into a faces dataset, and batches out of it."""

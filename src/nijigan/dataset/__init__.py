@@ -1,0 +1,1 @@
+"""A dataset of faces: its folder, its pixels, its labels."""

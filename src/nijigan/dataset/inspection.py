@@ -1,0 +1,92 @@
+"""A look into a dataset: its numbers, and some of its faces."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+
+from nijigan.dataset.decode import decode, square
+from nijigan.dataset.dropped import read_csv
+from nijigan.dataset.faces import SPLITS, FaceDataset
+from nijigan.files import replacing
+from nijigan.pictures import grid
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The numbers of a dataset."""
+
+    path: str
+    fingerprint: str
+    faces: int
+    splits: dict[str, int]
+    """Faces in train, val and test."""
+    sizes: dict[str, int]
+    """Shorter sides in pixels: smallest, median, largest."""
+    labels: dict[str, dict[str, int]]
+    """Faces by attribute and value, the most frequent first; "" counts those without a label."""
+    left_out: dict[str, int]
+    """Files that were not imported, by kind."""
+
+    def to_json(self) -> str:
+        """The numbers for scripts."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+    def __str__(self) -> str:
+        lines = [
+            ("faces", f"{self.faces:,}"),
+            *((f"  {split}", f"{count:,}") for split, count in self.splits.items()),
+            ("shorter side", ", ".join(f"{name} {side} px" for name, side in self.sizes.items())),
+            *(
+                (name, ", ".join(f"{v or 'unknown'} {n:,}" for v, n in counts.items()))
+                for name, counts in self.labels.items()
+            ),
+            *((f"left out: {kind}", f"{count:,}") for kind, count in self.left_out.items()),
+            ("fingerprint", self.fingerprint[:16]),
+        ]
+        width = max(len(name) for name, _ in lines)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+
+
+def inspect(dataset: FaceDataset) -> Summary:
+    """Count what a dataset holds."""
+    sides = np.minimum(dataset.table["width"], dataset.table["height"])
+    return Summary(
+        path=str(dataset.path),
+        fingerprint=dataset.fingerprint,
+        faces=len(dataset.table),
+        splits={split: dataset.count(split) for split in SPLITS},
+        sizes={"smallest": int(sides.min()), "median": dataset.size, "largest": int(sides.max())},
+        labels={
+            name: dict(Counter(value or "" for value in dataset.table[name].to_pylist()).most_common())
+            for name in dataset.attributes
+        },
+        left_out=dict(Counter(row.kind for row in read_csv(dataset.path)).most_common()),
+    )
+
+
+def contact_sheet(dataset: FaceDataset, path: Path, count: int = 100, side: int = 64) -> Path:
+    """Draw faces of a dataset on one sheet.
+
+    Args:
+        dataset: which. Faces are ordered by a hash of their content, so the first are a random sample.
+        path: the picture to write.
+        count: how many faces.
+        side: of each face, in pixels.
+
+    Returns:
+        `path`.
+
+    Raises:
+        UserError: `path` cannot be written.
+    """
+    with pq.ParquetFile(dataset.files[0]) as file:
+        images = next(file.iter_batches(batch_size=count, columns=["image"]))["image"].to_pylist()
+    faces = np.stack([square(decode(image["bytes"], None).image, side, dataset.pad) for image in images])
+    with replacing(path) as temporary:
+        Image.fromarray(grid(faces)).save(temporary)
+    return path

@@ -1,1 +1,0 @@
-"""Judging generators: features, scores with their uncertainty, and pages that explain them."""

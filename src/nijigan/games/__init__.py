@@ -1,0 +1,1 @@
+"""What the two networks play: objectives, class losses, penalties, augmentation."""

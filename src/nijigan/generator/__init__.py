@@ -1,0 +1,1 @@
+"""What a user keeps of a training, and the faces it generates."""

@@ -1,0 +1,1 @@
+"""From pictures anywhere to a dataset of faces."""

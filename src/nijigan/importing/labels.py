@@ -1,0 +1,151 @@
+"""Labels on their way into a dataset: values merged, gaps filled from duplicates or readings, rare values forgotten."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nijigan.errors import UserError
+from nijigan.vocabulary import ANY, LONGEST_VALUE, UNKNOWN
+
+MAX_VALUES = 256
+"""A column with more values than this describes pictures rather than sorts them."""
+
+
+Column = list[str | None]
+"""One attribute's value for every candidate; None where unknown."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A value that is to count as another."""
+
+    attribute: str | None
+    """Where; None is everywhere."""
+    old: str
+    new: str
+
+
+def parse_merge(text: str) -> Merge:
+    """Read `old=new` or `attribute:old=new`.
+
+    Raises:
+        UserError: it is neither.
+    """
+    old, equals, new = text.lower().rpartition("=")
+    attribute, colon, value = old.partition(":")
+    merge = Merge(attribute.strip() if colon else None, (value if colon else old).strip(), new.strip())
+    named = merge.attribute is None or re.fullmatch(r"[a-z]\w*", merge.attribute)
+    if not (equals and merge.old and merge.new and named) or "=" in merge.old:
+        raise UserError(
+            f"merge {text!r} is not understood; write old=new or attribute:old=new, such as hair:orange=red."
+        )
+    return merge
+
+
+def merge_values(tables: Sequence[dict[str, Column]], merges: Sequence[Merge]) -> list[str]:
+    """Apply `merges` in their order to every table, in place; return a note on each that finds nothing to rename."""
+    notes = []
+    for merge in merges:
+        touched = 0
+        for columns in tables:
+            for name, values in columns.items():
+                if merge.attribute in (None, name):
+                    touched += values.count(merge.old)
+                    columns[name] = [merge.new if value == merge.old else value for value in values]
+        if not touched:
+            where = merge.attribute or "any attribute"
+            notes.append(f"merge: no picture has {merge.old!r} for {where}.")
+    return notes
+
+
+def forget_unusable(columns: dict[str, Column]) -> list[str]:
+    """Unlabel, in place, values that nobody could ask for; return notes.
+
+    A column of more than `MAX_VALUES` different values is no attribute, as `forget_rare` says, and is left alone.
+    """
+    notes = []
+    for name, values in columns.items():
+        counts = Counter(value for value in values if value is not None)
+        if len(counts) > MAX_VALUES:
+            continue
+        long = {value for value in counts if len(value) > LONGEST_VALUE}
+        columns[name] = [None if value in (ANY, UNKNOWN) or value in long else value for value in values]
+        if UNKNOWN in counts:
+            notes.append(f"{name}: {UNKNOWN!r} counts as no tag; pictures: {counts[UNKNOWN]:,}.")
+        if ANY in counts:
+            notes.append(
+                f"{name}: {ANY!r} means whatever comes and is forgotten, unless --merge renames it; pictures: "
+                f"{counts[ANY]:,}."
+            )
+        if long:
+            faces = sum(counts[value] for value in long)
+            notes.append(f"{name}: values longer than {LONGEST_VALUE} characters are forgotten; pictures: {faces:,}.")
+    return notes
+
+
+def fill_gaps(columns: dict[str, Column], keeper: npt.NDArray[np.int64]) -> None:
+    """Give an unlabelled face the label that its duplicates agree on, in place.
+
+    Args:
+        columns: the attributes of all candidates.
+        keeper: for each candidate the row that stands for it.
+    """
+    duplicates = np.flatnonzero(keeper != np.arange(len(keeper))).tolist()
+    for values in columns.values():
+        offered: dict[int, set[str]] = {}
+        for row in duplicates:
+            value = values[row]
+            if value is not None and values[keeper[row]] is None:
+                offered.setdefault(int(keeper[row]), set()).add(value)
+        for row, options in offered.items():
+            if len(options) == 1:
+                values[row] = options.pop()
+
+
+def take_readings(
+    columns: dict[str, Column], readings: dict[str, Column], kept: npt.NDArray[np.int64]
+) -> dict[str, dict[str, int]]:
+    """Label the rows `kept` that nobody labelled with what was read from them, in place.
+
+    Returns:
+        For each attribute how many of these rows were `read` and how many are `unread`.
+    """
+    counts = {}
+    for name, read in readings.items():
+        values = columns[name]
+        unlabelled = [row for row in kept.tolist() if values[row] is None]
+        for row in unlabelled:
+            values[row] = read[row]
+        unread = sum(values[row] is None for row in unlabelled)
+        counts[name] = {"read": len(unlabelled) - unread, "unread": unread}
+    return counts
+
+
+def forget_rare(columns: dict[str, Column], kept: npt.NDArray[np.int64], min_count: int) -> list[str]:
+    """Unlabel values that fewer than `min_count` of the rows `kept` bear.
+
+    An attribute left without values, or with too many to be one, goes as a whole.
+
+    Returns:
+        Notes for people; `columns` is changed in place.
+    """
+    notes = []
+    for name, values in list(columns.items()):
+        counts = Counter(values[row] for row in kept if values[row] is not None)
+        rare = {value for value, count in counts.items() if count < min_count}
+        if rare:
+            faces = sum(counts[value] for value in rare)
+            notes.append(f"{name}: {len(rare):,} values rarer than {min_count:,} forgotten, on {faces:,} faces.")
+            columns[name] = [None if value in rare else value for value in values]
+        if len(counts) - len(rare) > MAX_VALUES:
+            notes.append(
+                f"{name} has {len(counts) - len(rare):,} values, above {MAX_VALUES}, and is not taken as an attribute."
+            )
+            del columns[name]
+        elif len(counts) == len(rare):
+            del columns[name]
+    return notes

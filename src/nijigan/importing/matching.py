@@ -1,0 +1,180 @@
+"""Which picture each line of a tag file speaks of."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import pyarrow.parquet as pq
+
+from nijigan.dataset.faces import COLUMNS
+from nijigan.importing.sources import Entry, read
+from nijigan.importing.tags import Labels, TagTable, parse, read_file, read_mapping
+
+NAMED = 5
+
+log = logging.getLogger("nijigan")
+
+
+@dataclass
+class TagReport:
+    """How the lines of tag files met the pictures."""
+
+    files: list[str] = field(default_factory=list)
+    matched: int = 0
+    """Pictures that got a label."""
+    untagged: int = 0
+    """Pictures that got none."""
+    missing: list[str] = field(default_factory=list)
+    """Ids without a picture."""
+    ambiguous: list[str] = field(default_factory=list)
+    """Ids that fit several pictures, and so none."""
+    repeated: int = 0
+    """Lines that say again what an earlier one said."""
+    conflicting: list[str] = field(default_factory=list)
+    """Ids whose lines or tags contradict each other; they are unlabelled where they do."""
+    malformed: int = 0
+    """Lines that cannot be read."""
+    unknown: dict[str, int] = field(default_factory=dict)
+    """Tags that the mapping does not know, and how often they occur."""
+
+    def sentences(self) -> list[str]:
+        """The report for people."""
+        files = ", ".join(self.files)
+        text = [f"Tags from {files}: {self.matched:,} pictures labelled, {self.untagged:,} without tags."]
+        for ids, what in (
+            (self.missing, "ids have no picture"),
+            (self.ambiguous, "ids fit several pictures and label none; give their paths"),
+            (self.conflicting, "ids contradict themselves and are unlabelled where they do"),
+        ):
+            if ids:
+                text.append(f"{len(ids):,} {what}: {_few(ids)}.")
+        if self.repeated:
+            text.append(f"{self.repeated:,} lines repeat others.")
+        if self.malformed:
+            text.append(f"{self.malformed:,} lines could not be read.")
+        if self.unknown:
+            common = [f"{tag} ({count:,})" for tag, count in Counter(self.unknown).most_common(NAMED + 1)]
+            text.append(f"{len(self.unknown):,} tags are not in the mapping: {_few(common)}.")
+        return text
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+
+
+def label(
+    pictures: Sequence[Entry], tables: Sequence[Entry], tags: Path | None = None, tag_map: Path | None = None
+) -> tuple[dict[int, Labels], TagReport | None]:
+    """Label pictures from `tags`; without it, from any metadata.csv|jsonl, or a tags.csv in the root of a source.
+
+    Pictures from a dataset of ours keep the labels they have there, unless tags say otherwise.
+
+    Args:
+        pictures: what may be labelled.
+        tables: CSV and JSON-lines files found beside them, asked when `tags` is not given.
+        tags: a file in a format of `tags.py`.
+        tag_map: what booru-style tags mean.
+
+    Returns:
+        Labels by position in `pictures`, and a report when there were any tags.
+
+    Raises:
+        UserError: `tags` or `tag_map` is of no known format, or an attribute is called like one of our options.
+    """
+    mapping = read_mapping(tag_map) if tag_map else None
+    matcher = _Matcher(pictures)
+    if tags:
+        matcher.add("", tags.name, parse(tags.name, read_file(tags), mapping))
+    else:
+        for table in filter(_holds_tags, tables):
+            try:
+                data = read(table.file, table.position)
+                matcher.add(f"{PurePosixPath(table.name).parent}/", table.name, parse(table.name, data, mapping))
+            except Exception as error:  # nobody asked for this file
+                log.warning("The tags in %s are not used: %s", table.name, error)
+    return matcher.finish()
+
+
+def _holds_tags(table: Entry) -> bool:
+    path = PurePosixPath(table.name)
+    return path.name in ("metadata.csv", "metadata.jsonl") or (path.name == "tags.csv" and len(path.parts) == 2)
+
+
+class _Matcher:
+    """Brings lines and pictures together and keeps count."""
+
+    def __init__(self, pictures: Sequence[Entry]) -> None:
+        self.pictures = pictures
+        self.report = TagReport()
+        self.labels: dict[int, Labels] = {}
+        self.disputed: dict[int, set[str]] = {}
+
+    def add(self, folder: str, name: str, table: TagTable) -> None:
+        """Match a table with the pictures whose names begin with `folder`."""
+        self.report.files.append(name)
+        self.report.malformed += table.malformed
+        self.report.conflicting += table.conflicting
+        for tag, count in table.unknown.items():
+            self.report.unknown[tag] = self.report.unknown.get(tag, 0) + count
+        index = _index(self.pictures, folder)
+        for key, labels in table.lines:
+            position = index.get(key.replace("\\", "/").removeprefix("./"))
+            if position is None:
+                self.report.missing.append(key)
+            elif position < 0:
+                self.report.ambiguous.append(key)
+            elif position in self.labels:
+                self._combine(key, position, labels)
+            else:
+                self.labels[position] = labels
+
+    def _combine(self, key: str, position: int, labels: Labels) -> None:
+        before = self.labels[position]
+        disputed = {name for name in labels.keys() & before.keys() if labels[name] != before[name]}
+        if disputed:
+            self.report.conflicting.append(key)
+        else:
+            self.report.repeated += 1
+        self.disputed.setdefault(position, set()).update(disputed)
+        self.labels[position] = labels | before
+
+    def finish(self) -> tuple[dict[int, Labels], TagReport | None]:
+        """All labels, without the disputed."""
+        for position, names in self.disputed.items():
+            self.labels[position] = {k: v for k, v in self.labels[position].items() if k not in names}
+        tagged = {position: labels for position, labels in self.labels.items() if labels}
+        self.report.matched, self.report.untagged = len(tagged), len(self.pictures) - len(tagged)
+        stored = _stored_labels(self.pictures)
+        both = {row: stored.get(row, {}) | tagged.get(row, {}) for row in stored.keys() | tagged.keys()}
+        return both, self.report if self.report.files else None
+
+
+def _index(pictures: Sequence[Entry], folder: str) -> dict[str, int]:
+    """What a line may call a picture in `folder`: its path, its name or its stem; -1 where that fits several."""
+    paths: dict[str, int] = {}
+    names: dict[str, int] = {}
+    stems: dict[str, int] = {}
+    for position, picture in enumerate(pictures):
+        if picture.name.startswith(folder):
+            path = PurePosixPath(picture.name)
+            below = picture.name.removeprefix(folder) if folder else str(PurePosixPath(*path.parts[1:]))
+            for index, key in ((paths, picture.name), (paths, below), (names, path.name), (stems, path.stem)):
+                index[key] = position if index.get(key, position) == position else -1
+    return stems | names | paths
+
+
+def _stored_labels(pictures: Sequence[Entry]) -> dict[int, Labels]:
+    """The labels of pictures that come from the Parquet files of a dataset of ours."""
+    attributes: dict[str, dict[str, list[str | None]]] = {}
+    found = {}
+    for position, picture in enumerate(pictures):
+        if picture.file.lower().endswith(".parquet"):
+            if picture.file not in attributes:
+                names = pq.read_schema(picture.file).names
+                extra = [name for name in names if name not in COLUMNS] if set(COLUMNS) <= set(names) else []
+                attributes[picture.file] = pq.read_table(picture.file, columns=extra).to_pydict()
+            columns = attributes[picture.file].items()
+            found[position] = {n: v for n, values in columns if (v := values[picture.position]) is not None}
+    return found

@@ -1,0 +1,158 @@
+"""What is computed from every picture by itself, on Daft: on this machine, or a cluster with DAFT_RUNNER=ray.
+
+Everything that the project uses of Daft is in this file.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from nijigan.dataset.decode import Picture, TooLargeError, UnreadableError, decode
+from nijigan.importing.duplicates import SIDE, perceptual_hashes
+from nijigan.importing.sources import Entry, read
+from nijigan.pictures import resize
+from nijigan.vision.finder import may_be_face
+
+BATCH = 256
+
+FAILURE = {
+    "error": pa.string(),  # why it cannot be used; everything else is null then
+    "too_large": pa.bool_(),
+}
+MEASURES = pa.struct(
+    {
+        **FAILURE,
+        "sha256": pa.string(),  # of the file, in hexadecimal
+        "bytes": pa.int64(),  # its size
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "plain": pa.bool_(),  # as in `Picture`
+        "phash": pa.binary(),
+        "face": pa.bool_(),  # whether it may be one; null where nobody asked
+    }
+)
+
+Work = Callable[[Sequence[bytes], Sequence[int]], pa.Array]
+"""From the files (as `os.fsencode` gives them) and positions of a batch of entries to a structure for each."""
+
+
+def each(
+    entries: Sequence[Entry], work: Work, result: pa.StructType, batch: int, progress: Callable[[int, int], None] | None
+) -> Iterator[pa.Table]:
+    """Do `work` on every entry, on all cores.
+
+    Args:
+        entries: what is worked on.
+        work: called with batches of entries, in parallel; it must not fail on account of a single one.
+        result: the type of what it returns.
+        batch: entries in a batch.
+        progress: called with (entries done, entries in all).
+
+    Yields:
+        A batch at a time, whichever is done first: the columns of `result`, and the entry's position as `row`.
+    """
+    if not entries:
+        return
+    daft = _daft()
+
+    def call(file: Any, position: Any) -> pa.Array:
+        return work(file.to_pylist(), position.to_pylist())
+
+    function = daft.func.batch(return_dtype=daft.DataType.from_arrow_type(result), unnest=True, batch_size=batch)(call)
+    columns = {
+        "row": np.arange(len(entries)),
+        "file": [os.fsencode(entry.file) for entry in entries],  # file names need not be Unicode
+        "position": [entry.position for entry in entries],
+    }
+    frame = daft.from_pydict(columns).into_batches(batch)
+    schema = pa.schema([pa.field("row", pa.int64()), *result])
+    done = 0
+    for part in frame.select(frame["row"], function(frame["file"], frame["position"])).to_arrow_iter():
+        yield pa.Table.from_batches([part]).cast(schema)  # Daft widens strings
+        done += len(part)
+        if progress:
+            progress(done, len(entries))
+
+
+def measure(
+    entries: Sequence[Entry],
+    max_pixels: int,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    look: bool = False,
+) -> pa.Table:
+    """Read, check, decode and hash every entry.
+
+    Args:
+        entries: what may be pictures.
+        max_pixels: the most width × height that is decoded.
+        progress: called with (entries done, entries in all).
+        look: ask the detector whether each may be a face.
+
+    Returns:
+        One row an entry, in the order of `entries`, with the columns of `MEASURES`. A file that cannot be used has an
+        `error` instead of measures; no file makes the whole fail.
+    """
+
+    def work(files: Sequence[bytes], positions: Sequence[int]) -> pa.Array:
+        return _measure(files, positions, max_pixels, look)
+
+    parts = list(each(entries, work, MEASURES, BATCH, progress))
+    return pa.concat_tables(parts).sort_by("row").drop_columns("row") if parts else pa.schema(MEASURES).empty_table()
+
+
+def open_entry(file: bytes, position: int, max_pixels: int | None) -> tuple[bytes, Picture]:
+    """An entry's bytes and what they decode to.
+
+    Raises:
+        UnreadableError: whatever is wrong with it.
+    """
+    try:
+        data = read(os.fsdecode(file), position)
+        return data, decode(data, max_pixels)
+    except UnreadableError:
+        raise
+    except Exception as error:  # a damaged archive, a file that vanished: it is named and set aside like the others
+        raise UnreadableError(f"cannot be read: {error}") from error
+
+
+def failure(error: UnreadableError) -> dict[str, Any]:
+    """The columns of `FAILURE`."""
+    return {"error": str(error), "too_large": isinstance(error, TooLargeError)}
+
+
+def _measure(files: Sequence[bytes], positions: Sequence[int], max_pixels: int, look: bool) -> pa.Array:
+    rows: list[dict[str, Any]] = []
+    thumbnails: list[npt.NDArray[np.uint8]] = []
+    for file, position in zip(files, positions, strict=True):
+        try:
+            data, picture = open_entry(file, position, max_pixels)
+        except UnreadableError as error:
+            rows.append(failure(error))
+            continue
+        thumbnails.append(np.asarray(resize(picture.image, SIDE, SIDE)))
+        width, height = picture.image.size
+        digest = hashlib.sha256(data).hexdigest()
+        rows.append({"sha256": digest, "bytes": len(data), "width": width, "height": height, "plain": picture.plain})
+        if look:
+            rows[-1]["face"] = may_be_face(np.asarray(picture.image))
+    if thumbnails:
+        hashes = iter(perceptual_hashes(np.stack(thumbnails)))
+        for row in rows:
+            if "sha256" in row:
+                row["phash"] = next(hashes).tobytes()
+    return pa.array(rows, MEASURES)
+
+
+def _daft() -> Any:
+    """Import Daft, late because it takes half a second, and quiet: it must not phone home nor draw bars."""
+    os.environ.update(DO_NOT_TRACK="true", DAFT_ANALYTICS_ENABLED="0")
+    os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
+    import daft
+
+    return daft

@@ -1,0 +1,87 @@
+"""Labels that are read, where nobody gave any: colours from a face's pixels, the year from its file's name."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from nijigan.dataset.decode import UnreadableError
+from nijigan.errors import UserError
+from nijigan.importing.labels import Column
+from nijigan.importing.measure import BATCH, each, open_entry
+from nijigan.importing.sources import Entry
+from nijigan.importing.store import Origin
+from nijigan.vision.colours import read_colours
+
+COLOURS = ("hair", "eyes")
+READABLE = (*COLOURS, "year")
+YEAR = re.compile(r"_(19[89][0-9]|20[0-9]{2})$")
+"""At the end of a file's stem, as in `8457_2004.jpg`."""
+
+_READINGS = pa.struct([(name, pa.string()) for name in COLOURS])
+
+
+def parse_label(texts: Sequence[str]) -> tuple[str, ...]:
+    """The attributes that words such as `hair,eyes` name.
+
+    Raises:
+        UserError: one of them cannot be read.
+    """
+    names = [name.strip().lower() for text in texts for name in text.split(",") if name.strip()]
+    if texts and not names:
+        raise UserError(f"label names nothing; choose from {', '.join(READABLE)}, or leave it out.")
+    for name in names:
+        if name not in READABLE:
+            raise UserError(f"{name!r} cannot be read from pictures; choose from {', '.join(READABLE)}.")
+    return tuple(dict.fromkeys(names))
+
+
+def read_labels(
+    names: Sequence[str],
+    origins: Sequence[Origin],
+    sources: Sequence[str],
+    wanted: Sequence[int],
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Column]:
+    """Read attributes of faces.
+
+    Args:
+        names: which attributes, of `READABLE`.
+        origins: the picture of each candidate.
+        sources: the name of the file that each came from.
+        wanted: the candidates to read.
+        progress: called with (faces read, faces in all).
+
+    Returns:
+        A column for each name; None for a face that cannot be read, or is not wanted.
+    """
+    columns: dict[str, Column] = {name: [None] * len(origins) for name in names}
+    if "year" in columns:
+        for row in wanted:
+            picture = re.sub(r"#\d+$", "", sources[row])  # a crop's
+            year = YEAR.search(PurePosixPath(picture).stem)
+            columns["year"][row] = year[1] if year else None
+    colours = [name for name in names if name in COLOURS]
+    if colours:
+        rows = sorted(wanted, key=lambda row: (origins[row].file, origins[row].position))  # as they lie in their files
+        entries = [Entry(sources[row], origins[row].file, origins[row].position) for row in rows]
+        for part in each(entries, _read, _READINGS, BATCH, progress):
+            for readings in part.to_pylist():
+                for name in colours:
+                    columns[name][rows[readings["row"]]] = readings[name]
+    return columns
+
+
+def _read(files: Sequence[bytes], positions: Sequence[int]) -> pa.Array:
+    return pa.array([_read_one(*place) for place in zip(files, positions, strict=True)], _READINGS)
+
+
+def _read_one(file: bytes, position: int) -> dict[str, Any]:
+    try:
+        image = open_entry(file, position, None)[1].image
+    except UnreadableError:  # it could be read a minute ago: the import notices when it stores it
+        return {}
+    return {name: reading.value for name, reading in read_colours(np.asarray(image)).items()}

@@ -1,0 +1,82 @@
+"""What an import did, for people and for scripts."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from nijigan.dataset.dropped import Dropped
+from nijigan.importing.matching import TagReport
+
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """Counts of an import. Every file, or its crops in its place, is in `new`, `known_already` or `left_out`."""
+
+    out: str
+    """The dataset's folder."""
+    faces: int
+    """Faces in the dataset now."""
+    size: int
+    """Median of their shorter sides, in pixels."""
+    splits: dict[str, int]
+    """Faces in train, val and test."""
+    labels: dict[str, dict[str, int]]
+    """How many faces bear each value of each attribute."""
+    files: int
+    """Files seen."""
+    crops: int | None
+    """Faces cut out of them; None where none were to be."""
+    new: int
+    """Files that became faces."""
+    known_already: int
+    """Files that had been imported before."""
+    left_out: dict[str, int]
+    """Files left out, by the kinds of `Dropped`."""
+    unusable: tuple[tuple[str, str], ...]
+    """Name and reason of each unreadable file."""
+    tags: TagReport | None
+    """How the tags, if there were any, met the pictures."""
+    read: dict[str, dict[str, int]]
+    """Of each attribute that was to be read, how many faces that nobody had labelled were `read`, and are `unread`."""
+    notes: tuple[str, ...]
+    """What else is worth knowing."""
+    seconds: float
+
+    def sentences(self) -> list[str]:
+        """The report for people."""
+        splits = ", ".join(f"{split} {count:,}" for split, count in self.splits.items())
+        told = {"new": self.new, "known already": self.known_already, **self.left_out}
+        cut = "" if self.crops is None else f", {self.crops:,} faces cut out of them"
+        text = [
+            f"{self.faces:,} faces in {self.out}: {splits}; median size {self.size} px.",
+        ]
+        if self.files:
+            counted = ", ".join(f"{what} {count:,}" for what, count in told.items() if count)
+            text.append(f"{self.files:,} files{cut}: {counted}.")
+        if self.left_out:
+            text.append("dropped.csv lists what was left out and why.")
+        if self.unusable:
+            named = ", ".join(f"{name} ({reason})" for name, reason in self.unusable[:NAMED])
+            more = f" and {len(self.unusable) - NAMED:,} more" if len(self.unusable) > NAMED else ""
+            text.append(f"Unreadable: {named}{more}.")
+        text += self.tags.sentences() if self.tags else []
+        text += [f"{name}: read on {c['read']:,} faces, not on {c['unread']:,}." for name, c in self.read.items()]
+        text += [
+            f"{name}: {', '.join(f'{v} {n:,}' for v, n in values.items())}." for name, values in self.labels.items()
+        ]
+        return [*text, *self.notes, f"Took {self.seconds:.1f} s."]
+
+    def to_json(self) -> str:
+        """The report for scripts."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences())
+
+
+def nothing_usable(sources: str, dropped: list[Dropped]) -> str:
+    """Why an import found no face at all, in a sentence."""
+    named = ", ".join(f"{row.file} ({row.detail or row.kind})" for row in dropped[:NAMED])
+    found = f"it holds {len(dropped):,} other files: {named}" if dropped else "it holds no file"
+    return f"There is no usable picture in {sources}; {found}. Give JPEG, PNG, WebP or GIF pictures."

@@ -1,0 +1,241 @@
+"""Where pictures come from: folders, zip archives and Parquet files, listed and read in place, never unpacked."""
+
+import bisect
+import os
+import stat
+import struct
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nijigan.dataset.decode import SUFFIXES
+from nijigan.dataset.faces import MANIFEST
+from nijigan.errors import UserError
+
+TABLES = (".csv", ".jsonl")
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
+MAX_ENTRIES = 5_000_000
+MAX_FILE_BYTES = 2**28
+"""No picture within the pixel limit is larger on disk."""
+MAX_ARCHIVE_BYTES = 2**40
+MAX_RATIO = 200
+"""Unpacked bytes over packed, of a whole archive: pictures are packed already and stay near 1, bombs reach 1,000."""
+
+BAD_ARCHIVE = (OSError, ValueError, NotImplementedError, EOFError, struct.error, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One file that may be a picture."""
+
+    name: str
+    """What people call it: the source's name and the path inside, with forward slashes. Never used as a path."""
+    file: str
+    """The file on disk: the picture itself, or the archive or Parquet file that holds it."""
+    position: int = 0
+    """Which entry of the archive or row of the Parquet file."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a walk found."""
+
+    pictures: list[Entry] = field(default_factory=list)
+    tables: list[Entry] = field(default_factory=list)
+    """CSV and JSON-lines files, which may hold tags."""
+    aside: list[tuple[str, str]] = field(default_factory=list)
+    """(name, reason) of what is no picture or cannot be opened."""
+
+
+def walk(sources: Sequence[Path]) -> Listing:
+    """List what folders (recursively), .zip archives, Parquet files and picture files hold; hidden files are skipped.
+
+    Raises:
+        UserError: a source does not exist, or an archive breaks a limit and is no collection of pictures.
+    """
+    listing = Listing()
+    for source in sources:
+        if source.is_dir():
+            _walk_folder(source, listing)
+        elif source.suffix.lower() == ".zip" and source.is_file():
+            _walk_zip(source, listing)
+        elif source.exists():
+            _add_file(source, source.name, listing)
+        else:
+            raise UserError(f"{source} does not exist; give a folder of pictures, a .zip or a Parquet file.")
+    return listing
+
+
+def _walk_folder(root: Path, listing: Listing) -> None:
+    def name(path: str | Path) -> str:
+        return str(PurePosixPath(root.resolve().name, *Path(path).relative_to(root).parts))
+
+    def refused(error: OSError) -> None:
+        listing.aside.append((printable(name(error.filename)), f"unreadable folder: {error.strerror}"))
+
+    seen = set()
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=refused):
+        here = Path(folder).stat()
+        if (here.st_dev, here.st_ino) in seen:  # a link back to where we have been
+            folders.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        folders[:] = sorted(inner for inner in folders if not inner.startswith("."))
+        faces = [file for file in files if fnmatch(file, "faces-*.parquet")]
+        if faces and MANIFEST in files:  # one of our own datasets: its faces, not its caches and contact sheets
+            folders.clear()
+            files = faces
+        for file in sorted(files):
+            path = Path(folder, file)
+            if not file.startswith("."):
+                _add_file(path, name(path), listing)
+
+
+def _add_file(path: Path, name: str, listing: Listing) -> None:
+    if path.suffix.lower() == ".parquet":
+        _walk_parquet(path, name, listing)
+    else:
+        _add(Entry(printable(name), str(path)), listing)
+
+
+def _add(entry: Entry, listing: Listing) -> None:
+    suffix = PurePosixPath(entry.name).suffix.lower()
+    if suffix in SUFFIXES:
+        listing.pictures.append(entry)
+    elif suffix in TABLES:
+        listing.tables.append(entry)
+    elif suffix in ARCHIVES:
+        listing.aside.append((entry.name, "an archive within a source; import it on its own"))
+    else:
+        listing.aside.append((entry.name, "not a picture by its name"))
+
+
+def _walk_zip(path: Path, listing: Listing) -> None:
+    try:
+        infos = _archive(str(path), path.stat().st_mtime_ns).infolist()
+    except BAD_ARCHIVE as error:
+        listing.aside.append((printable(path.name), f"not a zip archive that can be read: {error}"))
+        return
+    unpacked, packed = sum(info.file_size for info in infos), sum(info.compress_size for info in infos)
+    if len(infos) > MAX_ENTRIES:
+        raise UserError(f"{path} holds {len(infos):,} files, above the limit of {MAX_ENTRIES:,}; split it.")
+    if unpacked > min(MAX_ARCHIVE_BYTES, MAX_RATIO * max(packed, 2**20)):
+        raise UserError(
+            f"{path} would unpack from {packed:,} to {unpacked:,} bytes, which no archive of pictures does."
+        )
+    for position, info in enumerate(infos):
+        entry = Entry(printable(f"{path.name}/{info.filename}"), str(path), position)
+        hidden = any(p.startswith(".") and p not in (".", "..") for p in info.filename.split("/"))
+        if info.is_dir() or hidden or info.filename.startswith("__MACOSX/"):
+            continue
+        if info.flag_bits & 1:
+            listing.aside.append((entry.name, "encrypted"))
+        elif info.file_size > MAX_FILE_BYTES:
+            listing.aside.append((entry.name, f"larger than {MAX_FILE_BYTES:,} bytes"))
+        else:
+            _add(entry, listing)
+
+
+def _walk_parquet(path: Path, name: str, listing: Listing) -> None:
+    try:
+        names = _picture_names(path)
+    except (OSError, pa.ArrowException) as error:
+        listing.aside.append((printable(name), f"not a Parquet file of pictures: {error}"))
+        return
+    listing.pictures.extend(
+        Entry(printable(f"{name}/{inside or row}"), str(path), row) for row, inside in enumerate(names)
+    )
+
+
+def _picture_names(path: Path) -> list[str | None]:
+    with pq.ParquetFile(path) as file:
+        column, is_struct = _picture_column(file.schema_arrow)
+        if not is_struct or file.schema_arrow.field(column).type.get_field_index("path") < 0:
+            return [None] * file.metadata.num_rows
+        return list(pc.struct_field(file.read([f"{column}.path"])[column], "path").to_pylist())
+
+
+def _picture_column(schema: pa.Schema) -> tuple[str, bool]:
+    """The column that holds pictures, and whether as Hugging Face's {bytes, path} or as plain bytes."""
+    for field_ in schema:
+        if pa.types.is_struct(field_.type) and field_.type.get_field_index("bytes") >= 0:
+            return field_.name, True
+    for field_ in schema:
+        if pa.types.is_binary(field_.type) or pa.types.is_large_binary(field_.type):
+            return field_.name, False
+    raise pa.ArrowInvalid("no column of bytes")
+
+
+def read(file: str, position: int) -> bytes:
+    """The bytes of one entry.
+
+    Raises:
+        Exception: whatever the file system, the archive or its decompressor may raise.
+    """
+    path = Path(file)
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):  # a pipe would keep us waiting for ever
+        raise OSError("not a regular file")
+    if file.lower().endswith(".parquet"):
+        return _read_row(path, state.st_mtime_ns, position)
+    if file.lower().endswith(".zip"):
+        archive = _archive(file, state.st_mtime_ns)
+        with archive.open(archive.infolist()[position]) as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+    else:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise OSError(f"larger than {MAX_FILE_BYTES:,} bytes")
+    return data
+
+
+@lru_cache(maxsize=8)
+def _archive(file: str, modified: int) -> zipfile.ZipFile:  # the time in the key: a file may be replaced meanwhile
+    return zipfile.ZipFile(file)
+
+
+def _read_row(path: Path, modified: int, position: int) -> bytes:
+    ends = _row_group_ends(path, modified)
+    group = bisect.bisect_right(ends, position)
+    data = _row_group(path, modified, group)[position - (ends[group - 1] if group else 0)].as_py()
+    if data is None:
+        raise OSError("no picture in this row")
+    return bytes(data)
+
+
+@lru_cache(maxsize=64)
+def _row_group_ends(path: Path, modified: int) -> list[int]:
+    with pq.ParquetFile(path) as file:
+        sizes = (file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
+        return list(accumulate(sizes))
+
+
+@lru_cache(maxsize=4)
+def _row_group(path: Path, modified: int, group: int) -> pa.ChunkedArray:
+    with pq.ParquetFile(path) as file:
+        column, is_struct = _picture_column(file.schema_arrow)
+        if is_struct:
+            return pc.struct_field(file.read_row_group(group, [f"{column}.bytes"])[column], "bytes")
+        return file.read_row_group(group, [column])[column]
+
+
+def close() -> None:
+    """Let go of archives and row groups, which are kept open between reads."""
+    _archive.cache_clear()
+    _row_group.cache_clear()
+
+
+def printable(name: str) -> str:
+    """A name that can be shown on a terminal and stored as UTF-8, whatever bytes the file system or an archive held."""
+    if name.isprintable() and "\\" not in name:
+        return name
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name.replace("\\", "/"))

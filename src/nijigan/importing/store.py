@@ -1,0 +1,165 @@
+"""Writing a dataset of faces: its Parquet files and `dataset.json`, which `dataset.py` reads."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nijigan.dataset.decode import decode, to_png
+from nijigan.dataset.faces import COLUMNS, FORMAT, MANIFEST, SPLITS, fingerprint
+from nijigan.errors import UserError
+from nijigan.importing.sources import read
+
+SUFFIX_BY_START = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp"}
+GROUP_ROWS = 1000
+GROUP_BYTES = 2**25
+FILE_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the picture of a face is read from when it is stored."""
+
+    file: str
+    position: int
+    plain: bool
+    """Its bytes are kept; otherwise it is stored as an RGB PNG."""
+    sha256: str | None = None
+    """What the bytes must still hash to, where that is known."""
+    bytes: int = 0
+    """How many they are, where that is known."""
+    family: str | None = None
+    """SHA-256 of the illustration that it was cut out of, if it was: such faces go to one split."""
+
+
+def write_faces(folder: Path, faces: pa.Table, origins: Sequence[Origin], pad: bool) -> None:
+    """Write a whole dataset into an empty folder.
+
+    Args:
+        folder: where to.
+        faces: ordered by id; every column of a dataset but the image, attributes last.
+        origins: the picture of each row.
+        pad: whether readers pad pictures that are not square, rather than crop them.
+
+    Raises:
+        UserError: a picture is not what it was when it was measured.
+    """
+    attributes = tuple(name for name in faces.column_names if name not in COLUMNS)
+    splits = Counter(faces["split"].to_pylist())
+    manifest = {
+        "format": FORMAT,
+        "fingerprint": fingerprint(faces, attributes, pad),
+        "pad": pad,
+        "faces": len(faces),
+        "splits": {split: splits[split] for split in SPLITS},
+        "attributes": {name: sorted(set(faces[name].drop_null().to_pylist())) for name in attributes},
+        "priors": _joint_counts(faces.filter(pc.equal(faces["split"], "train")), attributes),
+        "files": _write_parquet(folder, faces, origins, _schema(attributes)),
+    }
+    text = json.dumps(manifest, indent=1, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _joint_counts(faces: pa.Table, attributes: Sequence[str]) -> list[dict[str, Any]]:
+    """How often each combination of labels occurs, the most frequent first; what is unknown is left out of it."""
+    if not attributes:
+        return []
+    counts = Counter(zip(*(faces[name].to_pylist() for name in attributes), strict=True))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], [value or "" for value in item[0]]))
+    return [
+        {"labels": {name: v for name, v in zip(attributes, values, strict=True) if v is not None}, "count": count}
+        for values, count in ordered
+    ]
+
+
+def _schema(attributes: Sequence[str]) -> pa.Schema:
+    """The columns, with the metadata that makes Hugging Face `datasets` see pictures."""
+    fields = [pa.field(name, COLUMNS.get(name, pa.string())) for name in (*COLUMNS, *attributes)]
+    features = {
+        f.name: {"_type": "Image"} if f.name == "image" else {"dtype": str(f.type), "_type": "Value"} for f in fields
+    }
+    return pa.schema(fields, {"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _write_parquet(folder: Path, faces: pa.Table, origins: Sequence[Origin], schema: pa.Schema) -> list[str]:
+    names: list[str] = []
+    writer: pq.ParquetWriter | None = None
+    room = 0
+    try:
+        for start, pictures in _in_order(folder / "pictures.tmp", origins):
+            if writer is None or room <= 0:
+                if writer:
+                    writer.close()
+                names.append(f"faces-{len(names):05}.parquet")
+                # Pictures are compressed already, and readers that map the file can take them as they lie.
+                writer = pq.ParquetWriter(folder / names[-1], schema, compression="none")
+                room = FILE_BYTES
+            rows = faces.slice(start, len(pictures))
+            images = [
+                {"bytes": data, "path": _name(source) + SUFFIX_BY_START[data[:2]]}
+                for data, source in zip(pictures, rows["source"].to_pylist(), strict=True)
+            ]
+            rows = rows.append_column(schema.field("image"), pa.array(images, schema.field("image").type))
+            writer.write_table(rows.select(schema.names).cast(schema))
+            room -= sum(map(len, pictures))
+    finally:
+        if writer:
+            writer.close()
+    return names
+
+
+def _name(source: str) -> str:
+    """The last part of a picture's name without its suffix: of the crop `art/one.png#0` it is `one#0`."""
+    path = PurePosixPath(source)
+    return path.stem + "".join(path.suffix.partition("#")[1:])
+
+
+def _in_order(spool: Path, origins: Sequence[Origin]) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield (first row, pictures) in the order of `origins`, though every source is read once from front to back.
+
+    Faces are ordered by content, so that taking them straight from a source would jump about in it; they go through one
+    file beside the result instead.
+    """
+    ends = np.zeros(len(origins), np.int64)
+    sizes = np.zeros(len(origins), np.int64)
+    with spool.open("wb") as stream:
+        for row in sorted(range(len(origins)), key=lambda row: (origins[row].file, origins[row].position)):
+            sizes[row] = stream.write(picture(origins[row]))
+            ends[row] = stream.tell()
+    with spool.open("rb") as stream:
+        start = 0
+        while start < len(origins):
+            pictures: list[bytes] = []
+            room = GROUP_BYTES
+            for row in range(start, min(start + GROUP_ROWS, len(origins))):
+                stream.seek(ends[row] - sizes[row])
+                pictures.append(stream.read(sizes[row]))
+                room -= sizes[row]
+                if room <= 0:
+                    break
+            yield start, pictures
+            start += len(pictures)
+    spool.unlink()
+
+
+def picture(origin: Origin) -> bytes:
+    """The picture of a face as it is stored.
+
+    Raises:
+        UserError: it is no longer what it was when it was measured.
+    """
+    try:
+        data = read(origin.file, origin.position)
+        if origin.sha256 and hashlib.sha256(data).hexdigest() != origin.sha256:
+            raise ValueError("its content is another")
+        return data if origin.plain else to_png(decode(data, None).image)
+    except Exception as error:  # it could be read a minute ago
+        raise UserError(f"{origin.file} changed while it was imported ({error}); import again.") from error

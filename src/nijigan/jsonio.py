@@ -1,0 +1,39 @@
+"""Dataclasses as JSON, written for people and read strictly."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nijigan.errors import UserError
+
+T = TypeVar("T")
+
+
+def to_json(value: Any) -> str:
+    """A dataclass as indented JSON, readable by `parse_json` and by people."""
+    return json.dumps(asdict(value), indent=2) + "\n"
+
+
+def parse_json(kind: type[T], text: str, source: str) -> T:
+    """Build a dataclass from JSON, strictly: every unknown or ill-typed field is a `UserError` that names `source`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_json(text, extra="forbid")
+    except UserError as error:  # a contradiction between fields
+        raise UserError(f"{source} is not valid: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        # A stranger's file may hold control codes that a terminal would obey.
+        where = ascii(".".join(map(str, first["loc"])))[1:-1][:80]
+        raise UserError(f"{source} is not valid: {where + ': ' if where else ''}{first['msg']}.") from error
+
+
+def read_json(kind: type[T], path: Path) -> T:
+    """Read a dataclass from a JSON file, strictly; what cannot be read is a `UserError` that names the file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Could not read {path}: {error}.") from error
+    return parse_json(kind, text, str(path))

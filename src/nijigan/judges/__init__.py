@@ -1,0 +1,1 @@
+"""Who judges a generator: feature spaces, attribute readers, the evaluation."""

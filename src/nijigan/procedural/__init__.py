@@ -1,0 +1,1 @@
+"""The procedural artist: faces with exact labels, drawn by code."""

@@ -1,0 +1,1 @@
+"""What to train: the recipe, its parts, the table of named ones."""

@@ -1,0 +1,1 @@
+"""What can be seen in a picture: faces, their parts, their colours."""

@@ -1,0 +1,79 @@
+"""A small network that names the colours of hair and eyes, for the reader of colours (`nijigan.vision.colours`).
+
+The first half of EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019, without squeeze and excitation), which
+started from what it had learnt from ImageNet's photographs and was taught on people's tags by
+`benchmarks/train_colours.py`. Unlike counts of colours it knows hair from a hat, and a brown that is in shadow.
+"""
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.torch
+import torch
+from efficientnet_lite_pytorch import EfficientNet
+from PIL import Image
+from torch import Tensor, nn
+
+from nijigan.aliases import Images
+from nijigan.files import ASSETS
+from nijigan.pictures import resize
+from nijigan.vision.colour_names import VALUES
+from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, make_ready
+
+SIDE = 96
+"""Height and width of the faces that it looks at, in pixels."""
+BLOCKS = 11
+"""Of Lite0's sixteen: up to where a sixth of its 4.7 million weights are, and most of its multiplications."""
+WEIGHTS = ASSETS / "colour-net.safetensors"
+"""Kernels in fp16, batch norm in fp32."""
+
+_SUMMARY = 384
+
+
+class ColourNet(nn.Module):
+    """Faces to the logits of each attribute's values. 0.75 million parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        lite0 = EfficientNet.from_name("efficientnet-lite0", image_size=SIDE)
+        self.stem = nn.Sequential(lite0._conv_stem, lite0._bn0, nn.ReLU6())
+        self.blocks = nn.ModuleList(lite0._blocks[:BLOCKS])
+        width = lite0._blocks[BLOCKS - 1]._project_conv.out_channels
+        self.summary = nn.Sequential(nn.Conv2d(width, _SUMMARY, 1, bias=False), nn.BatchNorm2d(_SUMMARY), nn.ReLU6())
+        self.dropout = nn.Dropout(0.2)
+        self.heads = nn.ModuleList(nn.Linear(_SUMMARY, len(words)) for words in VALUES.values())
+
+    def forward(self, faces: Tensor) -> list[Tensor]:
+        """Float N×3×96×96 in [0, 1] → of each of `VALUES`, N×words."""
+        x = self.stem((faces - IMAGENET_MEAN) / IMAGENET_STD)
+        for depth, block in enumerate(self.blocks):
+            x = block(x, drop_connect_rate=0.1 * depth / BLOCKS)  # stochastic depth, in training alone
+        summary = self.dropout(self.summary(x).mean((2, 3)))
+        return [head(summary) for head in self.heads]
+
+
+def colour_logits(face: Images) -> dict[str, npt.NDArray[np.float32]]:
+    """What the network makes of one face: alone, so that it reads a face alike in any company.
+
+    Args:
+        face: uint8 RGB, H×H×3, any size.
+
+    Returns:
+        For "hair" and "eyes" a number for each of `VALUES`, in nats, up to a constant: the mean over the face
+        and its mirror image.
+    """
+    picture = np.asarray(resize(Image.fromarray(face), SIDE, SIDE), np.float32) / 255
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        heads = _net()(torch.stack([pixels, pixels.flip(2)]))
+    return {name: logits.mean(0).numpy() for name, logits in zip(VALUES, heads, strict=True)}
+
+
+@cache
+def _net() -> ColourNet:
+    with torch.device("meta"):  # nothing is drawn at random: training may be under way in the same process
+        net = ColourNet()
+    net.load_state_dict({n: v.float() for n, v in safetensors.torch.load_file(WEIGHTS).items()}, assign=True)
+    make_ready(net)
+    return net

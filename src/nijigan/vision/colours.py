@@ -1,0 +1,189 @@
+"""Hair and eye colours read from a face's pixels, in the words that people tag anime pictures with.
+
+The detector finds the face and its eyes (`nijigan.vision.anatomy`). For each part, two histograms are taken over a
+palette of colours in OKLab: one where the part usually is, one around it. Multinomial logistic regression turns both
+into logits. A small network looks at the whole face (`nijigan.vision.colour_net`). The probabilities are the softmax of
+a weighted sum of the two. Palette, places and weights were fitted to human tags by `benchmarks/colours.py`.
+
+A reading is a function of the picture alone, up to how sums round in another number of threads: nothing is drawn at
+random, nothing kept between calls.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from nijigan.aliases import Images
+from nijigan.files import ASSETS
+from nijigan.jsonio import read_json
+from nijigan.vision.anatomy import Samples, find_anatomy
+from nijigan.vision.colour_names import VALUES
+from nijigan.vision.finder import check_pixels
+
+MIN_CONFIDENCE = 0.3
+"""Below it a value agrees with people's tags three times in ten, which is too seldom to learn from; just above it three
+to four times, in spite of tags that themselves often name a neighbouring colour, or the character's instead of the
+drawing's."""
+
+MODEL = ASSETS / "colours.json"
+
+EMPHASIS = np.array([0.6, 1.5, 1.5], np.float32)
+"""On lightness and the two axes of chroma when colours are compared: shading changes the first, not a colour's name."""
+
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of one attribute."""
+
+    value: str | None
+    """None where there is no face or the confidence is below `MIN_CONFIDENCE`."""
+    confidence: float
+    """The chance that the likeliest value is what a person would tag, 0 to 1; 0 without a face."""
+
+
+@dataclass(frozen=True)
+class PartModel:
+    """How one part of a face is read."""
+
+    place: tuple[tuple[float, ...], ...]
+    """A square map of the frame: how much a sample there counts as the part (the rest, to 1, as its surroundings)."""
+    bias: dict[str, float]
+    """Of each value, in nats. Values keep the shares they have among tagged faces: with flat ones, confidence would no
+    longer be the chance of being right on faces as they come."""
+    weights: dict[str, tuple[float, ...]]
+    """Of each value on the square roots of the 2·K shares, in nats."""
+    trust: tuple[float, float]
+    """What the logits of the histograms and of the network are multiplied by before they are added."""
+
+
+@dataclass(frozen=True)
+class ColourModel:
+    """All that was fitted: `assets/colours.json`."""
+
+    fitted_on: str
+    palette: tuple[tuple[float, float, float], ...]
+    """K colours in OKLab times `EMPHASIS`."""
+    softness: float
+    """Standard deviation of the Gaussian by which a sample is shared out among the colours near it."""
+    parts: dict[str, PartModel]
+
+
+def read_colours(face: Images) -> dict[str, Reading]:
+    """Read the colours of a face.
+
+    Args:
+        face: uint8 RGB, H×W×3, any size: a picture that a face fills.
+
+    Returns:
+        A reading for "hair" (one of `HAIR`) and for "eyes" (one of `EYES`).
+
+    Raises:
+        UserError: this is no such array.
+    """
+    check_pixels(face, 3, "Colours are read from")
+    anatomy = find_anatomy(face)
+    if anatomy is None:
+        return dict.fromkeys(VALUES, Reading(None, 0.0))
+    from nijigan.vision.colour_net import colour_logits
+
+    seen = colour_logits(_square(face, anatomy.middle))
+    return {name: reader.read(getattr(anatomy, name), seen[name]) for name, reader in _readers().items()}
+
+
+def _square(face: Images, middle: tuple[float, float]) -> Images:
+    """The largest square of a picture, as near to the middle of the face as it can be."""
+    height, width = face.shape[:2]
+    side = min(height, width)
+    top = min(max(round(middle[1] * height - side / 2), 0), height - side)
+    left = min(max(round(middle[0] * width - side / 2), 0), width - side)
+    return face[top : top + side, left : left + side]
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """One part's model as arrays."""
+
+    values: tuple[str, ...]
+    palette: Floats
+    softness: float
+    place: Floats
+    weights: Floats
+    bias: Floats
+    trust: tuple[float, float]
+
+    def read(self, samples: Samples, seen: Floats) -> Reading:
+        """A reading, given the network's logits."""
+        counted = self.weights @ describe(samples, self.place, self.palette, self.softness) + self.bias
+        logits = self.trust[0] * counted + self.trust[1] * seen
+        chances = np.exp(logits - logits.max())
+        chances /= chances.sum()
+        best = int(chances.argmax())
+        confidence = float(chances[best])
+        return Reading(self.values[best] if confidence >= MIN_CONFIDENCE else None, confidence)
+
+
+@cache
+def _readers() -> dict[str, _Reader]:
+    """What ships; threads that ask at once may load it twice, to the same end."""
+    model = read_json(ColourModel, MODEL)
+    palette = np.array(model.palette, np.float32)
+    return {
+        name: _Reader(
+            values=VALUES[name],
+            palette=palette,
+            softness=model.softness,
+            place=np.array(part.place, np.float32),
+            weights=np.array([part.weights[value] for value in VALUES[name]], np.float32),
+            bias=np.array([part.bias[value] for value in VALUES[name]], np.float32),
+            trust=part.trust,
+        )
+        for name, part in model.parts.items()
+    }
+
+
+def oklab(rgb: npt.NDArray[np.uint8]) -> Floats:
+    """SRGB to OKLab (Ottosson, "A perceptual color space for image processing", 2020): ...×3, L from 0 to 1."""
+    light: Floats = _LINEAR[rgb]
+    lab: Floats = np.cbrt(light @ _TO_CONES) @ _TO_LAB
+    return lab
+
+
+def describe(samples: Samples, place: Floats, palette: Floats, softness: float) -> Floats:
+    """How much of each colour there is, where a part is and around it.
+
+    Args:
+        samples: a part, N×S×S×4.
+        place: where in its frames it is, S×S or a whole number of times coarser, 0 to 1.
+        palette: K colours, K×3, as in `ColourModel`.
+        softness: see `ColourModel`.
+
+    Returns:
+        2·K: the square roots of the palette's shares of the part, then of its surroundings. Under the root, Euclidean
+        distances between histograms are Hellinger's, which small shares do not drown in.
+    """
+    colours = (oklab(samples[..., :3]) * EMPHASIS).reshape(-1, 3)
+    affinity = (colours @ palette.T - (palette**2).sum(1) / 2) / np.float32(softness**2)  # -½d² and a term of no effect
+    affinity = np.exp(affinity - affinity.max(1, keepdims=True))
+    affinity /= affinity.sum(1, keepdims=True)
+    cell = samples.shape[1] // len(place)
+    part = np.kron(place, np.ones((cell, cell), np.float32))
+    seen = samples[..., 3].astype(np.float32) / 255
+    amounts = np.stack([(seen * part).ravel(), (seen * (1 - part)).ravel()]) @ affinity
+    shares: Floats = np.sqrt(amounts / np.maximum(amounts.sum(1, keepdims=True), 1e-6)).ravel()
+    return shares
+
+
+_LEVELS = np.arange(256) / 255
+_LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4).astype(np.float32)
+"""Linear light of each of the 256 levels of sRGB."""
+_TO_CONES = np.array([[0.4122214708, 0.2119034982, 0.0883024619],
+                      [0.5363325363, 0.6806995451, 0.2817188376],
+                      [0.0514459929, 0.1073969566, 0.6299787005]], np.float32)  # fmt: skip
+_TO_LAB = np.array([[0.2104542553, 1.9779984951, 0.0259040371],
+                    [0.7936177850, -2.4285922050, 0.7827717662],
+                    [-0.0040720468, 0.4505937099, -0.8086757660]], np.float32)  # fmt: skip

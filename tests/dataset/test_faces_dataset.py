@@ -1,0 +1,222 @@
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from blobs import blob, encode, write
+from nijigan.dataset.faces import SPLITS, FaceDataset, FaceStream, fingerprint
+from nijigan.errors import UserError
+from nijigan.importing.importer import import_faces
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 pictures of 48×40, most of them labelled."""
+    folder = tmp_path_factory.mktemp("made")
+    write(folder / "pictures", {f"{n}.png": encode(blob(n, 48, 40)) for n in range(60)})
+    lines = [f"{n}.png,{('red', 'blue', 'green')[n % 3]},{'' if n % 5 == 0 else 'brown'}" for n in range(50)]
+    write(folder / "pictures", {"metadata.csv": "\n".join(["file_name,hair,eyes", *lines]).encode()})
+    import_faces([folder / "pictures"], folder / "faces", holdout=0.4)
+    return folder / "faces"
+
+
+@pytest.fixture
+def path(made: Path, tmp_path: Path) -> Path:
+    """A copy of it to spoil."""
+    return Path(shutil.copytree(made, tmp_path / "faces"))
+
+
+def numbers(dataset: FaceDataset, split: str) -> list[int]:
+    """Which pictures a split holds."""
+    rows = zip(dataset.table["split"].to_pylist(), dataset.table["source"].to_pylist(), strict=True)
+    return [int(Path(source).stem) for place, source in rows if place == split]
+
+
+def centre(number: int) -> Image.Image:
+    return blob(number, 48, 40).crop((4, 0, 44, 40))
+
+
+def test_pixels_and_labels_go_together(path: Path) -> None:
+    dataset = FaceDataset(path)
+    assert dataset.attributes == {"eyes": ("brown",), "hair": ("blue", "green", "red")}
+    assert dataset.size == 40
+    assert sum(map(dataset.count, SPLITS)) == 60
+    for split in SPLITS:
+        pixels, labels, rows = dataset.pixels(split, 40), dataset.labels(split), numbers(dataset, split)
+        assert len(rows) == len(pixels) == dataset.count(split) > 0
+        assert np.array_equal(pixels, np.stack([centre(number) for number in rows]))
+        assert labels["hair"].tolist() == [-1 if number >= 50 else (2, 0, 1)[number % 3] for number in rows]
+        assert labels["eyes"].tolist() == [-1 if number >= 50 or number % 5 == 0 else 0 for number in rows]
+
+
+def test_pixels_are_resized_with_lanczos(path: Path) -> None:
+    dataset = FaceDataset(path)
+    expected = [centre(number).resize((16, 16), Image.Resampling.LANCZOS) for number in numbers(dataset, "val")]
+    assert np.array_equal(dataset.pixels("val", 16), np.stack(expected))
+
+
+def test_the_cache_is_built_once_and_rebuilt_when_it_is_gone_or_spoilt(path: Path) -> None:
+    dataset = FaceDataset(path)
+    pixels = dataset.pixels("train", 16)
+    assert isinstance(pixels, np.memmap)
+    assert not pixels.flags.writeable
+    (cache,) = (path / "cache").iterdir()
+    stamp, expected = cache.stat().st_mtime_ns, pixels.tobytes()
+    assert dataset.pixels("train", 16).tobytes() == expected
+    assert cache.stat().st_mtime_ns == stamp
+    for spoil in (b"", b"nonsense", cache.read_bytes()[:-5]):
+        cache.write_bytes(spoil)
+        assert dataset.pixels("train", 16).tobytes() == expected
+    shutil.rmtree(path / "cache")
+    assert dataset.pixels("train", 16).tobytes() == expected
+
+
+def test_the_cache_of_other_content_is_not_used(path: Path) -> None:
+    (path / "cache").mkdir()
+    stale = path / "cache" / "train-16-0123456789abcdef.npy"
+    np.save(stale, np.zeros((FaceDataset(path).count("train"), 16, 16, 3), np.uint8))
+    assert FaceDataset(path).pixels("train", 16).any()
+    assert not stale.exists()
+
+
+def test_two_may_build_the_cache_at_once(path: Path) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        arrays = list(threads.map(lambda _: FaceDataset(path).pixels("train", 24), range(4)))
+    assert all(np.array_equal(arrays[0], other) for other in arrays)
+    assert len(list((path / "cache").iterdir())) == 1
+
+
+def test_a_split_may_be_empty(path: Path, tmp_path: Path) -> None:
+    write(tmp_path / "one", {"a.png": encode(blob(0))})
+    import_faces([tmp_path / "one"], tmp_path / "faces1", holdout=0)
+    dataset = FaceDataset(tmp_path / "faces1")
+    assert dataset.pixels("val", 16).shape == (0, 16, 16, 3)
+    with pytest.raises(UserError, match="no face"):
+        FaceStream(dataset.pixels("val", 16), 0)
+
+
+def test_fingerprint_sees_content_splits_and_labels_but_no_order(path: Path) -> None:
+    dataset = FaceDataset(path)
+    table, names = dataset.table, tuple(dataset.attributes)
+    base = fingerprint(table, names, False)
+    assert base == dataset.fingerprint
+    assert fingerprint(table.take(np.random.default_rng(0).permutation(60)), names[::-1], False) == base
+    others = [
+        fingerprint(table, names, True),
+        fingerprint(table, names[:1], False),
+        fingerprint(table[1:], names, False),
+    ]
+    for name in ("sha256", "split", "hair"):
+        moved = table[name].take([*range(1, 60), 0])
+        others.append(fingerprint(table.set_column(table.column_names.index(name), name, moved), names, False))
+    assert len({base, *others}) == len(others) + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "damaged"),
+        ("[]", "damaged"),
+        ('{"format": 1}', "damaged"),
+        ('{"format": "x"}', "damaged"),
+        ('{"format": 99}', "newer"),
+    ],
+)
+def test_a_broken_manifest_is_refused(path: Path, text: str, message: str) -> None:
+    (path / "dataset.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        FaceDataset(path)
+
+
+def test_damage_is_noticed(path: Path, tmp_path: Path) -> None:
+    manifest = json.loads((path / "dataset.json").read_text())
+    for change in (
+        {"files": ["../../faces-00000.parquet"]},
+        {"files": []},
+        {"fingerprint": "0" * 64},
+        {"attributes": {"no": ["a"]}},
+    ):
+        (path / "dataset.json").write_text(json.dumps(manifest | change))
+        with pytest.raises(UserError, match="damaged"):
+            FaceDataset(path)
+    (path / "dataset.json").write_text(json.dumps(manifest))
+    parquet = path / "faces-00000.parquet"
+    whole = parquet.read_bytes()
+    parquet.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="damaged"):
+        FaceDataset(path)
+    parquet.unlink()
+    with pytest.raises(UserError, match="damaged"):
+        FaceDataset(path)
+    with pytest.raises(UserError, match="no dataset"):
+        FaceDataset(tmp_path)
+
+
+def test_a_damaged_picture_is_reported(path: Path) -> None:
+    parquet = path / "faces-00000.parquet"
+    table = pq.read_table(parquet)
+    images = [{"bytes": b"gone", "path": ""}] * len(table)
+    pq.write_table(table.set_column(1, table.schema.field("image"), [images]), parquet)
+    with pytest.raises(UserError, match="damaged"):
+        FaceDataset(path).pixels("train", 16)
+    assert not list((path / "cache").iterdir())
+
+
+FACES = np.arange(23 * 4 * 4 * 3, dtype=np.uint8).reshape(23, 4, 4, 3)
+
+
+def test_every_face_comes_once_in_an_epoch() -> None:
+    stream = FaceStream(FACES, seed=3)
+    epochs = [stream.indices(23 * epoch, 23) for epoch in range(4)]
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(23))
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+    assert not np.array_equal(FaceStream(FACES, seed=4).indices(0, 23), epochs[0])
+
+
+def test_half_of_the_faces_are_mirrored_anew_in_every_epoch() -> None:
+    stream = FaceStream(FACES, seed=3)
+    mirrored = np.zeros((50, 23), bool)
+    for epoch in range(50):
+        rows, faces = stream.indices(23 * epoch, 23), stream.read(23 * epoch, 23)
+        straight = (faces == FACES[rows]).all((1, 2, 3))
+        assert np.array_equal(faces[~straight], FACES[rows][~straight][:, :, ::-1])
+        mirrored[epoch, rows] = ~straight
+    assert mirrored.mean() == pytest.approx(0.5, abs=0.05)
+    assert (mirrored.any(0) & ~mirrored.all(0)).all()
+    assert np.array_equal(FaceStream(FACES, 3, flip=False).read(0, 23), FACES[stream.indices(0, 23)])
+
+
+@settings(deadline=None)
+@given(st.integers(0, 200), st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(0, 2**63))
+def test_any_start_continues_the_same_stream(start: int, counts: list[int], seed: int) -> None:
+    whole = FaceStream(FACES, seed).read(start, sum(counts))
+    place, parts = start, []
+    for count in counts:
+        parts.append(FaceStream(FACES, seed).read(place, count))  # a new stream each time: nothing is remembered
+        place += count
+    assert np.array_equal(np.concatenate(parts), whole)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 5), st.integers(1, 40), st.integers(0, 100))
+def test_ranks_share_a_batch(world: int, share: int, start: int) -> None:
+    whole = FaceStream(FACES, 1).read(start, world * share)
+    parts = [FaceStream(FACES, 1, rank=rank, world=world).read(start, world * share) for rank in range(world)]
+    assert np.array_equal(np.concatenate(parts), whole)
+
+
+def test_streams_refuse_what_makes_no_sense() -> None:
+    with pytest.raises(ValueError, match="3 processes"):
+        FaceStream(FACES, 0, world=3).read(0, 32)
+    with pytest.raises(ValueError, match="rank"):
+        FaceStream(FACES, 0, rank=2, world=2)
+    with pytest.raises(ValueError, match="split"):
+        FaceDataset.count(object.__new__(FaceDataset), "training")

@@ -1,0 +1,248 @@
+import io
+import json
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nijigan.errors import UserError
+from nijigan.generator import drawing as module
+from nijigan.generator.drawing import check_grid, generate, read_face
+from nijigan.generator.generator import Face
+from nijigan.pictures import enlarge
+from small import ATTRIBUTES, small_generator, smooth_generator
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return small_generator()
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        assert image.mode == "RGB"
+        return np.asarray(image)
+
+
+def test_a_grid_shows_the_faces_in_rows(generator, tmp_path):
+    generate(generator, tmp_path / "new" / "grid.png", n=5, seed=7, psi=0.5, columns=3)
+    picture = pixels(tmp_path / "new" / "grid.png")
+    assert picture.shape == (2 * 34 + 2, 3 * 34 + 2, 3)
+    for index, face in enumerate(generator.sample(5, seed=7, psi=0.5)):
+        top, left = 2 + index // 3 * 34, 2 + index % 3 * 34
+        np.testing.assert_array_equal(picture[top : top + 32, left : left + 32], face)
+    assert (picture[36:, 70:] == 255).all()  # the place of the sixth
+
+
+def test_a_grid_says_how_to_draw_it_again(generator, tmp_path):
+    generate(generator, tmp_path / "grid.png", n=4, seed=7, psi=0.5, columns=3, scale=2)
+    with Image.open(tmp_path / "grid.png") as image:
+        record = json.loads(image.text["nijigan"])
+    asked = {"n": 4, "seed": 7, "psi": 0.5, "attributes": {}, "each": None, "columns": 3, "scale": 2}
+    assert record == {"weights": generator.weights_hash} | asked
+    with pytest.raises(UserError, match="shows many faces"):
+        read_face(tmp_path / "grid.png")
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".jpg", ".JPEG"])
+def test_a_grid_in_other_formats(tmp_path, suffix):
+    generate(smooth_generator(), tmp_path / f"grid{suffix}", n=4)
+    generate(smooth_generator(), tmp_path / "grid.png", n=4)
+    difference = pixels(tmp_path / f"grid{suffix}").astype(int) - pixels(tmp_path / "grid.png")
+    assert np.abs(difference).mean() < 3
+
+
+def test_one_face_is_a_picture_without_a_frame(generator, tmp_path):
+    generate(generator, tmp_path / "face.png", n=1, seed=3, scale=2)
+    np.testing.assert_array_equal(pixels(tmp_path / "face.png"), enlarge(generator.sample(1, seed=3), 2)[0])
+    assert read_face(tmp_path / "face.png") == Face(generator.weights_hash, 3, 1.0)
+
+
+def test_a_folder_gets_one_png_a_face(generator, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 4)
+    (tmp_path / "seed-000011.png").write_text("an old one")
+    (tmp_path / "other.png").write_text("someone else's")
+    done = []
+    generate(generator, tmp_path, n=10, seed=7, psi=0.7, progress=lambda *now: done.append(now))
+    assert done == [(4, 10), (8, 10), (10, 10)]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["other.png", *(f"seed-{seed:06d}.png" for seed in range(7, 17))]
+    assert (tmp_path / "other.png").read_text() == "someone else's"
+    for seed, expected in zip(range(7, 17), generator.sample(10, seed=7, psi=0.7), strict=True):
+        path = tmp_path / f"seed-{seed:06d}.png"
+        face = read_face(path)
+        assert face == generator.face(seed, 0.7)
+        assert np.abs(pixels(path).astype(int) - expected).max() <= 1
+        again = generator.sample(1, seed=face.seed, psi=face.psi)[0]
+        assert np.abs(pixels(path).astype(int) - again).max() <= 1
+
+
+def test_a_folder_is_made(generator, tmp_path):
+    generate(generator, tmp_path / "a" / "b", n=2)
+    assert len(list((tmp_path / "a" / "b").iterdir())) == 2
+
+
+def test_a_zip_holds_the_same_pngs_and_is_the_same_twice(generator, tmp_path):
+    for name in ("one.zip", "two.zip"):
+        generate(generator, tmp_path / name, n=70, seed=2**40)
+    generate(generator, tmp_path / "folder", n=70, seed=2**40)
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    with ZipFile(tmp_path / "one.zip") as archive:
+        assert archive.testzip() is None
+        assert set(archive.namelist()) == {path.name for path in (tmp_path / "folder").iterdir()}
+        for entry in archive.infolist():
+            assert archive.read(entry) == (tmp_path / "folder" / entry.filename).read_bytes()
+            assert entry.external_attr >> 16 == 0o644
+        first = io.BytesIO(archive.read(archive.namelist()[0]))
+        assert read_face(first).seed == 2**40
+
+
+def test_many_faces_are_streamed(generator, tmp_path, monkeypatch):
+    """Each batch is written before the next is drawn: when the third cannot be drawn, two are there."""
+    monkeypatch.setattr(module, "BATCH", 3)
+    draw, calls = generator.draw, []
+
+    def failing(latents, codes, **arguments):
+        calls.append(len(latents))
+        if len(calls) == 3:
+            raise UserError("no more")
+        return draw(latents, codes, **arguments)
+
+    monkeypatch.setattr(generator, "draw", failing)
+    with pytest.raises(UserError, match="no more"):
+        generate(generator, tmp_path, n=100_000)
+    assert len(list(tmp_path.iterdir())) == 6
+    calls.clear()
+    with pytest.raises(UserError, match="no more"):
+        generate(generator, tmp_path / "faces.zip", n=100_000)
+    assert len(list(tmp_path.iterdir())) == 6  # and no half zip
+
+
+@pytest.mark.parametrize(
+    ("out", "arguments", "sentence"),
+    [
+        ("grid.png", {"n": 0}, "1 or more"),
+        ("grid.png", {"n": -5}, "1 or more"),
+        ("grid.png", {"seed": -1}, "seed"),
+        ("folder", {"n": 100, "seed": 2**63 - 99}, "seed"),
+        ("folder", {"psi": -0.5}, "psi"),
+        ("folder", {"psi": float("nan")}, "psi"),
+        ("grid.png", {"scale": 0}, "scale"),
+        ("folder", {"scale": 10**6}, "scale"),
+        ("grid.png", {"columns": 0}, "columns"),
+        ("folder", {"columns": 3}, "Columns belong to a grid"),
+        ("faces.zip", {"columns": 3}, "Columns belong to a grid"),
+        ("grid.png", {"n": 4097}, r"too large.*a folder or a \.zip"),
+        ("grid.png", {"n": 4096, "scale": 8}, "too large"),
+        ("grid.png", {"n": 600, "columns": 1}, "too large"),
+        ("grid.png", {"n": 4, "columns": 10**9}, "too large"),
+        ("grid.tiff", {}, r"grid\.tiff.*\.png, \.webp or \.jpg"),
+    ],
+)
+def test_bad_requests_are_refused_before_anything_is_drawn(generator, tmp_path, monkeypatch, out, arguments, sentence):
+    monkeypatch.setattr(generator, "draw", lambda *_: pytest.fail("something was drawn"))
+    with pytest.raises(UserError, match=sentence):
+        generate(generator, tmp_path / out, **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_to_is_a_sentence(generator, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(UserError, match="is a file"):
+        generate(generator, tmp_path / "file", n=1)
+    assert (tmp_path / "file").read_text() == "not a folder"
+
+
+def test_the_largest_grid_is_within_its_bounds():
+    check_grid(4096, None, 32)
+    check_grid(1, None, 16_379)
+
+
+def png(text=None):
+    buffer = io.BytesIO()
+    info = module._info(text) if text is not None else None
+    Image.new("RGB", (4, 4)).save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (png(), "does not say which face"),
+        (png(""), "not valid"),
+        (png("{}"), "not valid"),
+        (png('{"n": 4, "weights": "a", "seed": 7, "psi": 1.0}'), "shows many faces"),
+        (png('{"weights": "a", "seed": 7, "psi": 1.0, "size": 4}'), "size"),
+        (png('{"weights": "a", "seed": -7, "psi": 1.0}'), "seed"),
+        (b"", "Could not read"),
+        (b"text named .png", "Could not read"),
+        (png("{}")[:30], "Could not read|does not say"),
+    ],
+)
+def test_pictures_without_a_face_are_a_sentence(tmp_path, content, sentence):
+    (tmp_path / "face.png").write_bytes(content)
+    with pytest.raises(UserError, match=sentence):
+        read_face(tmp_path / "face.png")
+
+
+def test_a_missing_picture_is_a_sentence():
+    with pytest.raises(UserError, match="Could not read"):
+        read_face(Path("none.png"))
+
+
+@pytest.fixture(scope="module")
+def steered():
+    return small_generator(**ATTRIBUTES)
+
+
+def test_each_value_is_a_row_that_differs_in_it_alone(steered, tmp_path):
+    generate(steered, tmp_path / "matrix.png", n=4, seed=7, each="hair")
+    picture = pixels(tmp_path / "matrix.png")
+    assert picture.shape[0] == 3 * 34 + 2
+    margin = picture.shape[1] - (4 * 34 + 2)
+    assert (picture[:, :margin] < 128).any()  # names
+    eyes = steered.codes(range(7, 11))[:, 1]
+    for row, hair in enumerate(("black", "blue", "red")):
+        for column, eye in enumerate(eyes):
+            face = steered.sample(1, seed=7 + column, hair=hair, eyes=("green", "red")[eye])[0]
+            top, left = 2 + row * 34, margin + 2 + column * 34
+            np.testing.assert_array_equal(picture[top : top + 32, left : left + 32], face)
+    with Image.open(tmp_path / "matrix.png") as image:
+        record = json.loads(image.text["nijigan"])
+    assert [record[key] for key in ("n", "seed", "each", "attributes")] == [4, 7, "hair", {}]
+
+
+def test_faces_of_each_value_say_all_that_they_are(steered, tmp_path):
+    generate(steered, tmp_path, n=2, seed=7, each="eyes", attributes={"hair": "blue"})
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "seed-000007-00-green.png", "seed-000007-01-red.png", "seed-000008-00-green.png", "seed-000008-01-red.png",
+    ]  # fmt: skip
+    face = read_face(tmp_path / "seed-000008-01-red.png")
+    assert face == Face(steered.weights_hash, 8, 1.0, {"hair": "blue", "eyes": "red"})
+    np.testing.assert_array_equal(
+        pixels(tmp_path / "seed-000008-01-red.png"), steered.sample(1, seed=8, **face.attributes)[0]
+    )
+
+
+def test_what_was_asked_for_is_recorded_and_drawn(steered, tmp_path):
+    generate(steered, tmp_path / "face.png", n=1, seed=3, attributes={"hair": "red", "eyes": "any"})
+    assert read_face(tmp_path / "face.png").attributes == {"hair": "red"}
+    np.testing.assert_array_equal(pixels(tmp_path / "face.png"), steered.sample(1, seed=3, hair="red")[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"each": "hat"}, "has no hat; it knows hair, eyes"),
+        ({"each": "hair", "attributes": {"hair": "red"}}, "one of the two"),
+        ({"each": "hair", "columns": 3}, "a column for each seed"),
+        ({"attributes": {"hair": "mauve"}}, "hair cannot be mauve; choose black, blue, red or any"),
+    ],
+)
+def test_steering_that_cannot_be_is_refused(steered, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.setattr(steered, "draw", lambda *_: pytest.fail("something was drawn"))
+    with pytest.raises(UserError, match=sentence):
+        generate(steered, tmp_path / "grid.png", **arguments)
+    assert not any(tmp_path.iterdir())

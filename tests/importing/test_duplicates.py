@@ -1,0 +1,131 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blobs import blob, encode, portrait
+from nijigan.dataset.decode import decode
+from nijigan.importing.duplicates import BYTES, MAX_BITS, _near_pairs, distances, near, perceptual_hashes, survivors
+from nijigan.pictures import resize
+
+HAIR = ("gold", "saddlebrown", "royalblue", "hotpink", "seagreen", "firebrick", "dimgray")
+
+
+def hashes(*images: Image.Image) -> np.ndarray:
+    return perceptual_hashes(np.stack([np.asarray(resize(image, 32, 32)) for image in images]))
+
+
+def shifted(image: Image.Image, x: int, y: int) -> Image.Image:
+    """A crop of a drawing of 144 pixels, at half its size: a shift of 2 is one of a pixel."""
+    return image.crop((8 + x, 8 + y, 136 + x, 136 + y)).resize((64, 64), Image.Resampling.LANCZOS)
+
+
+def test_hash_is_the_signs_of_a_cosine_transform_and_a_thumbnail() -> None:
+    image = np.asarray(blob(0, 32, 32))
+    (packed,) = perceptual_hashes(image[None])
+    assert packed.shape == (BYTES,)
+    ycbcr = np.asarray(Image.fromarray(image).convert("YCbCr")).astype(float) - (0, 128, 128)
+    k = np.arange(32)
+    basis = np.cos(np.pi * np.outer(k, 2 * k + 1) / 64)  # the definition of the DCT-II
+    lowest = sorted(np.ndindex(32, 32), key=lambda place: (sum(place), place[0]))
+    wanted = [(0, lowest[1:129]), (1, lowest[:64]), (2, lowest[:64])]
+    coefficients = [(basis @ ycbcr[..., plane] @ basis.T)[place] for plane, places in wanted for place in places]
+    clear = np.abs(coefficients) > 600  # Pillow rounds its chroma to whole numbers
+    assert clear.sum() > 100
+    signs = np.unpackbits(packed[:32])
+    assert np.array_equal(signs[clear], np.array(coefficients)[clear] > 0)
+    assert np.abs(packed[32:].reshape(8, 8, 3) - image.reshape(8, 4, 8, 4, 3).mean((1, 3))).max() <= 0.5
+
+
+def test_distances_count_bits_and_levels() -> None:
+    a, b = np.zeros((2, BYTES), np.uint8)
+    b[:2], b[32:] = (0b1011, 0xFF), 7
+    assert distances(a, b) == (11, 7, 0)  # grey: the tint is the same
+    b[32:35] = (0, 30, 0)
+    bits, shade, tint = distances(a, b)
+    assert (bits, shade, tint) == (11, pytest.approx((63 * 7 + 10) / 64), pytest.approx((10 + 20 + 10) / 3))
+    assert distances(a, a) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: decode(encode(image, "JPEG", quality=50)).image,
+        lambda image: decode(encode(image, "WEBP", quality=60)).image,
+        lambda image: image.resize((48, 48), Image.Resampling.LANCZOS),
+        lambda image: image.resize((160, 160), Image.Resampling.BICUBIC),
+        lambda image: image.point(lambda level: min(255, level + 8)),
+    ],
+    ids=["jpeg", "webp", "smaller", "larger", "brighter"],
+)
+def test_the_same_drawing_is_near_itself(seed: int, change) -> None:
+    image = portrait(seed, HAIR[seed % 7])
+    assert near(*hashes(image, change(image)))
+
+
+@pytest.mark.parametrize(("x", "y"), [(2, 0), (-2, 0), (0, 2), (0, -2)])
+def test_most_crops_a_pixel_further_on_are_near(x: int, y: int) -> None:
+    faces = [portrait(seed, HAIR[seed % 7], 144) for seed in range(40)]
+    first, second = (hashes(*(shifted(face, *by) for face in faces)) for by in ((0, 0), (x, y)))
+    assert near(first, second).mean() > 0.85  # flat areas make these drawings harder than real ones
+
+
+@pytest.mark.parametrize(("one", "other"), list(pairwise(HAIR)))
+def test_other_hair_is_another_picture(one: str, other: str) -> None:
+    assert not near(*hashes(portrait(0, one), portrait(0, other)))
+
+
+@pytest.mark.parametrize("eyes", ["firebrick", "gold", "limegreen"])
+def test_other_eyes_are_another_picture(eyes: str) -> None:
+    assert not near(*hashes(portrait(0, "dimgray", eyes="navy"), portrait(0, "dimgray", eyes=eyes)))
+
+
+def test_other_faces_with_the_same_hair_are_other_pictures() -> None:
+    faces = hashes(*(portrait(seed, "gold") for seed in range(40)))
+    first, second = np.triu_indices(40, 1)
+    assert near(faces[first], faces[second]).mean() < 0.02
+    assert np.array_equal(survivors(hashes(*map(blob, range(100)))), np.arange(100))
+
+
+def test_sorting_finds_what_comparing_all_with_all_finds() -> None:
+    random = np.random.default_rng(0)
+    centres = random.integers(0, 256, (200, BYTES), np.uint8)
+    noise = np.packbits(random.random((200, 256)) < random.uniform(0, 0.12, (200, 1)), axis=1)
+    copies = centres.copy()
+    copies[:, :32] ^= noise
+    everyone = random.permutation(np.concatenate([centres, copies]))
+    first, second = np.triu_indices(len(everyone), 1)
+    truth = near(everyone[first], everyone[second])
+    assert truth.sum() > 100
+    found = _near_pairs(everyone, np.random.default_rng(0))
+    assert np.array_equal(found, np.stack([first[truth], second[truth]], 1))
+
+
+def test_duplicates_are_compared_with_the_one_that_stays_and_not_chained() -> None:
+    drift = np.zeros((9, BYTES), np.uint8)  # each is 20 signs from the one before it
+    for step in range(1, 9):
+        bits = np.unpackbits(drift[step - 1, :32])
+        bits[20 * step : 20 * step + 20] = 1
+        drift[step, :32] = np.packbits(bits)
+    assert 20 <= MAX_BITS < 40
+    assert survivors(drift).tolist() == [0, 0, 2, 2, 4, 4, 6, 6, 8]
+
+
+def test_known_pictures_stay_though_they_are_near_each_other() -> None:
+    same = np.zeros((5, BYTES), np.uint8)
+    assert survivors(same, known=3).tolist() == [0, 1, 2, 0, 0]
+    assert survivors(same[:1]).tolist() == [0]
+    assert survivors(same[:0]).tolist() == []
+
+
+def test_a_crowd_of_copies_leaves_one() -> None:
+    random = np.random.default_rng(1)
+    crowd = np.repeat(random.integers(0, 256, (1, BYTES), np.uint8), 1500, axis=0)
+    flips = random.integers(0, 256, (1500, 6))  # at most 6 signs from the first, 12 from each other
+    bits = np.unpackbits(crowd[:, :32], axis=1)
+    for column in flips[1:].T:
+        bits[np.arange(1, 1500), column] ^= 1
+    crowd[:, :32] = np.packbits(bits, axis=1)
+    assert set(survivors(crowd).tolist()) == {0}

@@ -1,0 +1,155 @@
+import os
+import struct
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from blobs import blob, encode, write, write_zip
+from nijigan.errors import UserError
+from nijigan.importing import sources
+from nijigan.importing.sources import Listing, read, walk
+
+PICTURE = encode(blob(0))
+
+
+def names(listing: Listing) -> list[str]:
+    return sorted(entry.name for entry in listing.pictures)
+
+
+def contents(listing: Listing) -> dict[str, bytes]:
+    return {entry.name: read(entry.file, entry.position) for entry in listing.pictures}
+
+
+def test_folders_are_walked_to_the_bottom(tmp_path: Path) -> None:
+    files = {"a.png": b"1", "deep/er/B.JPG": b"2", "deep/c.webp": b"3", "notes.txt": b"", "tags.csv": b""}
+    listing = walk([write(tmp_path / "pictures", {**files, ".thumbnails/a.png": b"4", "._a.png": b"5"})])
+    assert contents(listing) == {"pictures/a.png": b"1", "pictures/deep/er/B.JPG": b"2", "pictures/deep/c.webp": b"3"}
+    assert [entry.name for entry in listing.tables] == ["pictures/tags.csv"]
+    assert [name for name, _ in listing.aside] == ["pictures/notes.txt"]
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere", {"a.png": b"1"})
+    folder = write(tmp_path / "pictures", {"b.png": b"2"})
+    (folder / "elsewhere").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(folder)
+    (folder / "broken.png").symlink_to(tmp_path / "nowhere")
+    assert names(walk([folder])) == ["pictures/b.png", "pictures/broken.png", "pictures/elsewhere/a.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "pictures", {"a.png": b"1", "locked/b.png": b"2"})
+    real = os.scandir
+
+    def scandir(path: str) -> object:  # root may read everything, so permissions alone prove nothing
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    listing = walk([folder])
+    assert names(listing) == ["pictures/a.png"]
+    assert listing.aside == [("pictures/locked", "unreadable folder: Permission denied")]
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_archives_are_read_in_place(tmp_path: Path, compression: int) -> None:
+    files = {"faces/a.jpg": b"1" * 99, "faces/a.JPG": b"2", "x.txt": b"", "tags.csv": b"", "__MACOSX/faces/a.jpg": b""}
+    listing = walk([write_zip(tmp_path / "a.zip", files, compression)])
+    assert contents(listing) == {"a.zip/faces/a.jpg": b"1" * 99, "a.zip/faces/a.JPG": b"2"}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_entries_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.png", b"1")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("a.png", b"2")
+    assert [read(entry.file, entry.position) for entry in walk([tmp_path / "a.zip"]).pictures] == [b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../../evil.png", "/etc/evil.png", "C:\\evil.png", "a/../../../evil.png", "evil\x1b[2J.png"]
+)
+def test_names_in_archives_are_only_names(tmp_path: Path, name: str) -> None:
+    (tmp_path / "inner").mkdir()
+    listing = walk([write_zip(tmp_path / "inner" / "a.zip", {name: b"1"})])
+    assert list(contents(listing).values()) == [b"1"]
+    assert all(entry.name.isprintable() and entry.file.endswith("a.zip") for entry in listing.pictures)
+    assert [path.name for path in tmp_path.rglob("*")] == ["inner", "a.zip"]
+
+
+def test_what_an_archive_must_not_hold_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_FILE_BYTES", 1000)
+    path = write_zip(
+        tmp_path / "a.zip", {"inner.zip": b"", "big.png": bytes(1001), "locked.png": b"1", "good.png": b"2"}
+    )
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # set the flag that says: encrypted
+        place = data.index(b"locked.png", data.index(signature)) - (30 if offset == 6 else 46)
+        place = place if data[place : place + 4] == signature else data.rindex(b"locked.png") - 46
+        struct.pack_into("<H", data, place + offset, 1)
+    path.write_bytes(data)
+    listing = walk([path])
+    assert contents(listing) == {"a.zip/good.png": b"2"}
+    assert dict(listing.aside) == {
+        "a.zip/inner.zip": "an archive within a source; import it on its own",
+        "a.zip/big.png": "larger than 1,000 bytes",
+        "a.zip/locked.png": "encrypted",
+    }
+
+
+def test_archive_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = write_zip(tmp_path / "bomb.zip", {f"{n}.png": bytes(2**26) for n in range(4)}, zipfile.ZIP_DEFLATED)
+    with pytest.raises(UserError, match="would unpack"):
+        walk([bomb])
+    path = write_zip(tmp_path / "a.zip", {f"{n}.png": b"1" for n in range(4)})
+    monkeypatch.setattr(sources, "MAX_ENTRIES", 3)
+    with pytest.raises(UserError, match="holds 4 files"):
+        walk([path])
+    monkeypatch.setattr(sources, "MAX_ARCHIVE_BYTES", 3)
+    with pytest.raises(UserError, match="3"):
+        walk([path])
+
+
+def test_an_entry_that_lies_about_its_size_is_cut_off(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"a.png": bytes(10**6)}, zipfile.ZIP_DEFLATED)
+    path.write_bytes(path.read_bytes().replace(struct.pack("<I", 10**6), struct.pack("<I", 10)))
+    (entry,) = walk([path]).pictures
+    with pytest.raises(zipfile.BadZipFile):
+        read(entry.file, entry.position)
+
+
+@pytest.mark.parametrize("data", [b"", b"no archive", b"PK\x03\x04 cut short"])
+def test_damaged_archives_are_set_aside(tmp_path: Path, data: bytes) -> None:
+    listing = walk([*(write(tmp_path, {"a.zip": data, "b.png": b"1"}) / name for name in ("a.zip", "b.png"))])
+    assert names(listing) == ["b.png"]
+    assert "not a zip archive" in dict(listing.aside)["a.zip"]
+
+
+def test_parquet_with_hugging_face_pictures_or_plain_bytes(tmp_path: Path) -> None:
+    pictures = [str(n).encode() for n in range(25)]
+    structs = pa.array([{"bytes": data, "path": f"{n}.jpg"} for n, data in enumerate(pictures)])
+    pq.write_table(pa.table({"label": range(25), "image": structs}), tmp_path / "hf.parquet", row_group_size=10)
+    pq.write_table(pa.table({"jpg": pictures}), tmp_path / "plain.parquet", row_group_size=7)
+    pq.write_table(pa.table({"text": ["none"]}), tmp_path / "text.parquet")
+    listing = walk([tmp_path])
+    found = contents(listing)
+    assert [found[f"{tmp_path.name}/hf.parquet/{n}.jpg"] for n in range(25)] == pictures
+    assert [found[f"{tmp_path.name}/plain.parquet/{n}"] for n in range(25)] == pictures
+    assert [name for name, _ in listing.aside] == [f"{tmp_path.name}/text.parquet"]
+
+
+def test_sources_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        walk([tmp_path / "nowhere"])
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (entry,) = walk([tmp_path]).pictures
+    with pytest.raises(OSError, match="regular"):
+        read(entry.file, entry.position)

@@ -1,0 +1,246 @@
+"""Whole evaluations, small: of generators whose quality is known because they replay real or broken faces."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nijigan.aliases import Images
+from nijigan.dataset.faces import FaceDataset
+from nijigan.errors import UserError
+from nijigan.generator.generator import Generator
+from nijigan.judges import readers, teaching
+from nijigan.judges import real as real_side
+from nijigan.judges.evaluation import draw, evaluate, kid_and_yield
+from nijigan.judges.feature_spaces import Features, open_features
+from nijigan.judges.real import real_faces
+from nijigan.judges.results import Metrics
+from nijigan.pages.gallery import write_evaluation
+from nijigan.pages.models import common_reader, evaluated
+from nijigan.procedural.faces import draw_face
+from small import small_generator
+
+
+class Listens(Generator):
+    """Draws a drawn face as it was asked to, hair and all."""
+
+    def __init__(self) -> None:
+        small = small_generator()
+        asked = {"hair": ("blue", "pink"), "glasses": ("no", "yes")}
+        super().__init__(small.module, replace(small.header, attributes=asked, priors=((0, 0, 3), (1, 1, 1))))
+
+    def sample(self, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64, **asked: str) -> Images:
+        return np.stack([draw_face(seed % 2**32 + i, 32, **asked)[0] for i in range(n)])
+
+
+class Replays(Generator):
+    """Draws given faces, one a seed, over and over: what a perfect or a broken generator would draw."""
+
+    def __init__(self, faces: Images) -> None:
+        super().__init__(small_generator().module, small_generator().header)
+        self.faces = faces
+
+    def sample(self, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64) -> Images:
+        return self.faces[(np.arange(n) + seed) % len(self.faces)]
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A face finder that sees a face wherever there is contrast: the real one does not know drawn toy faces."""
+
+    def contrast(crops: Images, progress: object = None) -> np.ndarray:
+        return np.asarray(crops.std((1, 2, 3)) > 10)
+
+    monkeypatch.setattr(real_side, "have_faces", contrast)
+    monkeypatch.setattr("nijigan.judges.evaluation.have_faces", contrast)
+
+
+def test_real_faces_score_what_real_faces_score(judged_faces: FaceDataset, seen: None) -> None:
+    train = np.asarray(judged_faces.pixels("train", 32))
+    scores = evaluate(Replays(train), judged_faces, split="val", n=100).metrics.scores
+    kid = scores["kid"]
+    assert kid.low <= 0 <= kid.high
+    assert scores["yield"].value > 0.75
+    assert scores["originality"].value == 0  # and is no new face
+    assert scores["precision"].value > 0.6
+    assert scores["kid"].floor == pytest.approx(kid.value)  # the floor is measured on training faces too
+
+
+def test_unseen_faces_are_good_and_original(judged_faces: FaceDataset, seen: None) -> None:
+    test = np.asarray(judged_faces.pixels("test", 32))
+    scores = evaluate(Replays(test), judged_faces, split="test", n=100).metrics.scores
+    assert scores["yield"].value > 0.75
+    assert scores["originality"].value > 0.9
+
+
+def test_broken_faces_are_not(judged_faces: FaceDataset, seen: None) -> None:
+    test = np.asarray(judged_faces.pixels("test", 32)).astype(np.int64)
+    noise = np.random.default_rng(0).normal(0, 60, (100, *test.shape[1:]))
+    noisy = (test[np.arange(100) % len(test)] + noise).clip(0, 255).astype(np.uint8)
+    scores = evaluate(Replays(noisy), judged_faces, split="test", n=100).metrics.scores
+    assert scores["kid"].low > 0
+    assert scores["yield"].value < 0.1
+    assert scores["precision"].value < 0.1
+
+
+def test_what_does_not_look_like_a_face_is_not_good(
+    judged_faces: FaceDataset, seen: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real faces that the finder does not see: the manifold alone would let them pass."""
+    train = np.asarray(judged_faces.pixels("train", 32))
+    before = evaluate(Replays(train), judged_faces, split="val", n=100).metrics.scores["yield"].value
+    blank = np.arange(100) % 2 == 0
+    monkeypatch.setattr("nijigan.judges.evaluation.have_faces", lambda crops, progress=None: ~blank)
+    after = evaluate(Replays(train), judged_faces, split="val", n=100).metrics.scores["yield"].value
+    assert 0.5 * before - 0.1 < after <= 0.5
+
+
+def test_the_real_side_is_described_once(
+    judged_faces: FaceDataset, seen: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = open_features()
+    first = real_faces(judged_faces, "val", 32, space)
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("described again")
+
+    monkeypatch.setattr(Features, "extract", forbidden)
+    again = real_faces(judged_faces, "val", 32, space)
+    for name in ("train", "radii", "features", "realism", "nearest", "found"):
+        assert np.array_equal(getattr(first, name), getattr(again, name))
+    with pytest.raises(AssertionError, match="described again"):
+        real_faces(judged_faces, "val", 28, space)  # another resolution is another cache
+
+
+def test_judging_touches_no_random_state_and_repeats_itself(judged_faces: FaceDataset, seen: None) -> None:
+    real = real_faces(judged_faces, "val", 32, open_features())
+    torch.manual_seed(7)
+    np.random.seed(7)
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()
+    first = kid_and_yield(small_generator(), real, 100)
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])
+    assert kid_and_yield(small_generator(), real, 100) == first
+
+
+def test_drawing_in_chunks_is_drawing_at_once() -> None:
+    generator, space = small_generator(), open_features()
+    drawn = draw(generator, space, 300, seed=5, looked_at=20)
+    assert drawn.features.shape == (300, space.size)
+    assert len(drawn.found) == 20
+    whole = space.extract(generator.sample(300, seed=5))
+    assert np.allclose(drawn.features, whole, atol=1e-4)
+
+
+def test_what_an_evaluation_leaves_behind(judged_faces: FaceDataset, seen: None, tmp_path: Path) -> None:
+    generator = small_generator()
+    evaluation = evaluate(generator, judged_faces, split="val", n=120, seed=3, model="runs/a")
+    report = write_evaluation(evaluation, generator, tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["metrics.json", "report.html"]
+    assert "runs/a" in report.read_text(encoding="utf-8")
+    metrics = Metrics.read(tmp_path / "out" / "metrics.json")
+    assert metrics == evaluation.metrics
+    assert metrics.protocol.n_fake == 120
+    assert metrics.protocol.seed == 3
+    assert metrics.protocol.fingerprint == judged_faces.fingerprint
+    assert metrics.weights == generator.weights_hash
+    table = str(metrics)
+    assert all(name in table for name in metrics.scores)
+
+
+def test_a_generator_with_attributes_is_asked_for_them(
+    judged_faces: FaceDataset, seen: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "_OWN_STEPS", 30)
+    monkeypatch.setattr(teaching, "BATCH", 16)
+    generator = Listens()
+    evaluation = evaluate(generator, judged_faces, split="val", n=100, n_asked=20, model="runs/b")
+    write_evaluation(evaluation, generator, tmp_path)
+    metrics = Metrics.read(tmp_path / "metrics.json")
+    assert metrics == evaluation.metrics
+    assert metrics.protocol.reader == "own"  # people's tags say nothing of glasses
+    assert metrics.protocol.n_asked == 20
+    assert metrics.scores["accuracy-hair"].value > 0.7
+    assert metrics.scores["accuracy-hair"].floor > 0.5
+    assert list(metrics.obedience) == ["hair", "glasses"]
+    assert "hair: 20 faces asked for of each of 2 values, read by own; by chance 0.500" in str(metrics)
+    assert "Obeys: glasses" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(UserError, match="people's reader does not know glasses=no"):
+        evaluate(generator, judged_faces, split="val", n=100, reader="people")
+    with pytest.raises(UserError, match="5 faces were asked for of each value"):
+        evaluate(generator, judged_faces, split="val", n=100, n_asked=5)
+
+
+def test_metrics_from_before_there_were_attributes_are_read(judged_faces: FaceDataset, seen: None) -> None:
+    metrics = evaluate(small_generator(), judged_faces, split="val", n=100).metrics
+    assert metrics.protocol.reader is None
+    assert not metrics.obedience
+    old = json.loads(metrics.to_json())
+    del old["obedience"]
+    for name in ("reader", "reader_hash", "n_asked"):
+        del old["protocol"][name]
+    assert Metrics.from_json(json.dumps(old)) == metrics
+
+
+def test_features_that_cannot_take_the_faces_are_refused_before_anything_is_described(
+    judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "large_alone.py").write_text(
+        "from torch import nn\nnet = nn.Sequential(nn.Flatten(), nn.Linear(12288, 8))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("nijigan.judges.evaluation.real_faces", lambda *_: pytest.fail("the real side was described"))
+    assert open_features("large_alone:net").size == 8  # 64 px; the generator draws 32
+    with pytest.raises(UserError, match="large_alone:net fails on two faces of 32×32 pixels"):
+        evaluate(small_generator(), judged_faces, split="val", n=100, features="large_alone:net")
+
+
+def test_a_model_is_judged_in_a_space_that_is_opened_once(
+    judged_faces: FaceDataset, seen: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def counted(*arguments: object) -> Features:
+        opened.append(arguments)
+        return open_features(*arguments)
+
+    for module in ("pages.models", "judges.evaluation"):
+        monkeypatch.setattr(f"nijigan.{module}.open_features", counted)
+    small_generator().save(tmp_path / "last.safetensors")
+    first = evaluated(str(tmp_path), judged_faces, n=100)
+    assert opened == [("lite0", 32)]
+    assert evaluated(str(tmp_path), judged_faces, n=100).metrics == first.metrics  # kept
+
+
+def test_models_with_different_attributes_are_read_by_one_that_knows_them_all(
+    judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = {
+        "plain": {},
+        "hair": {"attributes": {"hair": ("red", "blue")}, "priors": ((0, 1), (1, 2))},
+        "both": {"attributes": {"hair": ("blue", "pink"), "mouth": ("open", "shut")}, "priors": ((0, 1, 5),)},
+    }
+    for name, changes in kinds.items():
+        small_generator(**changes).save(tmp_path / f"{name}.safetensors")
+    asked = []
+    monkeypatch.setattr("nijigan.pages.models.open_reader", lambda *what: asked.append(what) or "a reader")
+    assert common_reader([str(tmp_path / "plain.safetensors")], judged_faces) is None
+    assert common_reader([str(tmp_path / f"{name}.safetensors") for name in kinds], judged_faces) == "a reader"
+    assert asked == [("auto", {"hair": ("red", "blue", "pink"), "mouth": ("open", "shut")}, judged_faces, None)]
+
+
+def test_too_few_faces_are_refused(faces: FaceDataset, judged_faces: FaceDataset) -> None:
+    with pytest.raises(UserError, match="100 to 100,000"):
+        evaluate(small_generator(), judged_faces, n=10)
+    with pytest.raises(UserError, match="--holdout"):  # 120 faces, of which a dozen are held out
+        evaluate(small_generator(), faces, n=100)
+
+
+def test_a_generator_that_learnt_from_other_faces_is_judged_with_a_warning(
+    judged_faces: FaceDataset, seen: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    evaluate(small_generator(), judged_faces, split="val", n=100)
+    assert "faces that it was trained on may be among those" in caplog.text

@@ -1,0 +1,164 @@
+import base64
+import hashlib
+import re
+from dataclasses import MISSING, fields, replace
+
+import numpy as np
+import pytest
+from evaluations import check_page, images_in, metrics, obedient, pictures
+
+from nijigan.judges.results import Protocol
+from nijigan.metrics.score import Score
+from nijigan.pages.charts import chart, interval_bar, points
+from nijigan.pages.meanings import MEANINGS
+from nijigan.pages.report import Gallery, headline, model_name, write_report
+
+LOG = [
+    {"images": 1000 * k, "kimg": float(k), "d_loss": 0.7, "g_loss": 2.0, "real_score": 0.8, "fake_score": 0.2}
+    | ({"kid": 0.5 / k, "yield": k / 10} if k % 2 == 0 else {})
+    for k in range(1, 9)
+]
+
+
+def gallery(**changes) -> Gallery:
+    pairs = [(a, b, 1.5) for a, b in zip(pictures(2, 3), pictures(2, 4), strict=True)]
+    return replace(Gallery(pictures(3, 0), pictures(2, 1), pictures(2, 2), pairs, LOG), **changes)
+
+
+def report(tmp_path, numbers=None, shown=None) -> str:
+    write_report(numbers or metrics(), shown or gallery(), tmp_path / "report.html")
+    return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_shows_every_score_the_whole_protocol_and_the_curves(tmp_path):
+    html = report(tmp_path)
+    page = check_page(html)
+    assert "62 of 100 faces are good; real faces score 93." in page.text
+    assert "40.0 38.0 to 42.0" in page.text  # KID, times 1000
+    assert all(meaning.label in page.text and meaning.sentence in page.text for meaning in MEANINGS.values())
+    assert all(field.name in page.text for field in fields(Protocol) if field.default is MISSING)
+    assert html.count("<polyline") == 6
+
+
+def test_pictures_are_what_was_drawn_to_the_last_bit(tmp_path):
+    shown = gallery()
+    nearest = [face for drawn, real, _ in shown.nearest for face in (drawn, real)]
+    expected = [*shown.samples, *shown.best, *shown.worst, *nearest]
+    found = images_in(report(tmp_path, shown=shown))
+    assert len(found) == len(expected)
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_sample_n_is_named_by_the_seed_that_drew_it(tmp_path):
+    assert re.findall(r'title="(seed \d+)"', report(tmp_path)) == ["seed 7", "seed 8", "seed 9"]
+
+
+def test_the_style_is_the_one_that_the_policy_allows(tmp_path):
+    html = report(tmp_path)
+    (style,) = re.findall("<style>(.*?)</style>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in check_page(html).policy
+
+
+def test_strings_from_outside_are_text(tmp_path):
+    evil = '"><script>alert(1)</script>&'
+    names = dict.fromkeys(("dataset", "fingerprint", "split", "features", "features_hash", "version"), evil)
+    page = check_page(report(tmp_path, metrics(model=evil, **names)))
+    assert page.text.count(evil) >= len(names) + 1
+
+
+def test_a_generator_without_a_log_or_neighbours_has_a_report_without_them(tmp_path):
+    page = check_page(report(tmp_path, shown=gallery(nearest=[], curves=[])))
+    assert "Curves" not in page.text
+    assert "Nearest training faces" not in page.text
+
+
+def test_a_generator_with_attributes_is_shown_value_by_value(tmp_path):
+    drawn = pictures(6, 9).reshape(2, 3, 16, 16, 3)
+    html = report(tmp_path, obedient("red", "blue"), gallery(asked={"hair": drawn}))
+    page = check_page(html)
+    assert "Obeys: hair" in page.text
+    assert "20 faces asked for of each" in page.text
+    assert "37.5 % are what they were asked to be; of real ones it is 80.0 %; by chance it would be 50.0 %" in page.text
+    assert "red 81 real 75.0 % 50.0 to 90.0 85.0 % 30.0 10.0 to 50.0" in page.text
+    assert "blue 0 real 0.0 % 0.0 to 10.0 – too few faces" in page.text
+    (table,) = re.findall(r'<table class="confusion">.*?</table>', html, re.DOTALL)
+    assert check_rows(table) == [["hair", "red", "blue", "plaid"], ["red", "75", "", "25"], ["blue", "100", "", ""]]
+    assert re.findall(r'<td class="(s\d+)">', table) == ["s8", "s0", "s2", "s10", "s0", "s0"]
+    asked = images_in(re.findall(r'<table class="values">.*?</table>', html, re.DOTALL)[0])
+    assert np.array_equal(asked, drawn.reshape(6, 16, 16, 3))
+    assert all(field.name in page.text for field in fields(Protocol))
+    assert "Obeys" not in check_page(report(tmp_path)).text
+
+
+def check_rows(table: str) -> list[list[str]]:
+    """The cells of a table, row by row, as text."""
+    rows = re.findall("<tr>(.*?)</tr>", table, re.DOTALL)
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
+
+
+def test_names_of_values_are_text(tmp_path):
+    evil = '"><script>alert(1)</script>&'
+    drawn = np.zeros((2, 1, 16, 16, 3), np.uint8)
+    page = check_page(report(tmp_path, obedient(evil, "b", reader=evil), gallery(asked={"hair": drawn})))
+    assert page.text.count(evil) >= 4
+
+
+def test_obedience_is_a_curve_where_the_log_has_it(tmp_path):
+    log = [line | {"accuracy-hair": 0.5, "accuracy-eyes": 0.25} for line in LOG]
+    assert "Obedience in % " in check_page(report(tmp_path, shown=gallery(curves=log))).text
+
+
+def test_headline_without_a_floor_or_a_yield():
+    assert headline({"yield": Score(0.5)}) == "50 of 100 faces are good."
+    assert headline({"kid": Score(0.0123)}) == "KID × 1000 is 12.3."
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("runs/a", "a"), ("runs/a/last.safetensors", "a"), ("b.safetensors", "b"), ("user/c", "c"), ("", "A generator")],
+)
+def test_models_are_called_by_their_run_or_file(model, name):
+    assert model_name(model) == name
+
+
+def test_points_leave_out_what_is_missing_or_no_number():
+    lines = [{"kimg": 1.0}, {"kimg": 2.0, "kid": None}, {"kimg": 3.0, "kid": float("nan")}, {"kimg": 4.0, "kid": 0.5}]
+    assert points(lines, "kid", 1000) == [(4.0, 500.0)]
+
+
+def drawn_points(svg: str) -> np.ndarray:
+    (path,) = re.findall(r'points="([^"]+)"', svg)
+    return np.array([[float(x) for x in point.split(",")] for point in path.split()])
+
+
+def test_a_line_is_drawn_straight_and_stays_inside_the_frame():
+    svg = chart("a", [("b", [(float(k), 3.0 * k) for k in range(50)])])
+    places = drawn_points(svg)
+    assert np.abs(np.diff(places, 2, axis=0)).max() < 0.21  # coordinates are rounded to 0.1
+    assert places.min() >= 0
+    assert places[:, 0].max() <= 480
+    assert places[0, 1] > places[-1, 1]  # up is more
+
+
+def test_on_a_logarithmic_scale_a_geometric_series_is_straight():
+    series = [(float(k), 100.0 * 0.8**k) for k in range(30)]
+    assert np.abs(np.diff(drawn_points(chart("a", [("b", series)], log=True)), 2, axis=0)).max() < 0.21
+    assert "logarithmic" not in chart("a", [("b", [*series, (30.0, -1.0)])], log=True)
+
+
+@pytest.mark.parametrize("values", [[0.0], [5.0], [0.0, 0.0], [-1.0, -1.0], [1e-9, 1e9], [1000.0, 1.0]])
+@pytest.mark.parametrize("log", [False, True])
+def test_any_values_can_be_drawn(values, log):
+    svg = chart("a", [("b", [(float(k), value) for k, value in enumerate(values)])], log=log)
+    assert svg.startswith("<figure>")
+    assert "nan" not in svg
+    assert chart("a", [("b", [])], log=log) == ""
+
+
+def test_the_bar_places_value_interval_and_floor_in_order():
+    svg = interval_bar(Score(0.5, 0.4, 0.6, 0.9), top=1)
+    low, width = map(float, re.findall(r'class="band" x="([\d.]+)" y="6" width="([\d.]+)"', svg)[0])
+    (dot,), (floor,) = re.findall(r'cx="([\d.]+)"', svg), re.findall(r'class="floor" x1="([\d.]+)"', svg)
+    assert float(dot) == pytest.approx(low + width / 2, abs=0.11)
+    assert float(floor) - float(dot) == pytest.approx(2 * width, abs=0.3)
