@@ -1,7 +1,9 @@
-"""Small pictures for the tests of this folder, and ways to write them."""
+"""Small pictures for the tests, and ways to write them."""
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -56,3 +58,13 @@ def write_zip(path: Path, files: Mapping[str, bytes], compression: int = zipfile
         for name, data in files.items():
             archive.writestr(name, data)
     return path
+
+
+def png(width: int, height: int, depth: int, colour: int, data: bytes) -> bytes:
+    """A PNG written by hand, so that its depth and header are what the test says."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")

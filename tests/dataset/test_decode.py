@@ -1,5 +1,4 @@
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -7,19 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from blobs import blob, encode
+from blobs import blob, encode, png
 from nijigan.dataset.decode import TooLargeError, UnreadableError, decode, square, to_png
 from nijigan.pictures import resize
-
-
-def png(width: int, height: int, depth: int, colour: int, data: bytes) -> bytes:
-    """A PNG written by hand, so that its depth and header are what the test says."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
 
 def colour(data: bytes) -> tuple[int, ...]:

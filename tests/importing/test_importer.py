@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from test_decode import png
 
-from blobs import blob, encode, portrait, write, write_zip
+from blobs import blob, encode, png, portrait, write, write_zip
 from nijigan.dataset.decode import decode
 from nijigan.dataset.faces import SPLITS, FaceDataset
 from nijigan.errors import UserError
