@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import track
 
 from nijigan.dataset.faces import FaceDataset
-from nijigan.judges.evaluation import Drawn, real_scores, score
-from nijigan.judges.feature_spaces import open_features
+from nijigan.judges.evaluation import GeneratedFaces, real_scores, score
+from nijigan.judges.feature_spaces import open_feature_space
 from nijigan.judges.real import real_faces
 from nijigan.pages.meanings import MEANINGS
 from nijigan.vision.finder import have_faces
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--features", default="lite0", help="see nijigan.judges.feature_spaces")
     parser.add_argument("--models", type=Path, nargs="*", default=[], help="generators, from young to old")
     options = parser.parse_args()
-    dataset, space = FaceDataset(options.data), open_features(options.features)
+    dataset, space = FaceDataset(options.data), open_feature_space(options.features)
     real = real_faces(dataset, options.split, 64, space)
     found: dict[str, list[tuple[float | str, dict[str, float]]]] = {}
     total = 2 + sum(len(doses) for _, doses in FLAWS.values()) + len(DROPPED) + len(options.models)
@@ -40,7 +40,7 @@ def main() -> None:
         sets(dataset, options.split, options.n, options.models), "Scoring", total, console=Console(stderr=True)
     )
     for flaw, dose, faces in shown:
-        scores = score(Drawn(space.extract(faces), have_faces(faces)), real).scores
+        scores = score(GeneratedFaces(space.extract(faces), have_faces(faces)), real).scores
         found.setdefault(flaw, []).append((dose, {name: one.value for name, one in scores.items()}))
     floor = {name: one.value for name, one in real_scores(real, options.n).items()}
     floors = dict(found.pop(FLOOR))

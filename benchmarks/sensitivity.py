@@ -31,7 +31,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset
 from nijigan.generator.generator import Generator
-from nijigan.judges.feature_spaces import Features, open_features
+from nijigan.judges.feature_spaces import FeatureSpace, open_feature_space
 from nijigan.metrics.frechet import frechet_distance, moments
 from nijigan.metrics.kid import kid
 from nijigan.metrics.score import Score
@@ -135,7 +135,7 @@ def cell(scores: list[Score], floor: float, scale: float, falls: bool) -> str:
     return " · ".join(f"{value:.3g}" for value in values) + (" ✓" if right else " ✗")
 
 
-def print_tables(spaces: list[Features], results: dict[str, dict[float | str, list[tuple[Score, Score]]]]) -> None:
+def print_tables(spaces: list[FeatureSpace], results: dict[str, dict[float | str, list[tuple[Score, Score]]]]) -> None:
     """Print both tables."""
     print("| flaw | doses | " + " | ".join(f"KID-{s.name} ×1000 | FD-{s.name}" for s in spaces) + " |")
     print("|---|---|" + "---|---|" * len(spaces))
@@ -175,7 +175,7 @@ def main() -> None:
 
     dataset = FaceDataset(options.data)
     real = np.asarray(dataset.pixels(options.split, 64)[: options.n])
-    spaces = [open_features(name) for name in options.spaces]
+    spaces = [open_feature_space(name) for name in options.spaces]
     references = [space.extract(real) for space in spaces]
     real_moments = [moments(reference) for reference in references]
     results: dict[str, dict[float | str, list[tuple[Score, Score]]]] = {}

@@ -21,7 +21,7 @@ from nijigan.generator.drawing import generate
 from nijigan.generator.generator import Generator
 from nijigan.generator.latents import latents
 from nijigan.importing.importer import import_faces
-from nijigan.judges.readers import Reader, balanced_accuracy, examine, open_reader
+from nijigan.judges.readers import AttributeReader, balanced_accuracy, examine, open_reader
 from nijigan.procedural.faces import write_faces
 from nijigan.recipe.table import find_recipe
 from nijigan.training import train
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="acgan")
     parser.add_argument("--kimg", type=float, default=60)
     arguments = parser.parse_args()
-    dataset = drawn(arguments.out / "faces")
+    dataset = generated(arguments.out / "faces")
     recipe = find_recipe(arguments.recipe)
     recipe = replace(
         recipe, kimg=arguments.kimg, attributes=("hair", "eyes"),
@@ -54,12 +54,12 @@ def main() -> None:
     ceilings = examine(reader, dataset, "test")
     for name, values in generator.header.attributes.items():
         generate(generator, arguments.out / f"{recipe.name}-{name}.png", n=8, each=name)
-        obeyed, shuffled = obedience(generator, reader, name)
+        accuracy, shuffled = conditional_accuracy(generator, reader, name)
         chance = 1 / len(values)
-        print(f"{name}: {obeyed:.3f}, real faces {ceilings[name]:.3f}, shuffled {shuffled:.3f}, chance {chance:.3f}")
+        print(f"{name}: {accuracy:.3f}, real faces {ceilings[name]:.3f}, shuffled {shuffled:.3f}, chance {chance:.3f}")
 
 
-def drawn(folder: Path) -> FaceDataset:
+def generated(folder: Path) -> FaceDataset:
     """6,000 drawn faces, imported."""
     if not folder.exists():
         write_faces(folder.with_name("pictures"), 6000, resolution=64)
@@ -67,7 +67,7 @@ def drawn(folder: Path) -> FaceDataset:
     return FaceDataset(folder)
 
 
-def obedience(generator: Generator, reader: Reader, name: str) -> tuple[float, float]:
+def conditional_accuracy(generator: Generator, reader: AttributeReader, name: str) -> tuple[float, float]:
     """Balanced accuracy of one attribute: as asked for, and with the codes shuffled on their way into G."""
     vocabularies, latent = generator.header.attributes, generator.header.latent
     column, values = list(vocabularies).index(name), vocabularies[name]
@@ -78,7 +78,7 @@ def obedience(generator: Generator, reader: Reader, name: str) -> tuple[float, f
     scores = []
     for given in (asked, np.random.default_rng(0).permutation(asked)):
         codes[:, column] = given
-        scores.append(balanced_accuracy(reader.read(generator.draw(z, codes))[name], known[asked]))
+        scores.append(balanced_accuracy(reader.read(generator.synthesise(z, codes))[name], known[asked]))
     return scores[0], scores[1]
 
 

@@ -17,12 +17,12 @@ import numpy as np
 
 from nijigan.dataset.faces import FaceDataset
 from nijigan.judges.anime import RESOLUTION
-from nijigan.judges.readers import Reader, ReaderHeader, as_reader, examine, save
+from nijigan.judges.readers import AttributeReader, AttributeReaderHeader, as_reader, examine, save
 from nijigan.judges.teaching import BATCH, teach
 from nijigan.metrics.intervals import wilson
 
 
-def print_classes(reader: Reader, dataset: FaceDataset, split: str) -> None:
+def print_classes(reader: AttributeReader, dataset: FaceDataset, split: str) -> None:
     """One line a value: faces tagged so, how many of them are read as such, and what most others are read as."""
     read, labels = reader.read(dataset.pixels(split, RESOLUTION)), dataset.labels(split)
     for name, values in reader.header.attributes.items():
@@ -58,7 +58,7 @@ def main() -> None:
     net = teach(dataset, dataset.attributes, options.steps, rate=options.rate, seed=options.seed, progress=progress)
     taught = {"dataset": dataset.path.name, "fingerprint": dataset.fingerprint, "examined": options.split}
     taught |= {name: getattr(options, name) for name in ("steps", "rate", "seed")}
-    header = ReaderHeader(dataset.attributes, {}, taught)
+    header = AttributeReaderHeader(dataset.attributes, {}, taught)
     header = replace(header, accuracy=examine(as_reader(net, header, "people"), dataset, options.split))
     save(net, header, options.out)
     print_classes(as_reader(net, header, "people"), dataset, options.split)

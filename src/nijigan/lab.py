@@ -91,7 +91,7 @@ class Mixture:
     @property
     def floor(self) -> float:
         """The distance between two draws of as many points as are compared: what a perfect generator would have."""
-        with _alone(0):
+        with _torch_sandbox(0):
             a, b = (self.sample(_ASSIGNED).double().numpy() for _ in range(2))
         return wasserstein_distance(a, b)
 
@@ -140,7 +140,7 @@ def play(objective: str, penalty: PenaltyConfig, data: Data, steps: int = STEPS,
         objective=objective,  # type: ignore[arg-type]
         penalty=penalty, discriminator=DiscriminatorConfig(norm="none"),
     )  # fmt: skip
-    with _alone(seed):
+    with _torch_sandbox(seed):
         generator = _perceptron(_LATENT, 2)
         _train(game, mixture, generator, steps)
         with torch.no_grad():
@@ -251,7 +251,7 @@ def _perceptron(inputs: int, outputs: int) -> nn.Sequential:
 
 
 @contextmanager
-def _alone(seed: int) -> Iterator[None]:
+def _torch_sandbox(seed: int) -> Iterator[None]:
     """One thread, so that sums round the same however many cores there are, and a random state of our own."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

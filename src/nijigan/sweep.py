@@ -17,7 +17,7 @@ from nijigan.files import write_text
 from nijigan.jsonio import parse_json, read_json, to_json
 from nijigan.judges.evaluation import check_number
 from nijigan.judges.real import check_judgeable
-from nijigan.pages.comparison import Entry, compare
+from nijigan.pages.comparison import ComparedModel, compare
 from nijigan.pages.models import evaluated
 from nijigan.recipe.parts import PARTS_WITH_KINDS
 from nijigan.recipe.recipe import Recipe
@@ -147,7 +147,7 @@ def _same_sweep(out: Path, recipe: Recipe, dataset: FaceDataset, vary: Mapping[s
     write_text(file, to_json(plan))
 
 
-def _run(name: str, recipe: Recipe, dataset: FaceDataset, folder: Path, device: str, n: int) -> Entry:
+def _run(name: str, recipe: Recipe, dataset: FaceDataset, folder: Path, device: str, n: int) -> ComparedModel:
     """Train one combination, or go on with it; a failure becomes part of the result."""
     failure = folder / "failure.txt"
     if not failure.exists():
@@ -167,4 +167,4 @@ def _run(name: str, recipe: Recipe, dataset: FaceDataset, folder: Path, device: 
         return evaluated(str(folder), dataset, name=name, n=n)
     sentence = failure.read_text(encoding="utf-8").strip()
     log.warning("%s failed: %s", name, sentence)
-    return Entry(name=name, metrics=None, samples=None, seconds=None, curve=read_log(folder), error=sentence)
+    return ComparedModel(name=name, metrics=None, samples=None, seconds=None, curve=read_log(folder), error=sentence)

@@ -102,7 +102,7 @@ def test_a_zip_holds_the_same_pngs_and_is_the_same_twice(generator, tmp_path):
 def test_many_faces_are_streamed(generator, tmp_path, monkeypatch):
     """Each batch is written before the next is drawn: when the third cannot be drawn, two are there."""
     monkeypatch.setattr(module, "BATCH", 3)
-    draw, calls = generator.draw, []
+    draw, calls = generator.synthesise, []
 
     def failing(latents, codes, **arguments):
         calls.append(len(latents))
@@ -110,7 +110,7 @@ def test_many_faces_are_streamed(generator, tmp_path, monkeypatch):
             raise UserError("no more")
         return draw(latents, codes, **arguments)
 
-    monkeypatch.setattr(generator, "draw", failing)
+    monkeypatch.setattr(generator, "synthesise", failing)
     with pytest.raises(UserError, match="no more"):
         generate(generator, tmp_path, n=100_000)
     assert len(list(tmp_path.iterdir())) == 6
@@ -142,7 +142,7 @@ def test_many_faces_are_streamed(generator, tmp_path, monkeypatch):
     ],
 )
 def test_bad_requests_are_refused_before_anything_is_drawn(generator, tmp_path, monkeypatch, out, arguments, sentence):
-    monkeypatch.setattr(generator, "draw", lambda *_: pytest.fail("something was drawn"))
+    monkeypatch.setattr(generator, "synthesise", lambda *_: pytest.fail("something was drawn"))
     with pytest.raises(UserError, match=sentence):
         generate(generator, tmp_path / out, **arguments)
     assert not list(tmp_path.iterdir())
@@ -242,7 +242,7 @@ def test_what_was_asked_for_is_recorded_and_drawn(steered, tmp_path):
     ],
 )
 def test_steering_that_cannot_be_is_refused(steered, tmp_path, monkeypatch, arguments, sentence):
-    monkeypatch.setattr(steered, "draw", lambda *_: pytest.fail("something was drawn"))
+    monkeypatch.setattr(steered, "synthesise", lambda *_: pytest.fail("something was drawn"))
     with pytest.raises(UserError, match=sentence):
         generate(steered, tmp_path / "grid.png", **arguments)
     assert not any(tmp_path.iterdir())

@@ -94,7 +94,7 @@ def test_sampling_changes_nothing(generator):
 
 def test_psi_draws_the_scaled_latent(generator):
     z = latents([9], 10)
-    np.testing.assert_array_equal(generator.sample(1, seed=9, psi=0.5), generator.draw(z * np.float32(0.5)))
+    np.testing.assert_array_equal(generator.sample(1, seed=9, psi=0.5), generator.synthesise(z * np.float32(0.5)))
     flat = generator.sample(2, seed=9, psi=0.0)
     np.testing.assert_array_equal(flat[0], flat[1])
 
@@ -103,15 +103,15 @@ def test_psi_draws_the_scaled_latent(generator):
 def test_faces_come_from_the_prior_trained_on(prior):
     generator = small_generator(latent=LatentConfig(size=10, prior=prior))
     z = latents([3, 4], 10, prior)
-    np.testing.assert_array_equal(generator.sample(2, seed=3), generator.draw(z))
+    np.testing.assert_array_equal(generator.sample(2, seed=3), generator.synthesise(z))
     if prior == "truncated-normal":
-        half = generator.draw(z * np.float32(0.5))
+        half = generator.synthesise(z * np.float32(0.5))
         np.testing.assert_array_equal(generator.sample(2, seed=3, psi=0.5), half)
-        np.testing.assert_array_equal(generator.draw(z, psi=0.5), half)
+        np.testing.assert_array_equal(generator.synthesise(z, psi=0.5), half)
         return
     for refused in (
         lambda: generator.sample(2, psi=0.7),
-        lambda: generator.draw(z, psi=0.7),
+        lambda: generator.synthesise(z, psi=0.7),
         lambda: generator.face(3, psi=0.7),
     ):
         with pytest.raises(UserError, match=f"psi is 0.7.*{prior}.*leave psi at 1"):
@@ -121,7 +121,7 @@ def test_faces_come_from_the_prior_trained_on(prior):
 def style_generator(prior="normal"):
     config = GeneratorConfig(kind="style", width=4, mapping_depth=2, noise=True, style_mixing=0.9)
     generator = small_generator(generator=config, latent=LatentConfig(size=10, prior=prior))
-    generator.module.centre([(torch.from_numpy(latents(range(100), 10, prior)),)])
+    generator.module.estimate_mean_style([(torch.from_numpy(latents(range(100), 10, prior)),)])
     return generator
 
 
@@ -130,12 +130,12 @@ def test_psi_draws_styles_near_their_mean(prior):
     generator = style_generator(prior)
     z = latents(range(20, 28), 10, prior)
     faces = generator.sample(8, seed=20)
-    np.testing.assert_array_equal(faces, generator.draw(z, psi=1.0))
+    np.testing.assert_array_equal(faces, generator.synthesise(z, psi=1.0))
     flat = generator.sample(8, seed=20, psi=0.0)
     assert largest_difference(flat, flat[:1]) == 0
     w, mean = generator.module.mapping(torch.from_numpy(z)), generator.module.w_mean
     generator.module.mapping.forward = lambda _: mean + 0.5 * (w - mean)
-    half = generator.draw(z)
+    half = generator.synthesise(z)
     del generator.module.mapping.forward
     assert largest_difference(generator.sample(8, seed=20, psi=0.5), half) <= 1
     assert faces.std(axis=0).mean() > half.std(axis=0).mean() > 2
@@ -172,7 +172,7 @@ def test_pixels_are_rounded_to_the_nearest_of_256_levels(output, low):
     header = small_header(generator=GeneratorConfig(output=output), latent=LatentConfig(size=192), resolution=8)
     levels = np.arange(192).reshape(3, 8, 8)  # channel, row, column
     shown = low + (levels + 0.4 * (-1) ** levels) / 255 * (1 - low)  # now above and now below the level
-    picture = Generator(Echo(), header).draw(shown.reshape(1, 192).astype(np.float32))
+    picture = Generator(Echo(), header).synthesise(shown.reshape(1, 192).astype(np.float32))
     np.testing.assert_array_equal(picture[0], levels.transpose(1, 2, 0))
 
 
@@ -199,7 +199,7 @@ def test_the_last_seed_draws(generator):
 @pytest.mark.parametrize("shape", [(1, 9), (10,), (1, 1, 10)])
 def test_latents_of_another_size_are_refused(generator, shape):
     with pytest.raises(UserError, match="N×10"):
-        generator.draw(np.zeros(shape, np.float32))
+        generator.synthesise(np.zeros(shape, np.float32))
 
 
 def test_pixels_that_are_not_numbers_are_refused():
@@ -474,7 +474,7 @@ def test_a_damaged_file_is_refused_or_draws(tmp_path_factory, data):
         loaded = Generator.load(path)
     except UserError:
         return
-    assert loaded.draw(np.zeros((1, loaded.header.latent.size), np.float32)).dtype == np.uint8
+    assert loaded.synthesise(np.zeros((1, loaded.header.latent.size), np.float32)).dtype == np.uint8
 
 
 def test_an_unreadable_file_is_a_sentence(saved, monkeypatch):
@@ -554,8 +554,8 @@ def test_attributes_steer_and_travel_in_the_file(tmp_path):
     blue, red = generator.sample(8, seed=3, hair="blue"), generator.sample(8, seed=3, hair="red")
     assert (blue != red).any(axis=(1, 2, 3)).all()
     z = latents(range(3, 11), 10)
-    np.testing.assert_array_equal(blue, generator.draw(z, generator.codes(range(3, 11), hair="blue")))
-    np.testing.assert_array_equal(generator.draw(z), generator.draw(z, np.full((8, 2), -1)))
+    np.testing.assert_array_equal(blue, generator.synthesise(z, generator.codes(range(3, 11), hair="blue")))
+    np.testing.assert_array_equal(generator.synthesise(z), generator.synthesise(z, np.full((8, 2), -1)))
     generator.save(tmp_path / "steered.safetensors")
     opened = Generator.load(tmp_path / "steered.safetensors")
     assert (opened.header.attributes, opened.header.priors) == (ATTRIBUTES["attributes"], ATTRIBUTES["priors"])
@@ -571,7 +571,7 @@ def test_attributes_steer_and_travel_in_the_file(tmp_path):
 )
 def test_codes_of_another_kind_are_refused(codes):
     with pytest.raises(UserError, match="do not fit 3 faces"):
-        small_generator(**ATTRIBUTES).draw(latents(range(3), 10), codes)
+        small_generator(**ATTRIBUTES).synthesise(latents(range(3), 10), codes)
 
 
 def test_a_generator_without_attributes_cannot_be_steered():

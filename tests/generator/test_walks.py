@@ -59,7 +59,7 @@ def test_a_walk_visits_the_faces_of_its_seeds(generator, monkeypatch, tmp_path):
     stops = generator.sample(3, seed=5, psi=0.5)
     assert np.abs(frames[[0, 4, 8]].astype(int) - stops).max() <= 1
     z = latents([5, 7], 10) * np.float32(0.5)
-    half_way_home = generator.draw(slerp(z[1:], z[:1], 0.5))[0]
+    half_way_home = generator.synthesise(slerp(z[1:], z[:1], 0.5))[0]
     assert np.abs(frames[10].astype(int) - half_way_home).max() <= 1
 
 
@@ -69,7 +69,7 @@ def test_a_walk_keeps_to_the_prior(monkeypatch, tmp_path, prior):
     frames = drawn_frames(generator, monkeypatch, tmp_path, stops=2, frames_per_stop=2, scale=1, seed=5)
     a, b = latents([5, 6], 10, prior)
     half_way = (a + b) / 2 if prior == "uniform" else slerp(a, b, 0.5)
-    expected = generator.draw(np.stack([a, half_way, b, half_way]))
+    expected = generator.synthesise(np.stack([a, half_way, b, half_way]))
     assert np.abs(frames.astype(int) - expected).max() <= 1
 
 
@@ -178,7 +178,7 @@ def test_an_ffmpeg_that_fails_is_a_sentence(generator, tmp_path, monkeypatch, sc
     ],
 )
 def test_bad_requests_are_refused_before_anything_is_drawn(generator, tmp_path, monkeypatch, out, arguments, sentence):
-    monkeypatch.setattr(generator, "draw", lambda *_: pytest.fail("something was drawn"))
+    monkeypatch.setattr(generator, "synthesise", lambda *_: pytest.fail("something was drawn"))
     with pytest.raises(UserError, match=sentence):
         walk(generator, tmp_path / out, **arguments)
     assert not list(tmp_path.iterdir())
@@ -190,4 +190,4 @@ def test_a_walker_keeps_what_its_first_face_is(monkeypatch, tmp_path):
         generator, monkeypatch, tmp_path, stops=3, frames_per_stop=2, scale=1, seed=5, attributes={"hair": "red"}
     )
     codes = np.tile(generator.codes([5], hair="red"), (3, 1))
-    np.testing.assert_array_equal(np.stack(frames[::2]), generator.draw(latents(range(5, 8), 10), codes))
+    np.testing.assert_array_equal(np.stack(frames[::2]), generator.synthesise(latents(range(5, 8), 10), codes))

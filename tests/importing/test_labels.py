@@ -5,12 +5,12 @@ from nijigan.errors import UserError
 from nijigan.importing.labels import (
     MAX_VALUES,
     Merge,
+    apply_readings,
     fill_gaps,
     forget_rare,
     forget_unusable,
     merge_values,
     parse_merge,
-    take_readings,
 )
 from nijigan.vocabulary import LONGEST_VALUE
 
@@ -72,5 +72,5 @@ def test_rare_values_and_endless_ones_are_forgotten() -> None:
 def test_readings_only_fill_what_is_unknown_and_are_counted_on_faces_that_stay() -> None:
     columns = {"hair": ["red", None, None, None], "eyes": [None] * 4}
     read = {"hair": ["blue", "green", None, "pink"]}
-    assert take_readings(columns, read, np.array([0, 1, 2])) == {"hair": {"read": 1, "unread": 1}}
+    assert apply_readings(columns, read, np.array([0, 1, 2])) == {"hair": {"read": 1, "unread": 1}}
     assert columns == {"hair": ["red", "green", None, None], "eyes": [None] * 4}

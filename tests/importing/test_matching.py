@@ -6,13 +6,13 @@ import pytest
 from blobs import write, write_zip
 from nijigan.errors import UserError
 from nijigan.importing.matching import label
-from nijigan.importing.sources import walk
+from nijigan.importing.sources import list_sources
 
 PICTURES = {"a/1.png": b"", "a/2.png": b"", "b/2.jpg": b"", "3.png": b""}
 
 
 def matched(tmp_path: Path, text: str, name: str = "given.csv"):
-    listing = walk([write(tmp_path / "pictures", PICTURES)])
+    listing = list_sources([write(tmp_path / "pictures", PICTURES)])
     labels, report = label(listing.pictures, [], write(tmp_path, {name: text.encode()}) / name)
     return {listing.pictures[row].name: values for row, values in labels.items()}, report
 
@@ -50,7 +50,7 @@ def test_metadata_is_found_and_speaks_of_its_own_folder(tmp_path: Path) -> None:
         "a/metadata.csv": b"file_name,hair\n2.png,red\n",
         "b/metadata.jsonl": b'{"file_name": "2.jpg", "hair": "blue"}',
     }
-    listing = walk([write(tmp_path / "pictures", {**PICTURES, **tables})])
+    listing = list_sources([write(tmp_path / "pictures", {**PICTURES, **tables})])
     labels, report = label(listing.pictures, listing.tables)
     assert {listing.pictures[row].name: values["hair"] for row, values in labels.items()} == {
         "pictures/a/2.png": "red",
@@ -61,7 +61,7 @@ def test_metadata_is_found_and_speaks_of_its_own_folder(tmp_path: Path) -> None:
 
 def test_tags_in_the_root_of_an_archive_are_found_but_not_deeper(tmp_path: Path) -> None:
     tags = {"tags.csv": b"3,aqua hair blue eyes\n", "a/tags.csv": b"1,red hair red eyes\n"}
-    listing = walk([write_zip(tmp_path / "a.zip", {**PICTURES, **tags})])
+    listing = list_sources([write_zip(tmp_path / "a.zip", {**PICTURES, **tags})])
     labels, _ = label(listing.pictures, listing.tables)
     assert {listing.pictures[row].name: v for row, v in labels.items()} == {
         "a.zip/3.png": {"hair": "aqua", "eyes": "blue"}
@@ -69,7 +69,7 @@ def test_tags_in_the_root_of_an_archive_are_found_but_not_deeper(tmp_path: Path)
 
 
 def test_tags_that_nobody_asked_for_may_be_broken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    listing = walk([write(tmp_path / "pictures", {**PICTURES, "metadata.csv": b"file_name,seed\n1.png,3\n"})])
+    listing = list_sources([write(tmp_path / "pictures", {**PICTURES, "metadata.csv": b"file_name,seed\n1.png,3\n"})])
     with caplog.at_level(logging.WARNING, "nijigan"):
         assert label(listing.pictures, listing.tables) == ({}, None)
     assert "not used" in caplog.text
@@ -80,7 +80,7 @@ def test_tags_that_nobody_asked_for_may_be_broken(tmp_path: Path, caplog: pytest
 
 
 def test_given_tags_replace_those_found(tmp_path: Path) -> None:
-    listing = walk([write(tmp_path / "pictures", {**PICTURES, "metadata.csv": b"file_name,hair\n3.png,red\n"})])
+    listing = list_sources([write(tmp_path / "pictures", {**PICTURES, "metadata.csv": b"file_name,hair\n3.png,red\n"})])
     given = write(tmp_path, {"given.csv": b"file,eyes\n3,blue\n"}) / "given.csv"
     labels, _ = label(listing.pictures, listing.tables, given)
     assert list(labels.values()) == [{"eyes": "blue"}]

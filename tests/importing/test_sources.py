@@ -10,7 +10,7 @@ import pytest
 from blobs import blob, encode, write, write_zip
 from nijigan.errors import UserError
 from nijigan.importing import sources
-from nijigan.importing.sources import Listing, read, walk
+from nijigan.importing.sources import Listing, list_sources, read
 
 PICTURE = encode(blob(0))
 
@@ -25,7 +25,7 @@ def contents(listing: Listing) -> dict[str, bytes]:
 
 def test_folders_are_walked_to_the_bottom(tmp_path: Path) -> None:
     files = {"a.png": b"1", "deep/er/B.JPG": b"2", "deep/c.webp": b"3", "notes.txt": b"", "tags.csv": b""}
-    listing = walk([write(tmp_path / "pictures", {**files, ".thumbnails/a.png": b"4", "._a.png": b"5"})])
+    listing = list_sources([write(tmp_path / "pictures", {**files, ".thumbnails/a.png": b"4", "._a.png": b"5"})])
     assert contents(listing) == {"pictures/a.png": b"1", "pictures/deep/er/B.JPG": b"2", "pictures/deep/c.webp": b"3"}
     assert [entry.name for entry in listing.tables] == ["pictures/tags.csv"]
     assert [name for name, _ in listing.aside] == ["pictures/notes.txt"]
@@ -37,7 +37,7 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     (folder / "elsewhere").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(folder)
     (folder / "broken.png").symlink_to(tmp_path / "nowhere")
-    assert names(walk([folder])) == ["pictures/b.png", "pictures/broken.png", "pictures/elsewhere/a.png"]
+    assert names(list_sources([folder])) == ["pictures/b.png", "pictures/broken.png", "pictures/elsewhere/a.png"]
 
 
 def test_a_folder_that_cannot_be_read_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_a_folder_that_cannot_be_read_is_set_aside(tmp_path: Path, monkeypatch: 
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    listing = walk([folder])
+    listing = list_sources([folder])
     assert names(listing) == ["pictures/a.png"]
     assert listing.aside == [("pictures/locked", "unreadable folder: Permission denied")]
 
@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_read_is_set_aside(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
 def test_archives_are_read_in_place(tmp_path: Path, compression: int) -> None:
     files = {"faces/a.jpg": b"1" * 99, "faces/a.JPG": b"2", "x.txt": b"", "tags.csv": b"", "__MACOSX/faces/a.jpg": b""}
-    listing = walk([write_zip(tmp_path / "a.zip", files, compression)])
+    listing = list_sources([write_zip(tmp_path / "a.zip", files, compression)])
     assert contents(listing) == {"a.zip/faces/a.jpg": b"1" * 99, "a.zip/faces/a.JPG": b"2"}
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 
@@ -68,7 +68,7 @@ def test_entries_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
         archive.writestr("a.png", b"1")
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("a.png", b"2")
-    assert [read(entry.file, entry.position) for entry in walk([tmp_path / "a.zip"]).pictures] == [b"1", b"2"]
+    assert [read(entry.file, entry.position) for entry in list_sources([tmp_path / "a.zip"]).pictures] == [b"1", b"2"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_entries_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
 )
 def test_names_in_archives_are_only_names(tmp_path: Path, name: str) -> None:
     (tmp_path / "inner").mkdir()
-    listing = walk([write_zip(tmp_path / "inner" / "a.zip", {name: b"1"})])
+    listing = list_sources([write_zip(tmp_path / "inner" / "a.zip", {name: b"1"})])
     assert list(contents(listing).values()) == [b"1"]
     assert all(entry.name.isprintable() and entry.file.endswith("a.zip") for entry in listing.pictures)
     assert [path.name for path in tmp_path.rglob("*")] == ["inner", "a.zip"]
@@ -93,7 +93,7 @@ def test_what_an_archive_must_not_hold_is_set_aside(tmp_path: Path, monkeypatch:
         place = place if data[place : place + 4] == signature else data.rindex(b"locked.png") - 46
         struct.pack_into("<H", data, place + offset, 1)
     path.write_bytes(data)
-    listing = walk([path])
+    listing = list_sources([path])
     assert contents(listing) == {"a.zip/good.png": b"2"}
     assert dict(listing.aside) == {
         "a.zip/inner.zip": "an archive within a source; import it on its own",
@@ -105,27 +105,27 @@ def test_what_an_archive_must_not_hold_is_set_aside(tmp_path: Path, monkeypatch:
 def test_archive_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = write_zip(tmp_path / "bomb.zip", {f"{n}.png": bytes(2**26) for n in range(4)}, zipfile.ZIP_DEFLATED)
     with pytest.raises(UserError, match="would unpack"):
-        walk([bomb])
+        list_sources([bomb])
     path = write_zip(tmp_path / "a.zip", {f"{n}.png": b"1" for n in range(4)})
     monkeypatch.setattr(sources, "MAX_ENTRIES", 3)
     with pytest.raises(UserError, match="holds 4 files"):
-        walk([path])
+        list_sources([path])
     monkeypatch.setattr(sources, "MAX_ARCHIVE_BYTES", 3)
     with pytest.raises(UserError, match="3"):
-        walk([path])
+        list_sources([path])
 
 
 def test_an_entry_that_lies_about_its_size_is_cut_off(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", {"a.png": bytes(10**6)}, zipfile.ZIP_DEFLATED)
     path.write_bytes(path.read_bytes().replace(struct.pack("<I", 10**6), struct.pack("<I", 10)))
-    (entry,) = walk([path]).pictures
+    (entry,) = list_sources([path]).pictures
     with pytest.raises(zipfile.BadZipFile):
         read(entry.file, entry.position)
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive", b"PK\x03\x04 cut short"])
 def test_damaged_archives_are_set_aside(tmp_path: Path, data: bytes) -> None:
-    listing = walk([*(write(tmp_path, {"a.zip": data, "b.png": b"1"}) / name for name in ("a.zip", "b.png"))])
+    listing = list_sources([*(write(tmp_path, {"a.zip": data, "b.png": b"1"}) / name for name in ("a.zip", "b.png"))])
     assert names(listing) == ["b.png"]
     assert "not a zip archive" in dict(listing.aside)["a.zip"]
 
@@ -136,7 +136,7 @@ def test_parquet_with_hugging_face_pictures_or_plain_bytes(tmp_path: Path) -> No
     pq.write_table(pa.table({"label": range(25), "image": structs}), tmp_path / "hf.parquet", row_group_size=10)
     pq.write_table(pa.table({"jpg": pictures}), tmp_path / "plain.parquet", row_group_size=7)
     pq.write_table(pa.table({"text": ["none"]}), tmp_path / "text.parquet")
-    listing = walk([tmp_path])
+    listing = list_sources([tmp_path])
     found = contents(listing)
     assert [found[f"{tmp_path.name}/hf.parquet/{n}.jpg"] for n in range(25)] == pictures
     assert [found[f"{tmp_path.name}/plain.parquet/{n}"] for n in range(25)] == pictures
@@ -145,11 +145,11 @@ def test_parquet_with_hugging_face_pictures_or_plain_bytes(tmp_path: Path) -> No
 
 def test_sources_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
-        walk([tmp_path / "nowhere"])
+        list_sources([tmp_path / "nowhere"])
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    (entry,) = walk([tmp_path]).pictures
+    (entry,) = list_sources([tmp_path]).pictures
     with pytest.raises(OSError, match="regular"):
         read(entry.file, entry.position)

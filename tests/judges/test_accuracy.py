@@ -13,9 +13,9 @@ from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset
 from nijigan.generator.generator import Generator
 from nijigan.judges import accuracy as attributes
-from nijigan.judges.accuracy import accuracy, judge_obedience, obedience
-from nijigan.judges.feature_spaces import Features, open_features
-from nijigan.judges.readers import Reader, ReaderHeader, people
+from nijigan.judges.accuracy import accuracy, conditional_accuracy, judge_conditional_accuracy
+from nijigan.judges.feature_spaces import FeatureSpace, open_feature_space
+from nijigan.judges.readers import AttributeReader, AttributeReaderHeader, people
 from nijigan.judges.real import RealFaces, real_faces
 from nijigan.metrics.kid import kid
 from small import small_generator
@@ -32,17 +32,17 @@ class Paints(Generator):
         drawn: (seed, the value asked for) → the value that is drawn.
     """
 
-    def __init__(self, drawn: Callable[[int, str], str]) -> None:
+    def __init__(self, generated: Callable[[int, str], str]) -> None:
         small = small_generator()
         super().__init__(small.module, replace(small.header, attributes=ASKED, priors=((0, 0, 1),)))
-        self.drawn = drawn
+        self.generated = generated
         self.calls: list[tuple[str, range]] = []
 
     def sample(self, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64, **asked: str) -> Images:
         ((name, value),) = asked.items()
         self.calls.append((f"{name}={value}", range(seed, seed + n)))
         faces = np.zeros((n, 32, 32, 3), np.uint8)
-        codes = [KNOWN[name].index(self.drawn(s, value)) for s in range(seed, seed + n)]
+        codes = [KNOWN[name].index(self.generated(s, value)) for s in range(seed, seed + n)]
         faces[..., ("hair", "eyes").index(name)] = STEP * np.array(codes)[:, None, None]
         return faces
 
@@ -51,41 +51,43 @@ def obeys(seed: int, value: str) -> str:
     return value
 
 
-def painted_reader() -> Reader:
+def painted_reader() -> AttributeReader:
     """Reads what `Paints` paints."""
 
     def logits(pixels: torch.Tensor) -> torch.Tensor:
         codes = (pixels[:, :, 5, 5] * 255 / STEP).round()
         return torch.cat([-(codes[:, [1]] - torch.arange(3)).abs(), -(codes[:, [0]] - torch.arange(4)).abs()], 1)
 
-    return Reader(ReaderHeader(KNOWN, {"eyes": 0.6, "hair": 0.8}, {}), Features("painted", 7, "ab", None, logits))
+    return AttributeReader(
+        AttributeReaderHeader(KNOWN, {"eyes": 0.6, "hair": 0.8}, {}), FeatureSpace("painted", 7, "ab", None, logits)
+    )
 
 
 @pytest.fixture
 def real(judged_faces: FaceDataset) -> RealFaces:
-    return real_faces(judged_faces, "val", 32, open_features("anime"))
+    return real_faces(judged_faces, "val", 32, open_feature_space("anime"))
 
 
 def test_a_generator_that_always_obeys_scores_1_and_one_that_never_does_0() -> None:
-    assert {name: score.value for name, score in obedience(Paints(obeys), painted_reader()).items()} == {
+    assert {name: score.value for name, score in conditional_accuracy(Paints(obeys), painted_reader()).items()} == {
         "hair": 1,
         "eyes": 1,
     }
     stubborn = Paints(lambda seed, value: {"red": "blue", "blue": "pink", "pink": "green"}.get(value, "black"))
-    assert {score.value for score in obedience(stubborn, painted_reader()).values()} == {0}
+    assert {score.value for score in conditional_accuracy(stubborn, painted_reader()).values()} == {0}
 
 
 def test_a_generator_that_does_not_listen_scores_chance() -> None:
-    scores = obedience(Paints(lambda seed, value: "green"), painted_reader())  # hair or eyes, all the same
+    scores = conditional_accuracy(Paints(lambda seed, value: "green"), painted_reader())  # hair or eyes, all the same
     assert scores["eyes"].value == 1 / 2
     assert scores["hair"].value == 0  # a value that was never asked for is no value
     deaf = Paints(lambda seed, value: ("brown", "green")[seed % 2] if value in ASKED["eyes"] else "pink")
-    assert [score.value for score in obedience(deaf, painted_reader()).values()] == [1 / 3, 1 / 2]
+    assert [score.value for score in conditional_accuracy(deaf, painted_reader()).values()] == [1 / 3, 1 / 2]
 
 
 def test_what_is_taken_for_what(real: RealFaces) -> None:
     moody = Paints(lambda seed, value: "green" if value == "red" and seed % 4 == 0 else value)
-    score, found = judge_obedience(moody, painted_reader(), real, 20)["hair"]
+    score, found = judge_conditional_accuracy(moody, painted_reader(), real, 20)["hair"]
     assert found.read == ("red", "blue", "pink", "green")
     assert found.confusion == ((15, 0, 0, 5), (0, 20, 0, 0), (0, 0, 20, 0))
     assert [one.accuracy.value for one in found.classes.values()] == [0.75, 1, 1]
@@ -95,7 +97,7 @@ def test_what_is_taken_for_what(real: RealFaces) -> None:
 
 def test_every_value_has_seeds_of_its_own() -> None:
     generator = Paints(obeys)
-    obedience(generator, painted_reader(), m=10, seed=5)
+    conditional_accuracy(generator, painted_reader(), m=10, seed=5)
     hair = [seeds for what, seeds in generator.calls if what.startswith("hair")]
     assert hair == [range(5, 15), range(15, 25), range(25, 35)]
 
@@ -118,7 +120,7 @@ def test_real_faces_labelled_so_are_read_beside(real: RealFaces, monkeypatch: py
     labels = real.dataset.labels("val")
     vocabularies = real.dataset.attributes
 
-    def knows_hair_and_takes_all_eyes_for_brown(self: Reader, images: Images, progress: object = None) -> dict:
+    def knows_hair_and_takes_all_eyes_for_brown(self: AttributeReader, images: Images, progress: object = None) -> dict:
         if len(images) != real.dataset.count("val"):
             return {name: np.zeros(len(images), np.int64) for name in KNOWN}
         hair = [vocabularies["hair"][code] for code in labels["hair"]]
@@ -127,14 +129,17 @@ def test_real_faces_labelled_so_are_read_beside(real: RealFaces, monkeypatch: py
             "eyes": np.full(len(hair), KNOWN["eyes"].index("brown")),
         }
 
-    monkeypatch.setattr(Reader, "read", knows_hair_and_takes_all_eyes_for_brown)
+    monkeypatch.setattr(AttributeReader, "read", knows_hair_and_takes_all_eyes_for_brown)
     few = min(
-        one.n_real for one in judge_obedience(Paints(obeys), painted_reader(), real, 20)["eyes"][1].classes.values()
+        one.n_real
+        for one in judge_conditional_accuracy(Paints(obeys), painted_reader(), real, 20)["eyes"][1].classes.values()
     )
     monkeypatch.setattr(attributes, "_ENOUGH", few + 1)
-    assert judge_obedience(Paints(obeys), painted_reader(), real, 20)["eyes"][0].floor == 0  # of the other value alone
+    assert (
+        judge_conditional_accuracy(Paints(obeys), painted_reader(), real, 20)["eyes"][0].floor == 0
+    )  # of the other value alone
     monkeypatch.setattr(attributes, "_ENOUGH", few)
-    found = judge_obedience(Paints(obeys), painted_reader(), real, 20)
+    found = judge_conditional_accuracy(Paints(obeys), painted_reader(), real, 20)
     assert found["hair"][0].floor == 1
     assert found["eyes"][0].floor == 1 / 2
     assert [one.accuracy.floor for one in found["eyes"][1].classes.values()] == [0, 1]
@@ -145,7 +150,7 @@ def test_real_faces_labelled_so_are_read_beside(real: RealFaces, monkeypatch: py
 
 def test_values_that_no_real_face_bears_have_no_floor(real: RealFaces, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real.dataset, "attributes", {"hair": real.dataset.attributes["hair"]})
-    found = judge_obedience(Paints(obeys), painted_reader(), real, 20)
+    found = judge_conditional_accuracy(Paints(obeys), painted_reader(), real, 20)
     score, one = found["eyes"]
     assert score.floor == 0.6  # what the reader was examined with
     assert all(scores.accuracy.floor is None and scores.n_real == 0 for scores in one.classes.values())
@@ -155,21 +160,21 @@ def test_distances_within_a_class_are_between_the_faces_of_that_class(
     real: RealFaces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator, reader = Paints(obeys), painted_reader()
-    few = judge_obedience(generator, reader, real, 20)["hair"][1].classes
+    few = judge_conditional_accuracy(generator, reader, real, 20)["hair"][1].classes
     assert all(scores.kid is None for scores in few.values())
     monkeypatch.setattr(attributes, "_FEWEST", 5)
-    scores = judge_obedience(generator, reader, real, 20)["hair"][1].classes["blue"]
+    scores = judge_conditional_accuracy(generator, reader, real, 20)["hair"][1].classes["blue"]
     rows = real.dataset.labels("val")["hair"] == real.dataset.attributes["hair"].index("blue")
-    drawn = generator.sample(20, seed=20, hair="blue")
+    generated = generator.sample(20, seed=20, hair="blue")
     assert scores.n_real == rows.sum() >= 5
-    assert scores.kid == kid(real.features[rows], real.space.extract(drawn))
+    assert scores.kid == kid(real.features[rows], real.space.extract(generated))
     assert scores.diversity is not None
     assert scores.diversity.value == pytest.approx(0, abs=1e-3)  # one picture for each value
 
 
 def test_the_generator_in_the_package_obeys() -> None:
     generator = nijigan.load()
-    scores = obedience(generator, people(), m=16)
+    scores = conditional_accuracy(generator, people(), m=16)
     assert set(scores) == {"hair", "eyes"}
     assert scores["hair"].value > 0.6  # one in twelve by chance
     assert scores["eyes"].value > 2 / 7
@@ -181,6 +186,6 @@ def test_the_generator_in_the_package_obeys() -> None:
 def test_no_random_state_is_touched() -> None:
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
-    first = obedience(Paints(obeys), painted_reader())
+    first = conditional_accuracy(Paints(obeys), painted_reader())
     assert torch.equal(before, torch.random.get_rng_state())
-    assert obedience(Paints(obeys), painted_reader()) == first
+    assert conditional_accuracy(Paints(obeys), painted_reader()) == first

@@ -14,8 +14,8 @@ from nijigan.errors import UserError
 from nijigan.generator.generator import Generator
 from nijigan.judges import readers, teaching
 from nijigan.judges import real as real_side
-from nijigan.judges.evaluation import draw, evaluate, kid_and_yield
-from nijigan.judges.feature_spaces import Features, open_features
+from nijigan.judges.evaluation import evaluate, generate_faces, kid_and_yield
+from nijigan.judges.feature_spaces import FeatureSpace, open_feature_space
 from nijigan.judges.real import real_faces
 from nijigan.judges.results import Metrics
 from nijigan.pages.gallery import write_evaluation
@@ -101,13 +101,13 @@ def test_what_does_not_look_like_a_face_is_not_good(
 def test_the_real_side_is_described_once(
     judged_faces: FaceDataset, seen: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    space = open_features()
+    space = open_feature_space()
     first = real_faces(judged_faces, "val", 32, space)
 
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("described again")
 
-    monkeypatch.setattr(Features, "extract", forbidden)
+    monkeypatch.setattr(FeatureSpace, "extract", forbidden)
     again = real_faces(judged_faces, "val", 32, space)
     for name in ("train", "radii", "features", "realism", "nearest", "found"):
         assert np.array_equal(getattr(first, name), getattr(again, name))
@@ -116,7 +116,7 @@ def test_the_real_side_is_described_once(
 
 
 def test_judging_touches_no_random_state_and_repeats_itself(judged_faces: FaceDataset, seen: None) -> None:
-    real = real_faces(judged_faces, "val", 32, open_features())
+    real = real_faces(judged_faces, "val", 32, open_feature_space())
     torch.manual_seed(7)
     np.random.seed(7)
     before = torch.random.get_rng_state(), np.random.get_state()[1].copy()
@@ -127,12 +127,12 @@ def test_judging_touches_no_random_state_and_repeats_itself(judged_faces: FaceDa
 
 
 def test_drawing_in_chunks_is_drawing_at_once() -> None:
-    generator, space = small_generator(), open_features()
-    drawn = draw(generator, space, 300, seed=5, looked_at=20)
-    assert drawn.features.shape == (300, space.size)
-    assert len(drawn.found) == 20
+    generator, space = small_generator(), open_feature_space()
+    generated = generate_faces(generator, space, 300, seed=5, looked_at=20)
+    assert generated.features.shape == (300, space.size)
+    assert len(generated.found) == 20
     whole = space.extract(generator.sample(300, seed=5))
-    assert np.allclose(drawn.features, whole, atol=1e-4)
+    assert np.allclose(generated.features, whole, atol=1e-4)
 
 
 def test_what_an_evaluation_leaves_behind(judged_faces: FaceDataset, seen: None, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_generator_with_attributes_is_asked_for_them(
     assert metrics.protocol.n_asked == 20
     assert metrics.scores["accuracy-hair"].value > 0.7
     assert metrics.scores["accuracy-hair"].floor > 0.5
-    assert list(metrics.obedience) == ["hair", "glasses"]
+    assert list(metrics.conditional_accuracy) == ["hair", "glasses"]
     assert "hair: 20 faces asked for of each of 2 values, read by own; by chance 0.500" in str(metrics)
     assert "Obeys: glasses" in (tmp_path / "report.html").read_text(encoding="utf-8")
     with pytest.raises(UserError, match="people's reader does not know glasses=no"):
@@ -177,8 +177,10 @@ def test_a_generator_with_attributes_is_asked_for_them(
 def test_metrics_from_before_there_were_attributes_are_read(judged_faces: FaceDataset, seen: None) -> None:
     metrics = evaluate(small_generator(), judged_faces, split="val", n=100).metrics
     assert metrics.protocol.reader is None
-    assert not metrics.obedience
+    assert not metrics.conditional_accuracy
     old = json.loads(metrics.to_json())
+    old["obedience"] = old.pop("conditional_accuracy")  # the name in files of version 0.1
+    assert Metrics.from_json(json.dumps(old)) == metrics
     del old["obedience"]
     for name in ("reader", "reader_hash", "n_asked"):
         del old["protocol"][name]
@@ -193,7 +195,7 @@ def test_features_that_cannot_take_the_faces_are_refused_before_anything_is_desc
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("nijigan.judges.evaluation.real_faces", lambda *_: pytest.fail("the real side was described"))
-    assert open_features("large_alone:net").size == 8  # 64 px; the generator draws 32
+    assert open_feature_space("large_alone:net").size == 8  # 64 px; the generator draws 32
     with pytest.raises(UserError, match="large_alone:net fails on two faces of 32×32 pixels"):
         evaluate(small_generator(), judged_faces, split="val", n=100, features="large_alone:net")
 
@@ -203,12 +205,12 @@ def test_a_model_is_judged_in_a_space_that_is_opened_once(
 ) -> None:
     opened = []
 
-    def counted(*arguments: object) -> Features:
+    def counted(*arguments: object) -> FeatureSpace:
         opened.append(arguments)
-        return open_features(*arguments)
+        return open_feature_space(*arguments)
 
     for module in ("pages.models", "judges.evaluation"):
-        monkeypatch.setattr(f"nijigan.{module}.open_features", counted)
+        monkeypatch.setattr(f"nijigan.{module}.open_feature_space", counted)
     small_generator().save(tmp_path / "last.safetensors")
     first = evaluated(str(tmp_path), judged_faces, n=100)
     assert opened == [("lite0", 32)]

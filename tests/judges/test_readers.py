@@ -121,9 +121,9 @@ def test_the_people_reader_is_small_and_knows_how_good_it_is() -> None:
 def test_the_people_reader_sees_the_hair_of_drawn_faces_too() -> None:
     """It has never seen any: what it knows is colours, whoever draws."""
     reader, colours = people(), ("black", "blonde", "blue", "green", "pink", "purple", "red")
-    drawn = np.stack([draw_face(seed, hair=colours[seed % 7])[0] for seed in range(140)])
+    generated = np.stack([draw_face(seed, hair=colours[seed % 7])[0] for seed in range(140)])
     codes = np.array([reader.header.attributes["hair"].index(colours[seed % 7]) for seed in range(140)])
-    assert balanced_accuracy(reader.read(drawn)["hair"], codes) > 0.9
+    assert balanced_accuracy(reader.read(generated)["hair"], codes) > 0.9
 
 
 def test_larger_faces_are_resized() -> None:

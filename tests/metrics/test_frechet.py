@@ -9,13 +9,13 @@ from scipy.linalg import sqrtm
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from nijigan.errors import UserError
-from nijigan.metrics.arrays import Features
+from nijigan.metrics.arrays import FeatureArray
 from nijigan.metrics.frechet import Moments, frechet_distance, frechet_score, merge, moments
 
 DIMS = 12
 
 
-def correlated(rng: np.random.Generator, n: int) -> Features:
+def correlated(rng: np.random.Generator, n: int) -> FeatureArray:
     return (rng.standard_normal((n, DIMS)) @ rng.standard_normal((DIMS, DIMS)) + 1).astype(np.float32)
 
 

@@ -6,7 +6,7 @@ import torch
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from nijigan.errors import UserError
-from nijigan.metrics.arrays import Features
+from nijigan.metrics.arrays import FeatureArray
 from nijigan.metrics.kid import kid
 from nijigan.metrics.score import Score
 
@@ -15,14 +15,14 @@ FACTORS = 6
 MIXING = np.random.default_rng(1).standard_normal((FACTORS, DIMS)).astype(np.float32)
 
 
-def low_rank(rng: np.random.Generator, n: int, shift: float) -> Features:
+def low_rank(rng: np.random.Generator, n: int, shift: float) -> FeatureArray:
     """As features of real networks are: not negative, correlated, of few factors, the first of which is shifted."""
     factors = rng.standard_normal((n, FACTORS), dtype=np.float32)
     factors[:, 0] += shift
     return np.asarray(np.maximum(factors @ MIXING * 0.5 + 0.5, 0))
 
 
-def gaussian(rng: np.random.Generator, n: int, shift: float) -> Features:
+def gaussian(rng: np.random.Generator, n: int, shift: float) -> FeatureArray:
     return rng.standard_normal((n, DIMS), dtype=np.float32) + np.float32(shift)
 
 
@@ -66,7 +66,7 @@ def test_is_unbiased(rng: np.random.Generator) -> None:
     cov_a, cov_b = factor_a @ factor_a.T, factor_b @ factor_b.T
     truth = mean_kernel(a, cov_a, a, cov_a) + mean_kernel(b, cov_b, b, cov_b) - 2 * mean_kernel(a, cov_a, b, cov_b)
 
-    def draw(mean: np.ndarray, factor: np.ndarray, n: int) -> Features:
+    def draw(mean: np.ndarray, factor: np.ndarray, n: int) -> FeatureArray:
         return (mean + rng.standard_normal((n, DIMS)) @ factor.T).astype(np.float32)
 
     values = [kid(draw(a, factor_a, 60), draw(b, factor_b, 40)).value for _ in range(300)]

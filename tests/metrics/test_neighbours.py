@@ -5,24 +5,24 @@ import pytest
 import torch
 
 from nijigan.errors import UserError
-from nijigan.metrics.arrays import Features
+from nijigan.metrics.arrays import FeatureArray
 from nijigan.metrics.neighbours import diversity, manifold_scores, mean_distance, nearest, originality, radii, realism
 
 DIMS = 6
 BLOCKS = pytest.mark.parametrize("block", [1, 7, 16, 2048])
 
 
-def cloud(rng: np.random.Generator, n: int, centre: float = 0) -> Features:
+def cloud(rng: np.random.Generator, n: int, centre: float = 0) -> FeatureArray:
     return rng.standard_normal((n, DIMS), dtype=np.float32) + np.float32(centre)
 
 
-def modes(rng: np.random.Generator, n: int, kept: int) -> Features:
+def modes(rng: np.random.Generator, n: int, kept: int) -> FeatureArray:
     """Faces of eight kinds, of which only some are drawn."""
     centres = 10 * np.eye(8, DIMS + 2, dtype=np.float32)
     return centres[rng.integers(kept, size=n)] + rng.standard_normal((n, DIMS + 2), dtype=np.float32)
 
 
-def all_distances(a: Features, b: Features) -> np.ndarray:
+def all_distances(a: FeatureArray, b: FeatureArray) -> np.ndarray:
     return np.linalg.norm(a[:, None].astype(np.float64) - b, axis=2)
 
 
@@ -129,9 +129,9 @@ def test_realism_of_a_real_face_is_without_bound(rng: np.random.Generator) -> No
 
 
 def test_originality_finds_planted_copies(rng: np.random.Generator) -> None:
-    train, test, drawn = cloud(rng, 300), cloud(rng, 200), cloud(rng, 400)
-    drawn[::4] = train[:100]
-    near_test, near_drawn = (nearest(faces, train)[0][:, 0] for faces in (test, drawn))
+    train, test, generated = cloud(rng, 300), cloud(rng, 200), cloud(rng, 400)
+    generated[::4] = train[:100]
+    near_test, near_drawn = (nearest(faces, train)[0][:, 0] for faces in (test, generated))
     assert not near_drawn[::4].any()
     score = originality(near_drawn, near_test)
     assert score.value == pytest.approx(0.75 * 0.99, abs=0.02)

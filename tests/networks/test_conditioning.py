@@ -192,7 +192,7 @@ def test_truncation_and_mean_style_with_attributes() -> None:
     module = generator("style").eval()
     z = torch.randn(len(CODES), LATENT.size)
     halves = list(zip(z.split(6), CODES.split(6), strict=True))
-    module.centre(halves)
+    module.estimate_mean_style(halves)
     assert torch.allclose(module.base.w_mean, module.base.mapping(z).mean(0), atol=1e-6)
     with torch.no_grad():
         alike = CODES[:1].expand_as(CODES)
@@ -201,7 +201,7 @@ def test_truncation_and_mean_style_with_attributes() -> None:
         assert not torch.allclose(module(z, CODES, psi=0.0), flat, atol=1e-3)  # what was asked for stays
         assert torch.equal(module(z, CODES, 1.0), module(z, CODES))
         assert not torch.allclose(module(z, CODES, 0.5), module(z, CODES), atol=1e-3)
-    generator().centre(iter([]))  # where there is no mean style, there is nothing to do
+    generator().estimate_mean_style(iter([]))  # where there is no mean style, there is nothing to do
     with pytest.raises(TypeError):
         generator()(z, CODES, psi=0.5)
 

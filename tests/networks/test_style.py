@@ -170,10 +170,10 @@ def test_truncation_is_a_line_through_styles() -> None:
 def test_centre_is_the_mean_of_all_styles() -> None:
     generator, z = build(), torch.randn(50, 10)
     assert not generator.w_mean.any()
-    generator.centre((part,) for part in torch.split(z, 7))
+    generator.estimate_mean_style((part,) for part in torch.split(z, 7))
     assert torch.allclose(generator.w_mean, generator.mapping(z).mean(0), atol=1e-6)
     assert not generator.w_mean.requires_grad
-    generator.centre([(z[:2],)])
+    generator.estimate_mean_style([(z[:2],)])
     assert torch.allclose(generator.w_mean, generator.mapping(z[:2]).mean(0), atol=1e-6)
 
 

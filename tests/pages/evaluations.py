@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 from PIL import Image
 
-from nijigan.judges.results import ClassScores, Metrics, Obedience, Protocol
+from nijigan.judges.results import ClassScores, ConditionalAccuracy, Metrics, Protocol
 from nijigan.metrics.score import Score
 from nijigan.pages.meanings import MEANINGS
 
@@ -39,7 +39,11 @@ def obedient(*values: str, kid: float = 0.04, model: str = "runs/cgan", **protoc
     confusion = [(15, *(0 for _ in values[1:]), 5)]
     confusion += [tuple(20 * (k == row) for k in range(len(values) + 1)) for row in range(len(values) - 1)]
     scores = {**found.scores, "accuracy-hair": Score(0.375, 0.3, 0.45, 0.8)}
-    return replace(found, scores=scores, obedience={"hair": Obedience(classes, (*values, "plaid"), tuple(confusion))})
+    return replace(
+        found,
+        scores=scores,
+        conditional_accuracy={"hair": ConditionalAccuracy(classes, (*values, "plaid"), tuple(confusion))},
+    )
 
 
 def pictures(n: int, seed: int = 0) -> np.ndarray:

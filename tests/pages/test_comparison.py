@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nijigan.errors import UserError
 from nijigan.metrics.score import Score
-from nijigan.pages.comparison import Entry, compare, ranks
+from nijigan.pages.comparison import ComparedModel, compare, ranks
 
 numbers = st.floats(-10, 10)
 scores = st.tuples(numbers, st.floats(0, 5), st.floats(0, 5), st.booleans()).map(
@@ -16,12 +16,12 @@ scores = st.tuples(numbers, st.floats(0, 5), st.floats(0, 5), st.booleans()).map
 )
 
 
-def entry(name: str, kid: float = 0.04, half: float = 0.002, seed: int = 0, curve=(), **protocol) -> Entry:
-    return Entry(name, metrics(kid, half, name, **protocol), pictures(20, seed), 4000.0, curve, None)
+def entry(name: str, kid: float = 0.04, half: float = 0.002, seed: int = 0, curve=(), **protocol) -> ComparedModel:
+    return ComparedModel(name, metrics(kid, half, name, **protocol), pictures(20, seed), 4000.0, curve, None)
 
 
-def failure(name: str, sentence: str = "The loss is not a number.") -> Entry:
-    return Entry(name, None, None, None, [], sentence)
+def failure(name: str, sentence: str = "The loss is not a number.") -> ComparedModel:
+    return ComparedModel(name, None, None, None, [], sentence)
 
 
 def page(tmp_path, entries, axes=None) -> str:
@@ -118,8 +118,8 @@ def test_a_score_that_one_model_lacks_is_a_dash(tmp_path):
     assert html.count("<td>–</td>") == 1
 
 
-def conditional(name: str, kid: float = 0.04, **protocol) -> Entry:
-    return Entry(name, obedient("red", "blue", kid=kid, model=name, **protocol), pictures(20), None, [], None)
+def conditional(name: str, kid: float = 0.04, **protocol) -> ComparedModel:
+    return ComparedModel(name, obedient("red", "blue", kid=kid, model=name, **protocol), pictures(20), None, [], None)
 
 
 def test_models_with_and_without_attributes_stand_side_by_side(tmp_path):
@@ -146,7 +146,7 @@ def test_strings_from_outside_are_text(tmp_path):
     assert page_read.text.count(evil) >= 8
 
 
-def grid_of(*fields: str) -> tuple[list[Entry], dict[str, dict[str, str]]]:
+def grid_of(*fields: str) -> tuple[list[ComparedModel], dict[str, dict[str, str]]]:
     axes = {f"{a}-{b}": dict(zip(fields, (a, b), strict=True)) for a in ("adam", "sgd") for b in ("bce", "mse")}
     return [entry(name, 0.04 + 0.01 * i, seed=i) for i, name in enumerate(axes)], axes
 

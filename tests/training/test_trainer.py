@@ -36,7 +36,7 @@ from nijigan.runs import read_log
 from nijigan.training import resume, train, trainer
 from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
 from nijigan.training.hardware import launch
-from nijigan.training.labels import Labels
+from nijigan.training.labels import TrainingLabels
 from nijigan.training.monitor import Monitor
 from nijigan.training.plan import plan
 from nijigan.training.rounds import Rounds
@@ -427,7 +427,7 @@ def test_a_plan_counts_what_is_lazy_as_often_as_it_happens(
         discriminator=replace(tiny.discriminator, norm="none"), attributes=("hair", "eyes"),
         condition=ConditionConfig("acgan"),
     )  # fmt: skip
-    labels = Labels.of(faces, recipe.attributes)
+    labels = TrainingLabels.of(faces, recipe.attributes)
     state = TrainingState.start(recipe, torch.device("cpu"), labels.attributes)
     pixels = faces.pixels("train", recipe.resolution)
     read = labels.reader(FaceStream(pixels, recipe.seed, recipe.flip))
@@ -474,7 +474,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return kids
 
 
-def test_obedience_is_watched_and_travels_with_the_best(
+def test_conditional_accuracy_is_watched_and_travels_with_the_best(
     tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, scripted: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted += [5.0, 3.0]
@@ -485,7 +485,7 @@ def test_obedience_is_watched_and_travels_with_the_best(
         return SimpleNamespace(name="people")
 
     monkeypatch.setattr(trainer, "open_reader", open_reader)
-    monkeypatch.setattr(trainer, "obedience", lambda generator, reader: {"hair": Score(0.75, 0.7, 0.8)})
+    monkeypatch.setattr(trainer, "conditional_accuracy", lambda generator, reader: {"hair": Score(0.75, 0.7, 0.8)})
     recipe = replace(tiny, condition=ConditionConfig("acgan"), attributes=("hair", "eyes"), evaluate_every=0.2)
     run = train(recipe, judged_faces, tmp_path / "run", device="cpu")
     assert opened == [["hair", "eyes"]]

@@ -9,11 +9,11 @@ import pytest
 from nijigan.dataset.faces import FaceDataset, FaceStream
 from nijigan.errors import UserError
 from nijigan.recipe.table import RECIPES
-from nijigan.training.labels import Labels, with_attributes
+from nijigan.training.labels import TrainingLabels, with_attributes
 
 
 def test_codes_are_the_rows_of_the_faces(faces: FaceDataset) -> None:
-    labels = Labels.of(faces, ("eyes", "hair"))
+    labels = TrainingLabels.of(faces, ("eyes", "hair"))
     assert list(labels.attributes) == ["eyes", "hair"]
     rows = faces.table.filter(np.asarray(faces.table["split"].to_pylist()) == "train")
     named = [[labels.attributes["eyes"][e], labels.attributes["hair"][h]] for e, h in labels.codes.tolist()]
@@ -22,7 +22,7 @@ def test_codes_are_the_rows_of_the_faces(faces: FaceDataset) -> None:
 
 
 def test_faces_and_codes_are_read_together(faces: FaceDataset) -> None:
-    labels, pixels = Labels.of(faces, ("hair",)), faces.pixels("train", 32)
+    labels, pixels = TrainingLabels.of(faces, ("hair",)), faces.pixels("train", 32)
     read = labels.reader(FaceStream(pixels, seed=3, flip=False))
     images, codes = read(5, 2 * len(pixels))  # across two ends of an epoch
     for image, code in zip(images, codes, strict=True):
@@ -31,12 +31,12 @@ def test_faces_and_codes_are_read_together(faces: FaceDataset) -> None:
 
 
 def test_without_attributes_nothing_is_known(faces: FaceDataset) -> None:
-    labels = Labels.of(faces, ())
+    labels = TrainingLabels.of(faces, ())
     assert (labels.attributes, labels.priors, labels.codes.shape) == ({}, (), (faces.count("train"), 0))
 
 
 def test_the_commonest_faces_are_alike(faces: FaceDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    labels = Labels.of(faces, ("hair", "eyes"))
+    labels = TrainingLabels.of(faces, ("hair", "eyes"))
     assert (labels.commonest(3)[0], labels.commonest(3)[1].tolist()) == ({}, [0, 1, 2])  # no combination is common
     monkeypatch.setattr("nijigan.training.labels._ENOUGH", 1)
     values, rows = labels.commonest(3)
@@ -48,12 +48,12 @@ def test_the_commonest_faces_are_alike(faces: FaceDataset, monkeypatch: pytest.M
 
 def test_faces_of_which_something_is_unknown_are_the_commonest_only_for_want_of_others() -> None:
     codes = np.repeat([[0, -1], [1, 0], [0, 1]], [40, 16, 15], axis=0)
-    labels = Labels({"hair": ("blue", "red"), "eyes": ("blue", "red")}, codes)
+    labels = TrainingLabels({"hair": ("blue", "red"), "eyes": ("blue", "red")}, codes)
     assert labels.commonest(9)[0] == {"hair": "red", "eyes": "blue"}
     assert labels.commonest(9)[1].tolist() == list(range(40, 49))
-    labels = Labels(labels.attributes, np.delete(codes, 50, axis=0))  # one less
+    labels = TrainingLabels(labels.attributes, np.delete(codes, 50, axis=0))  # one less
     assert labels.commonest(9)[0] == {"hair": "blue", "eyes": "unknown"}
-    assert Labels({}, np.empty((5, 0), np.int64)).commonest(2)[1].tolist() == [0, 1]
+    assert TrainingLabels({}, np.empty((5, 0), np.int64)).commonest(2)[1].tolist() == [0, 1]
 
 
 def test_the_distance_is_between_faces_of_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,18 +61,20 @@ def test_the_distance_is_between_faces_of_the_same_values(monkeypatch: pytest.Mo
     codes = np.array([[0, 1], [1, 1], [0, 1], [1, 0], [0, 1], [-1, 1], [-1, 1]])
     grey = np.array([10, 200, 40, 90, 20, 100, 107], np.uint8)
     faces = np.broadcast_to(grey[:, None, None, None], (7, 4, 4, 3))
-    labels = Labels({"hair": ("a", "b"), "eyes": ("c", "d")}, codes)
+    labels = TrainingLabels({"hair": ("a", "b"), "eyes": ("c", "d")}, codes)
     assert labels.distance(faces) == pytest.approx((30 + 20 + 7) / 3)
     # No two alike: (1, 0), (0, 1), (1, 1) in the order of their values, the last one first.
-    assert Labels(labels.attributes, codes[[0, 1, 3]]).distance(faces[[0, 1, 3]]) == pytest.approx((80 + 190) / 2)
+    assert TrainingLabels(labels.attributes, codes[[0, 1, 3]]).distance(faces[[0, 1, 3]]) == pytest.approx(
+        (80 + 190) / 2
+    )
     assert labels.distance(np.zeros_like(faces)) is None
-    assert Labels({}, np.empty((7, 0), np.int64)).distance(faces) is None
+    assert TrainingLabels({}, np.empty((7, 0), np.int64)).distance(faces) is None
 
 
 def test_the_distance_of_many_faces_is_that_of_a_sample(rng: np.random.Generator) -> None:
     codes = rng.integers(0, 3, (4000, 1))
     faces = rng.integers(0, 256, (4000, 8, 8, 3), np.uint8)
-    assert Labels({"hair": ("a", "b", "c")}, codes).distance(faces) == pytest.approx(
+    assert TrainingLabels({"hair": ("a", "b", "c")}, codes).distance(faces) == pytest.approx(
         256 / 3, rel=0.01
     )  # of two uniforms
 
@@ -104,7 +106,7 @@ def test_labels_need_not_meet() -> None:
         labels=lambda split: {"hair": np.array([0, 1, -1, -1]), "eyes": np.array([-1, -1, 0, 1])},
         count=lambda split: 4,
     )  # fmt: skip
-    assert Labels.of(dataset, ("hair", "eyes")).priors == ((-1, 0, 1), (-1, 1, 1), (0, -1, 1), (1, -1, 1))
+    assert TrainingLabels.of(dataset, ("hair", "eyes")).priors == ((-1, 0, 1), (-1, 1, 1), (0, -1, 1), (1, -1, 1))
 
 
 def test_values_that_no_training_face_bears_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
@@ -112,13 +114,13 @@ def test_values_that_no_training_face_bears_are_left_out(caplog: pytest.LogCaptu
         attributes={"hair": ["aqua", "blue", "green", "red"]}, path="FACES", count=lambda split: 5,
         labels=lambda split: {"hair": np.array([1, 3, -1, 3, 1])},
     )  # fmt: skip
-    labels = Labels.of(dataset, ("hair",))
+    labels = TrainingLabels.of(dataset, ("hair",))
     assert labels.attributes == {"hair": ("blue", "red")}
     assert labels.codes[:, 0].tolist() == [0, 1, -1, 1, 0]
     assert "No training face has hair aqua, green" in caplog.text
     dataset.labels = lambda split: {"hair": np.array([1, 1, -1, -1, 1])}
     with pytest.raises(UserError, match="hair needs 2 to"):
-        Labels.of(dataset, ("hair",))
+        TrainingLabels.of(dataset, ("hair",))
 
 
 def test_attributes_of_one_value_are_not_taken_unasked() -> None:

@@ -131,7 +131,7 @@ class Rate:
 
         from nijigan.generator.generator import Generator
         from nijigan.judges.evaluation import good_faces
-        from nijigan.judges.feature_spaces import open_features
+        from nijigan.judges.feature_spaces import open_feature_space
         from nijigan.judges.real import real_faces
         from nijigan.rate.ballot import build_ballot
         from nijigan.rate.server import serve
@@ -147,7 +147,7 @@ class Rate:
             return
         print(tally(ballot, store))
         with progress_bar("Judging") as progress:
-            real = real_faces(dataset, "val", ballot.images.shape[1], open_features(), progress)
+            real = real_faces(dataset, "val", ballot.images.shape[1], open_feature_space(), progress)
         narrate("With the automatic yield beside:")
         print(tally(ballot, store, partial(good_faces, real=real)))
 

@@ -60,7 +60,7 @@ def generate(
             called `seed-000007.png`. In a folder, files of the same name are replaced and others stay.
         n: how many faces.
         seed: the first one's seed.
-        psi: truncation, 0 to 2: see `Generator.draw`.
+        psi: truncation, 0 to 2: see `Generator.synthesise`.
         scale: enlarge every face this many times.
         columns: faces in a row of a grid; left out, the nearest to a square.
         attributes: what the faces are to be; "any", or an attribute left out, is left to chance: `Generator.codes`.
@@ -179,7 +179,7 @@ def _draw(
         codes = generator.codes(seeds, **attributes)
         if each:
             codes[:, list(vocabularies).index(each)] = row
-        images = generator.draw(latents(seeds, latent.size, latent.prior), codes, psi=psi)
+        images = generator.synthesise(latents(seeds, latent.size, latent.prior), codes, psi=psi)
         for index, (face_seed, image) in enumerate(zip(seeds, images, strict=True)):
             # A row differs from the next in one attribute, so a face of it says what all the others are.
             known = generator.values(codes[index]) if each else attributes

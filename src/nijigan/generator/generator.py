@@ -109,7 +109,7 @@ class Generator:
         Args:
             n: how many faces.
             seed: the first one's seed, in [0, 2^63 - n].
-            psi: truncation, 0 to 2: see `draw`.
+            psi: truncation, 0 to 2: see `synthesise`.
             batch_size: faces per pass through the network; changes memory and time, not the faces.
             attributes: what they are to be, such as hair="blue"; the rest is left to chance, see `codes`.
 
@@ -124,7 +124,7 @@ class Generator:
             raise UserError(f"{n} faces were asked for; ask for 1 or more.")
         seeds, latent = range(seed, seed + n), self.header.latent
         z = latents(seeds, latent.size, latent.prior)
-        return self.draw(z, self.codes(seeds, **attributes), psi=psi, batch_size=batch_size)
+        return self.synthesise(z, self.codes(seeds, **attributes), psi=psi, batch_size=batch_size)
 
     def codes(self, seeds: Sequence[int], /, **attributes: str) -> Codes:
         """Decide what the faces of some seeds are to be.
@@ -150,7 +150,9 @@ class Generator:
             for (name, words), code in zip(attributes, codes.tolist(), strict=True)
         }
 
-    def draw(self, latents: Latents, codes: Codes | None = None, *, psi: float = 1.0, batch_size: int = 64) -> Images:
+    def synthesise(
+        self, latents: Latents, codes: Codes | None = None, *, psi: float = 1.0, batch_size: int = 64
+    ) -> Images:
         """Draw given latents.
 
         Args:
@@ -196,7 +198,7 @@ class Generator:
         return pictures
 
     def check_psi(self, psi: float) -> None:
-        """Refuse, with a `UserError`, a truncation that this generator cannot draw with: see `draw`."""
+        """Refuse, with a `UserError`, a truncation that this generator cannot draw with: see `synthesise`."""
         check_psi(psi, None if self._styled else self.header.latent.prior)
 
     @property

@@ -53,7 +53,7 @@ def walk(
         n: walkers side by side.
         columns: walkers in a row; left out, the nearest to a square.
         seed: the first face's seed.
-        psi: truncation, 0 to 2: see `Generator.draw`.
+        psi: truncation, 0 to 2: see `Generator.synthesise`.
         scale: enlarge every face this many times.
         attributes: what the faces are to be; a walker keeps what it was left to chance as its first face has it.
         progress: called with (frames drawn, frames).
@@ -106,7 +106,7 @@ def _draw(
             places[:, stop], places[:, (stop + 1) % stops], t, generator.header.latent.prior
         )
         z = between.swapaxes(0, 1).reshape(-1, size)
-        faces = generator.draw(z, np.tile(codes, (len(frame), 1)), psi=psi, batch_size=BATCH)
+        faces = generator.synthesise(z, np.tile(codes, (len(frame), 1)), psi=psi, batch_size=BATCH)
         for walkers in faces.reshape(len(frame), n, *faces.shape[1:]):
             yield lay_out(enlarge(walkers, scale), columns)
         if progress:

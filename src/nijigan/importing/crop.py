@@ -21,9 +21,9 @@ from nijigan.dataset.dropped import Dropped, unusable
 from nijigan.files import replacing
 from nijigan.importing.measure import FAILURE, each, failure, open_entry
 from nijigan.importing.sheets import keep_sheet, spread
-from nijigan.importing.sources import Entry
+from nijigan.importing.sources import SourceFile
 from nijigan.importing.store import Origin, picture
-from nijigan.importing.tags import Labels
+from nijigan.importing.tags import PictureLabels
 from nijigan.pictures import grid, resize
 from nijigan.vision.finder import FoundFace, find_faces
 
@@ -56,7 +56,7 @@ _CUT = pa.struct(
 class Crops:
     """What was cut out of pictures."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[SourceFile] = field(default_factory=list)
     """The crops, by name: that of the picture, `#` and a number from 0, the likeliest face first."""
     pictures: list[int] = field(default_factory=list)
     """The place of each one's picture among those that were given."""
@@ -67,7 +67,7 @@ class Crops:
     dropped: list[Dropped] = field(default_factory=list)
     """Pictures without a face, and those that cannot be used."""
 
-    def labels(self, given: Mapping[int, Labels]) -> dict[int, Labels]:
+    def labels(self, given: Mapping[int, PictureLabels]) -> dict[int, PictureLabels]:
         """The crops' labels: those of their picture, where it shows a single face and so there is no doubt of whom."""
         return {
             crop: given[row]
@@ -78,7 +78,7 @@ class Crops:
 
 @contextmanager
 def cut_faces(
-    pictures: Sequence[Entry],
+    pictures: Sequence[SourceFile],
     out: Path,
     margin: float,
     max_pixels: int,
@@ -102,7 +102,7 @@ def cut_faces(
 
     archive = out.with_name(f".{out.name}.{secrets.token_hex(4)}.zip")
     crops = Crops()
-    found: list[tuple[Entry, int]] = []
+    found: list[tuple[SourceFile, int]] = []
     try:
         with replacing(archive) as temporary, zipfile.ZipFile(temporary, "w") as file:
             for cut in (cut for part in each(pictures, work, _CUT, BATCH, progress) for cut in part.to_pylist()):
@@ -115,7 +115,7 @@ def cut_faces(
                 if not cut["crops"]:
                     crops.dropped.append(Dropped(name, "no face", "none was found in it"))
                 for number, crop in enumerate(cut["crops"]):
-                    found.append((Entry(f"{name}#{number}", str(archive), len(found)), row))
+                    found.append((SourceFile(f"{name}#{number}", str(archive), len(found)), row))
                     file.writestr(f"{len(found)}.png", crop["png"])
         for entry, row in sorted(found):  # by name, whichever picture was done first
             crops.entries.append(entry)
@@ -155,7 +155,7 @@ def square_about(face: FoundFace, width: int, height: int, margin: float) -> Squ
     return left, upper, left + side, upper + side
 
 
-def write_squares(folder: Path, pictures: Sequence[Entry], crops: Crops, previous: Path) -> None:
+def write_squares(folder: Path, pictures: Sequence[SourceFile], crops: Crops, previous: Path) -> None:
     """Draw illustrations with their crops marked into `crops.png`; without any, keep the sheet of `previous`.
 
     Args:

@@ -22,20 +22,20 @@ from nijigan.importing.crop import MARGIN, Crops, cut_faces, write_squares
 from nijigan.importing.duplicates import BYTES, distances, survivors
 from nijigan.importing.labels import (
     Column,
+    apply_readings,
     fill_gaps,
     forget_rare,
     forget_unusable,
     merge_values,
     parse_merge,
-    take_readings,
 )
 from nijigan.importing.measure import measure
 from nijigan.importing.readings import COLOURS, parse_label, read_labels
 from nijigan.importing.report import ImportReport, nothing_usable
 from nijigan.importing.sheets import write_faceless, write_sheet
-from nijigan.importing.sources import Entry, close, walk
+from nijigan.importing.sources import SourceFile, close, list_sources
 from nijigan.importing.store import Origin, write_faces
-from nijigan.importing.tags import Labels
+from nijigan.importing.tags import PictureLabels
 
 
 def import_faces(
@@ -100,7 +100,7 @@ def import_faces(
     if not sources and not known.known:
         raise UserError("Name what to import: folders, .zip archives, Parquet files or single pictures.")
 
-    listing = walk([Path(source) for source in sources])
+    listing = list_sources([Path(source) for source in sources])
     pictures = sorted(listing.pictures)  # by name: nothing below depends on the order in which they were found
     labels, tag_report = matching.label(pictures, listing.tables, tags and Path(tags), tag_map and Path(tag_map))
     whole = Crops(pictures, list(range(len(pictures))))
@@ -122,7 +122,7 @@ def import_faces(
         readings = _readings(candidates, attributes, kept, wanted, progress)
         notes = [note for note in merge_values([readings], merges) if note in idle] + forgotten
         fill_gaps(attributes, keeper)
-        read = take_readings(attributes, readings, kept)
+        read = apply_readings(attributes, readings, kept)
         notes += forget_rare(attributes, kept, min_count)
         faces = _faces(candidates, kept, attributes, holdout)
         duplicates = _duplicates(candidates, exact, keeper)
@@ -194,12 +194,12 @@ def _known(out: Path, pad: bool) -> _Candidates:
 
 
 def _found(
-    crops: Crops, given: Mapping[int, Labels], measures: pa.Table, min_size: int, known: _Candidates
-) -> tuple[_Candidates, list[Dropped], list[Entry]]:
+    crops: Crops, given: Mapping[int, PictureLabels], measures: pa.Table, min_size: int, known: _Candidates
+) -> tuple[_Candidates, list[Dropped], list[SourceFile]]:
     """Tell what can be used from what cannot, of which those that are no face are listed once more."""
     entries, labels = crops.entries, crops.labels(given)
     dropped: list[Dropped] = []
-    faceless: list[Entry] = []
+    faceless: list[SourceFile] = []
     digests = set(known.rows["sha256"].to_pylist())
     used: list[int] = []
     origins: list[Origin] = []

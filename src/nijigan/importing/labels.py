@@ -106,7 +106,7 @@ def fill_gaps(columns: dict[str, Column], keeper: npt.NDArray[np.int64]) -> None
                 values[row] = options.pop()
 
 
-def take_readings(
+def apply_readings(
     columns: dict[str, Column], readings: dict[str, Column], kept: npt.NDArray[np.int64]
 ) -> dict[str, dict[str, int]]:
     """Label the rows `kept` that nobody labelled with what was read from them, in place.

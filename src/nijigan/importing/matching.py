@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 import pyarrow.parquet as pq
 
 from nijigan.dataset.faces import COLUMNS
-from nijigan.importing.sources import Entry, read
-from nijigan.importing.tags import Labels, TagTable, parse, read_file, read_mapping
+from nijigan.importing.sources import SourceFile, read
+from nijigan.importing.tags import PictureLabels, TagTable, parse, read_file, read_mapping
 
 NAMED = 5
 
@@ -65,8 +65,8 @@ def _few(names: Sequence[str]) -> str:
 
 
 def label(
-    pictures: Sequence[Entry], tables: Sequence[Entry], tags: Path | None = None, tag_map: Path | None = None
-) -> tuple[dict[int, Labels], TagReport | None]:
+    pictures: Sequence[SourceFile], tables: Sequence[SourceFile], tags: Path | None = None, tag_map: Path | None = None
+) -> tuple[dict[int, PictureLabels], TagReport | None]:
     """Label pictures from `tags`; without it, from any metadata.csv|jsonl, or a tags.csv in the root of a source.
 
     Pictures from a dataset of ours keep the labels they have there, unless tags say otherwise.
@@ -97,7 +97,7 @@ def label(
     return matcher.finish()
 
 
-def _holds_tags(table: Entry) -> bool:
+def _holds_tags(table: SourceFile) -> bool:
     path = PurePosixPath(table.name)
     return path.name in ("metadata.csv", "metadata.jsonl") or (path.name == "tags.csv" and len(path.parts) == 2)
 
@@ -105,10 +105,10 @@ def _holds_tags(table: Entry) -> bool:
 class _Matcher:
     """Brings lines and pictures together and keeps count."""
 
-    def __init__(self, pictures: Sequence[Entry]) -> None:
+    def __init__(self, pictures: Sequence[SourceFile]) -> None:
         self.pictures = pictures
         self.report = TagReport()
-        self.labels: dict[int, Labels] = {}
+        self.labels: dict[int, PictureLabels] = {}
         self.disputed: dict[int, set[str]] = {}
 
     def add(self, folder: str, name: str, table: TagTable) -> None:
@@ -130,7 +130,7 @@ class _Matcher:
             else:
                 self.labels[position] = labels
 
-    def _combine(self, key: str, position: int, labels: Labels) -> None:
+    def _combine(self, key: str, position: int, labels: PictureLabels) -> None:
         before = self.labels[position]
         disputed = {name for name in labels.keys() & before.keys() if labels[name] != before[name]}
         if disputed:
@@ -140,7 +140,7 @@ class _Matcher:
         self.disputed.setdefault(position, set()).update(disputed)
         self.labels[position] = labels | before
 
-    def finish(self) -> tuple[dict[int, Labels], TagReport | None]:
+    def finish(self) -> tuple[dict[int, PictureLabels], TagReport | None]:
         """All labels, without the disputed."""
         for position, names in self.disputed.items():
             self.labels[position] = {k: v for k, v in self.labels[position].items() if k not in names}
@@ -151,7 +151,7 @@ class _Matcher:
         return both, self.report if self.report.files else None
 
 
-def _index(pictures: Sequence[Entry], folder: str) -> dict[str, int]:
+def _index(pictures: Sequence[SourceFile], folder: str) -> dict[str, int]:
     """What a line may call a picture in `folder`: its path, its name or its stem; -1 where that fits several."""
     paths: dict[str, int] = {}
     names: dict[str, int] = {}
@@ -165,7 +165,7 @@ def _index(pictures: Sequence[Entry], folder: str) -> dict[str, int]:
     return stems | names | paths
 
 
-def _stored_labels(pictures: Sequence[Entry]) -> dict[int, Labels]:
+def _stored_labels(pictures: Sequence[SourceFile]) -> dict[int, PictureLabels]:
     """The labels of pictures that come from the Parquet files of a dataset of ours."""
     attributes: dict[str, dict[str, list[str | None]]] = {}
     found = {}

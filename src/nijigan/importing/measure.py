@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from nijigan.dataset.decode import Picture, TooLargeError, UnreadableError, decode
 from nijigan.importing.duplicates import SIDE, perceptual_hashes
-from nijigan.importing.sources import Entry, read
+from nijigan.importing.sources import SourceFile, read
 from nijigan.pictures import resize
 from nijigan.vision.finder import may_be_face
 
@@ -42,7 +42,11 @@ Work = Callable[[Sequence[bytes], Sequence[int]], pa.Array]
 
 
 def each(
-    entries: Sequence[Entry], work: Work, result: pa.StructType, batch: int, progress: Callable[[int, int], None] | None
+    entries: Sequence[SourceFile],
+    work: Work,
+    result: pa.StructType,
+    batch: int,
+    progress: Callable[[int, int], None] | None,
 ) -> Iterator[pa.Table]:
     """Do `work` on every entry, on all cores.
 
@@ -80,7 +84,7 @@ def each(
 
 
 def measure(
-    entries: Sequence[Entry],
+    entries: Sequence[SourceFile],
     max_pixels: int,
     progress: Callable[[int, int], None] | None = None,
     *,

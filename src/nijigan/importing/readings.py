@@ -12,7 +12,7 @@ from nijigan.dataset.decode import UnreadableError
 from nijigan.errors import UserError
 from nijigan.importing.labels import Column
 from nijigan.importing.measure import BATCH, each, open_entry
-from nijigan.importing.sources import Entry
+from nijigan.importing.sources import SourceFile
 from nijigan.importing.store import Origin
 from nijigan.vision.colours import read_colours
 
@@ -67,7 +67,7 @@ def read_labels(
     colours = [name for name in names if name in COLOURS]
     if colours:
         rows = sorted(wanted, key=lambda row: (origins[row].file, origins[row].position))  # as they lie in their files
-        entries = [Entry(sources[row], origins[row].file, origins[row].position) for row in rows]
+        entries = [SourceFile(sources[row], origins[row].file, origins[row].position) for row in rows]
         for part in each(entries, _read, _READINGS, BATCH, progress):
             for readings in part.to_pylist():
                 for name in colours:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from nijigan.dataset.decode import decode, square
-from nijigan.importing.sources import Entry
+from nijigan.importing.sources import SourceFile
 from nijigan.importing.store import Origin, picture
 from nijigan.pictures import grid
 
@@ -37,7 +37,7 @@ def write_sheet(folder: Path, pairs: Sequence[tuple[Origin, Origin]], previous: 
         keep_sheet(folder, SHEET, previous)
 
 
-def write_faceless(folder: Path, entries: Sequence[Entry], previous: Path, side: int = 64) -> None:
+def write_faceless(folder: Path, entries: Sequence[SourceFile], previous: Path, side: int = 64) -> None:
     """Draw pictures that were set aside as no faces; without any, keep the sheet that `previous` has.
 
     Args:

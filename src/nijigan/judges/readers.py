@@ -28,7 +28,7 @@ from nijigan.files import ASSETS, replacing
 from nijigan.generator.file import hash_weights
 from nijigan.jsonio import parse_json
 from nijigan.judges import anime
-from nijigan.judges.feature_spaces import Features
+from nijigan.judges.feature_spaces import FeatureSpace
 from nijigan.judges.teaching import ReaderNet, Vocabularies, teach
 
 ReaderName = Literal["auto", "people", "own"]
@@ -42,7 +42,7 @@ _METADATA_KEY = "nijigan"
 
 
 @dataclass(frozen=True)
-class ReaderHeader:
+class AttributeReaderHeader:
     """What a reader's file says of its weights."""
 
     attributes: dict[str, tuple[str, ...]]
@@ -54,11 +54,11 @@ class ReaderHeader:
 
 
 @dataclass(frozen=True)
-class Reader:
+class AttributeReader:
     """A reader: `open_reader` opens one."""
 
-    header: ReaderHeader
-    logits: Features
+    header: AttributeReaderHeader
+    logits: FeatureSpace
     """Faces → the logits of all attributes, one attribute after the other."""
 
     @property
@@ -89,7 +89,7 @@ class Reader:
 
 def open_reader(
     name: ReaderName, attributes: Vocabularies, dataset: FaceDataset, progress: Progress | None = None
-) -> Reader:
+) -> AttributeReader:
     """Open a reader that knows every value of some attributes.
 
     Args:
@@ -116,12 +116,12 @@ def open_reader(
     return _own(dataset, progress)
 
 
-def people() -> Reader:
+def people() -> AttributeReader:
     """The reader that comes with nijigan: hair and eye colours as people tagged them."""
     return _open(PEOPLE, "people")
 
 
-def save(net: ReaderNet, header: ReaderHeader, path: Path) -> None:
+def save(net: ReaderNet, header: AttributeReaderHeader, path: Path) -> None:
     """Write a reader to a file, its kernels rounded to fp16."""
     tensors = {
         name: (tensor.half() if tensor.ndim > 1 else tensor).contiguous() for name, tensor in net.state_dict().items()
@@ -141,13 +141,13 @@ def balanced_accuracy(read: Codes, codes: Codes) -> float:
     return float(np.mean([(read[codes == code] == code).mean() for code in np.unique(codes[codes >= 0])]))
 
 
-def examine(reader: Reader, dataset: FaceDataset, split: str) -> dict[str, float]:
+def examine(reader: AttributeReader, dataset: FaceDataset, split: str) -> dict[str, float]:
     """The reader's balanced accuracy on a split of the dataset that taught it, of every attribute labelled there."""
     read, labels = reader.read(dataset.pixels(split, anime.RESOLUTION)), dataset.labels(split)
     return {name: balanced_accuracy(read[name], codes) for name, codes in labels.items() if (codes >= 0).any()}
 
 
-def as_reader(net: ReaderNet, header: ReaderHeader, name: str) -> Reader:
+def as_reader(net: ReaderNet, header: AttributeReaderHeader, name: str) -> AttributeReader:
     """What reads with a network, which must not change any more."""
     net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -156,10 +156,10 @@ def as_reader(net: ReaderNet, header: ReaderHeader, name: str) -> Reader:
 
     digest = hashlib.sha256(json.dumps([hash_weights(net), header.attributes]).encode()).hexdigest()
     size = sum(map(len, header.attributes.values()))
-    return Reader(header, Features(name, size, digest, anime.RESOLUTION, logits))
+    return AttributeReader(header, FeatureSpace(name, size, digest, anime.RESOLUTION, logits))
 
 
-def _own(dataset: FaceDataset, progress: Progress | None) -> Reader:
+def _own(dataset: FaceDataset, progress: Progress | None) -> AttributeReader:
     """The reader that learns from a dataset, or has learnt before.
 
     It learns all of its attributes, so that generators of some and of others are judged by the same.
@@ -170,15 +170,15 @@ def _own(dataset: FaceDataset, progress: Progress | None) -> Reader:
     with suppress(UserError):  # not there, or damaged
         return _open(path, "own")
     net = teach(dataset, dataset.attributes, _OWN_STEPS, progress=progress)
-    header = ReaderHeader(dataset.attributes, {}, {"fingerprint": dataset.fingerprint, "steps": _OWN_STEPS})
+    header = AttributeReaderHeader(dataset.attributes, {}, {"fingerprint": dataset.fingerprint, "steps": _OWN_STEPS})
     save(net, replace(header, accuracy=examine(as_reader(net, header, "own"), dataset, "val")), path)
     return _open(path, "own")
 
 
-def _open(path: Path, name: str) -> Reader:
+def _open(path: Path, name: str) -> AttributeReader:
     try:
         with safe_open(path, framework="pt") as file:
-            header = parse_json(ReaderHeader, (file.metadata() or {}).get(_METADATA_KEY, ""), str(path))
+            header = parse_json(AttributeReaderHeader, (file.metadata() or {}).get(_METADATA_KEY, ""), str(path))
             with torch.device("meta"):  # nothing is drawn at random: training may be under way in the same process
                 net = ReaderNet(header.attributes)
             net.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()}, assign=True)  # noqa: SIM118 - not a dict

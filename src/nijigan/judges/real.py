@@ -18,11 +18,10 @@ from nijigan.aliases import Progress
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.files import replacing
-from nijigan.judges.feature_spaces import Features
+from nijigan.judges.feature_spaces import FeatureSpace
+from nijigan.metrics.arrays import FeatureArray
 from nijigan.metrics.neighbours import nearest, radii, realism
 from nijigan.vision.finder import have_faces
-
-Array = npt.NDArray[np.float32]
 
 NEIGHBOURS = 5
 """k of every nearest-neighbour score."""
@@ -38,16 +37,16 @@ class RealFaces:
     dataset: FaceDataset
     split: str
     resolution: int
-    space: Features
-    train: Array
+    space: FeatureSpace
+    train: FeatureArray
     """Features of the training faces, N×D, memory-mapped: the manifold that realism and originality refer to."""
-    radii: Array
+    radii: FeatureArray
     """Distance of each to its k-th neighbour among them, N."""
-    features: Array
+    features: FeatureArray
     """Features of the split's faces, n×D, memory-mapped."""
-    realism: Array
+    realism: FeatureArray
     """Realism of each of them, n."""
-    nearest: Array
+    nearest: FeatureArray
     """Distance of each to its nearest training face, n."""
     found: npt.NDArray[np.bool_]
     """Whether the face finder sees a face in each, n."""
@@ -59,7 +58,7 @@ class RealFaces:
         """Which of the split's faces pass as good: what real faces score as yield."""
         return self.are_good(self.found, self.realism)
 
-    def are_good(self, found: npt.NDArray[np.bool_], realism: Array) -> npt.NDArray[np.bool_]:
+    def are_good(self, found: npt.NDArray[np.bool_], realism: FeatureArray) -> npt.NDArray[np.bool_]:
         """Which faces are good, of equally many verdicts: those that the finder sees and that lie inside the manifold.
 
         Either alone is blind: muddy pictures pass the finder, clean blends of faces pass the manifold.
@@ -68,7 +67,7 @@ class RealFaces:
 
 
 def real_faces(
-    dataset: FaceDataset, split: str, resolution: int, space: Features, progress: Progress | None = None
+    dataset: FaceDataset, split: str, resolution: int, space: FeatureSpace, progress: Progress | None = None
 ) -> RealFaces:
     """Describe the real faces of a dataset, or read what was described before.
 
@@ -86,7 +85,7 @@ def real_faces(
     train = _features(dataset, "train", resolution, space, progress)
     manifold = _cached(dataset, "radii", "train", resolution, space, lambda: radii(train, NEIGHBOURS))
 
-    def depth(name: str) -> tuple[Array, Array]:
+    def depth(name: str) -> tuple[FeatureArray, FeatureArray]:
         described = _features(dataset, name, resolution, space, progress)
         real = _cached(dataset, "realism", name, resolution, space, lambda: realism(described, train, manifold))
         return described, real
@@ -113,16 +112,23 @@ def check_judgeable(dataset: FaceDataset, split: str) -> None:
             )
 
 
-def _features(dataset: FaceDataset, split: str, resolution: int, space: Features, progress: Progress | None) -> Array:
-    def compute() -> Array:
+def _features(
+    dataset: FaceDataset, split: str, resolution: int, space: FeatureSpace, progress: Progress | None
+) -> FeatureArray:
+    def compute() -> FeatureArray:
         return space.extract(dataset.pixels(split, resolution), progress=progress)
 
     return _cached(dataset, "features", split, resolution, space, compute)
 
 
 def _cached(
-    dataset: FaceDataset, what: str, split: str, resolution: int, space: Features | None, compute: Callable[[], Array]
-) -> Array:
+    dataset: FaceDataset,
+    what: str,
+    split: str,
+    resolution: int,
+    space: FeatureSpace | None,
+    compute: Callable[[], FeatureArray],
+) -> FeatureArray:
     """What `compute` gives, kept in a file that is named for everything it follows from."""
     key = [_FORMAT, dataset.fingerprint, split, resolution, space.hash if space else "", NEIGHBOURS]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
@@ -137,8 +143,8 @@ def _cached(
     return kept
 
 
-def _open(path: Path) -> Array | None:
+def _open(path: Path) -> FeatureArray | None:
     with suppress(OSError, ValueError, EOFError):  # not there, or cut short
-        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: FeatureArray = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
     return None

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import AliasChoices, Field
 
 from nijigan.jsonio import parse_json, read_json, to_json
 from nijigan.metrics.score import Score
@@ -58,7 +60,7 @@ class ClassScores:
 
 
 @dataclass(frozen=True)
-class Obedience:
+class ConditionalAccuracy:
     """What a generator draws when it is asked for each value of an attribute, `Protocol.n_asked` times."""
 
     classes: dict[str, ClassScores]
@@ -87,7 +89,9 @@ class Metrics:
     protocol: Protocol
     scores: dict[str, Score]
     """By name: kid, fd, precision, recall, density, coverage, diversity, yield, originality, accuracy-hair, ..."""
-    obedience: dict[str, Obedience] = field(default_factory=dict)
+    conditional_accuracy: Annotated[
+        dict[str, ConditionalAccuracy], Field(validation_alias=AliasChoices("conditional_accuracy", "obedience"))
+    ] = field(default_factory=dict)  # files of version 0.1 say "obedience"
     """By attribute; empty for a generator without."""
 
     def __str__(self) -> str:
@@ -108,7 +112,7 @@ class Metrics:
             lines.append(
                 f"{name + (' ×1000' if times > 1 else ''):{width}}{values[0]:>10}   {between:^19}{values[3] or '':>12}"
             )
-        for name, one in self.obedience.items():
+        for name, one in self.conditional_accuracy.items():
             lines.append(
                 f"{name}: {protocol.n_asked} faces asked for of each of {len(one.classes)} values, "
                 f"read by {protocol.reader}; by chance {one.chance:.3f}"

@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from nijigan.errors import UserError
 
-Features = npt.NDArray[np.float32]
+FeatureArray = npt.NDArray[np.float32]
 """One row per face: N×D."""
 
 
-def check(*sets: Features, at_least: int) -> None:
+def check_features(*sets: FeatureArray, at_least: int) -> None:
     """Refuse arrays that a score would turn into nonsense.
 
     Args:

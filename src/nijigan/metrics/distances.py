@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nijigan.metrics.arrays import Features, blocks
+from nijigan.metrics.arrays import FeatureArray, blocks
 
 _ROUNDING = 1e-5
 """Bound on the error of a multiplied squared distance, as a share of |x|² + |y|²."""
@@ -30,7 +30,7 @@ class DistanceBlock:
     """How far each of them may be off."""
 
 
-def distance_blocks(queries: Features, references: Features, block: int) -> Iterator[DistanceBlock]:
+def distance_blocks(queries: FeatureArray, references: FeatureArray, block: int) -> Iterator[DistanceBlock]:
     """The whole matrix of distances from N×D queries (rows) to M×D references (columns), `block` of each at a time."""
     centre = mean_row(references)
     for rows in blocks(len(queries), block):
@@ -39,7 +39,7 @@ def distance_blocks(queries: Features, references: Features, block: int) -> Iter
 
 
 def distance_block(
-    queries: Features, rows: slice, references: Features, columns: slice, centre: Features
+    queries: FeatureArray, rows: slice, references: FeatureArray, columns: slice, centre: FeatureArray
 ) -> DistanceBlock:
     """One block; rows are taken relative to `centre`, which shortens them and so their rounding errors."""
     x, y = torch.from_numpy(queries[rows] - centre), torch.from_numpy(references[columns] - centre)
@@ -47,12 +47,12 @@ def distance_block(
     return DistanceBlock(rows, columns, torch.addmm(norms, x, y.T, alpha=-2).clamp_(min=0), norms.mul_(_ROUNDING))
 
 
-def mean_row(features: Features) -> Features:
+def mean_row(features: FeatureArray) -> FeatureArray:
     """The mean of all rows, gathered in float64."""
     return np.asarray(features.mean(axis=0, dtype=np.float64), np.float32)
 
 
-def within(queries: Features, references: Features, part: DistanceBlock, reach: Tensor) -> Tensor:
+def within(queries: FeatureArray, references: FeatureArray, part: DistanceBlock, reach: Tensor) -> Tensor:
     """Which distances of a block are below `reach` (of its shape, or broadcast to it); close calls are measured."""
     margin = part.squares - reach.square()
     below = margin < 0
@@ -63,7 +63,9 @@ def within(queries: Features, references: Features, part: DistanceBlock, reach: 
     return below
 
 
-def between(queries: Features, i: npt.NDArray[np.int64], references: Features, j: npt.NDArray[np.int64]) -> Features:
+def between(
+    queries: FeatureArray, i: npt.NDArray[np.int64], references: FeatureArray, j: npt.NDArray[np.int64]
+) -> FeatureArray:
     """Distances of the pairs queries[i], references[j] from their differences, summed in float64."""
     distances = np.empty(len(i), np.float32)
     for part in blocks(len(i), 4096):

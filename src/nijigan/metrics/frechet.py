@@ -6,7 +6,7 @@ from statistics import fmean
 import numpy as np
 import numpy.typing as npt
 
-from nijigan.metrics.arrays import Features, blocks, check
+from nijigan.metrics.arrays import FeatureArray, blocks, check_features
 from nijigan.metrics.score import Score
 
 Matrix = npt.NDArray[np.float64]
@@ -24,13 +24,13 @@ class Moments:
     """D×D covariance, normalised by n - 1."""
 
 
-def moments(features: Features, block: int = 4096) -> Moments:
+def moments(features: FeatureArray, block: int = 4096) -> Moments:
     """Measure N×D features in float64, `block` rows at a time.
 
     Raises:
         UserError: There are fewer than 2 rows, or values that are not finite.
     """
-    check(features, at_least=2)
+    check_features(features, at_least=2)
     n, dims = features.shape
     total = Moments(0, np.zeros(dims), np.zeros((dims, dims)))
     for rows in blocks(n, block):
@@ -61,7 +61,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     return _distance(a, _factor(a.cov), b)
 
 
-def frechet_score(features: Features, real: Moments, size: int) -> Score:
+def frechet_score(features: FeatureArray, real: Moments, size: int) -> Score:
     """The mean distance of disjoint subsets, and between which least and greatest the luck of the draw moves it.
 
     No confidence is claimed. Since the bias depends on the size of a set, so do all three numbers: they compare only
@@ -78,7 +78,7 @@ def frechet_score(features: Features, real: Moments, size: int) -> Score:
     Raises:
         UserError: There are not enough features, or some are not finite.
     """
-    check(features, at_least=max(2, size))
+    check_features(features, at_least=max(2, size))
     factor = _factor(real.cov)
     distances = [
         _distance(real, factor, moments(features[start : start + size]))

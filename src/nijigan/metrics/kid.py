@@ -7,12 +7,12 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from nijigan.metrics.arrays import Features, blocks, check
+from nijigan.metrics.arrays import FeatureArray, blocks, check_features
 from nijigan.metrics.intervals import affine_variance, normal_quantile
 from nijigan.metrics.score import Score
 
 
-def kid(real: Features, fake: Features, block: int = 2048) -> Score:
+def kid(real: FeatureArray, fake: FeatureArray, block: int = 2048) -> Score:
     """Unbiased squared maximum mean discrepancy under the kernel (x·y/D + 1)³, and its 95 % interval.
 
     Every pair counts once, not only those within random subsets. Where the two distributions are equal the truth is 0
@@ -37,7 +37,7 @@ def kid(real: Features, fake: Features, block: int = 2048) -> Score:
     Raises:
         UserError: The arrays are too small, of unequal dimension or not finite.
     """
-    check(real, fake, at_least=4)
+    check_features(real, fake, at_least=4)
     x, y, cross_squares = _kernel_sums(real, fake, block)
     m, n = len(real), len(fake)
     value = float(x.own.mean() + y.own.mean() - x.cross.mean() - y.cross.mean())
@@ -105,7 +105,7 @@ class _Rows:
         return centred / (n * (n - 3))
 
 
-def _kernel_sums(x: Features, y: Features, block: int) -> tuple[_Rows, _Rows, float]:
+def _kernel_sums(x: FeatureArray, y: FeatureArray, block: int) -> tuple[_Rows, _Rows, float]:
     """One pass over the upper triangle of the pooled kernel matrix.
 
     Returns:

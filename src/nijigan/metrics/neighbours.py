@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nijigan.metrics.arrays import Features, blocks, check
+from nijigan.metrics.arrays import FeatureArray, blocks, check_features
 from nijigan.metrics.distances import between, distance_block, distance_blocks, mean_row, within
 from nijigan.metrics.intervals import share
 from nijigan.metrics.score import Score
@@ -21,7 +21,9 @@ _SPARE = 4
 """Candidates kept beyond the k nearest, among which the measured distances decide."""
 
 
-def nearest(queries: Features, references: Features, k: int = 1, block: int = 2048) -> tuple[Features, Indices]:
+def nearest(
+    queries: FeatureArray, references: FeatureArray, k: int = 1, block: int = 2048
+) -> tuple[FeatureArray, Indices]:
     """The `k` nearest references of each query.
 
     Args:
@@ -36,24 +38,24 @@ def nearest(queries: Features, references: Features, k: int = 1, block: int = 20
     Raises:
         UserError: The arrays are too small, of unequal dimension or not finite.
     """
-    check(queries, at_least=1)
-    check(references, at_least=k)
-    check(queries, references, at_least=1)
+    check_features(queries, at_least=1)
+    check_features(references, at_least=k)
+    check_features(queries, references, at_least=1)
     return _nearest(queries, references, k, block, skip_diagonal=False)
 
 
-def radii(features: Features, k: int, block: int = 2048) -> Features:
+def radii(features: FeatureArray, k: int, block: int = 2048) -> FeatureArray:
     """Each row's distance to its `k`-th nearest neighbour among the other rows: N float32.
 
     Raises:
         UserError: There are not more than `k` rows, or values that are not finite.
     """
-    check(features, at_least=k + 1)
+    check_features(features, at_least=k + 1)
     return _nearest(features, features, k, block, skip_diagonal=True)[0][:, -1]
 
 
 def manifold_scores(
-    real: Features, real_radii: Features, fake: Features, k: int, block: int = 2048
+    real: FeatureArray, real_radii: FeatureArray, fake: FeatureArray, k: int, block: int = 2048
 ) -> dict[str, Score]:
     """Improved precision and recall (Kynkäänniemi et al. 2019, eqs. 1-2), density and coverage (Naeem et al. 2020).
 
@@ -80,7 +82,7 @@ def manifold_scores(
     Raises:
         UserError: The arrays are too small, of unequal dimension or not finite.
     """
-    check(real, fake, at_least=k + 1)
+    check_features(real, fake, at_least=k + 1)
     real_reach, fake_reach = torch.tensor(real_radii), torch.tensor(radii(fake, k, block))[:, None]
     holders = torch.zeros(len(fake), dtype=torch.int64)  # how many real balls hold each drawn face
     covered = torch.zeros(len(real), dtype=torch.bool)
@@ -98,23 +100,23 @@ def manifold_scores(
     }
 
 
-def diversity(real: Features, fake: Features, block: int = 2048) -> Score:
+def diversity(real: FeatureArray, fake: FeatureArray, block: int = 2048) -> Score:
     """Mean distance between drawn faces over that between real ones: 1 is as varied as life, 0 one face always.
 
     Raises:
         UserError: The arrays are too small, of unequal dimension or not finite.
     """
-    check(real, fake, at_least=2)
+    check_features(real, fake, at_least=2)
     return Score(mean_distance(fake, block) / mean_distance(real, block))
 
 
-def mean_distance(features: Features, block: int = 2048) -> float:
+def mean_distance(features: FeatureArray, block: int = 2048) -> float:
     """Mean distance over all pairs of different rows.
 
     Raises:
         UserError: There are fewer than 2 rows, or values that are not finite.
     """
-    check(features, at_least=2)
+    check_features(features, at_least=2)
     centre = mean_row(features)
     total = 0.0
     for rows, columns in combinations_with_replacement(blocks(len(features), block), 2):
@@ -124,7 +126,7 @@ def mean_distance(features: Features, block: int = 2048) -> float:
     return total / (len(features) * (len(features) - 1) / 2)
 
 
-def realism(features: Features, references: Features, radii: Features, block: int = 2048) -> Features:
+def realism(features: FeatureArray, references: FeatureArray, radii: FeatureArray, block: int = 2048) -> FeatureArray:
     """How deep within the real manifold each face lies (Kynkäänniemi et al. 2019, eq. 3).
 
     The greatest radius(r) / |x - r| over real faces r. As in the paper, those with a radius above the median are left
@@ -142,7 +144,7 @@ def realism(features: Features, references: Features, radii: Features, block: in
     Raises:
         UserError: The arrays are too small, of unequal dimension or not finite.
     """
-    check(references, features, at_least=1)
+    check_features(references, features, at_least=1)
     kept = np.flatnonzero(radii <= np.median(radii))
     references, reach = references[kept], torch.tensor(radii[kept])
     best = torch.full((len(features),), -1.0)
@@ -158,27 +160,27 @@ def realism(features: Features, references: Features, radii: Features, block: in
         return np.where(distances > 0, reach[where].numpy() / distances, np.float32(np.inf))
 
 
-def originality(drawn_nearest: Features, test_nearest: Features) -> Score:
+def originality(generated_nearest: FeatureArray, test_nearest: FeatureArray) -> Score:
     """Share of drawn faces that are farther from every training face than the closest 1 % of unseen real faces are.
 
     Genuinely new faces score 0.99, copies 0. The Wilson interval takes the threshold as given, which some hundreds of
     unseen faces make steady; with up to 100 it is the least of their distances.
 
     Args:
-        drawn_nearest: Each drawn face's distance to its nearest training face.
+        generated_nearest: Each generated face's distance to its nearest training face.
         test_nearest: The same of real faces that were not trained on.
 
     Raises:
         UserError: One of them is empty or not finite.
     """
-    check(drawn_nearest.reshape(-1, 1), test_nearest.reshape(-1, 1), at_least=1)
+    check_features(generated_nearest.reshape(-1, 1), test_nearest.reshape(-1, 1), at_least=1)
     threshold = np.quantile(test_nearest, 0.01, method="inverted_cdf")
-    return share(int(np.count_nonzero(drawn_nearest > threshold)), drawn_nearest.size)
+    return share(int(np.count_nonzero(generated_nearest > threshold)), generated_nearest.size)
 
 
 def _nearest(
-    queries: Features, references: Features, k: int, block: int, *, skip_diagonal: bool
-) -> tuple[Features, Indices]:
+    queries: FeatureArray, references: FeatureArray, k: int, block: int, *, skip_diagonal: bool
+) -> tuple[FeatureArray, Indices]:
     """The work of `nearest`; with `skip_diagonal`, row i of the references is no neighbour of query i."""
     n, candidates = len(queries), min(k + _SPARE, len(references))
     squares = torch.full((n, candidates), torch.inf)

@@ -65,10 +65,10 @@ class ConditionalGenerator(nn.Module):
             raise TypeError("truncation by ψ is the generator style's alone")
         return images
 
-    def centre(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
+    def estimate_mean_style(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
         """Estimate anew the mean style of the generator `style`, over latents; others have none."""
         if isinstance(self.base, StyleGenerator):
-            self.base.centre((latents,) for latents, _ in batches)
+            self.base.estimate_mean_style((latents,) for latents, _ in batches)
 
 
 class ConditionalDiscriminator(nn.Module):

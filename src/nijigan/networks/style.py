@@ -121,7 +121,7 @@ class StyleGenerator(nn.Module):
     Attributes:
         mapping: N×latent_size → N×style.
         style_size: numbers in a style.
-        w_mean: the mean style, which truncation pulls towards; zero until `centre` estimates it.
+        w_mean: the mean style, which truncation pulls towards; zero until `estimate_mean_style` estimates it.
     """
 
     w_mean: Tensor
@@ -173,7 +173,7 @@ class StyleGenerator(nn.Module):
         return drawn
 
     @torch.no_grad()
-    def centre(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
+    def estimate_mean_style(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
         """Estimate `w_mean` anew: the mean style of all latents in `batches`, (N×latent_size,) each."""
         self.w_mean.copy_(torch.cat([self.mapping(latents) for (latents,) in batches]).mean(0))
 

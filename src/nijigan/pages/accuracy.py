@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from html import escape
 
 from nijigan.aliases import Images
-from nijigan.judges.results import Metrics, Obedience, Protocol
+from nijigan.judges.results import ConditionalAccuracy, Metrics, Protocol
 from nijigan.metrics.score import Score
 from nijigan.pages.charts import interval_bar
 from nijigan.pages.layout import faces, section, seeds
 from nijigan.pages.meanings import MEANINGS, meanings_of
 
 
-def obedience_sections(metrics: Metrics, asked: Mapping[str, Images]) -> str:
+def accuracy_sections(metrics: Metrics, asked: Mapping[str, Images]) -> str:
     """One section for each attribute; nothing for a generator without.
 
     Args:
@@ -21,11 +21,11 @@ def obedience_sections(metrics: Metrics, asked: Mapping[str, Images]) -> str:
     """
     return "\n".join(
         _section(name, one, metrics.scores[f"accuracy-{name}"], metrics.protocol, asked[name])
-        for name, one in metrics.obedience.items()
+        for name, one in metrics.conditional_accuracy.items()
     )
 
 
-def _section(name: str, one: Obedience, balanced: Score, protocol: Protocol, asked: Images) -> str:
+def _section(name: str, one: ConditionalAccuracy, balanced: Score, protocol: Protocol, asked: Images) -> str:
     meaning = meanings_of([f"accuracy-{name}"])[f"accuracy-{name}"]
     real = "" if balanced.floor is None else f"; of real ones it is {meaning.show(balanced.floor)}"
     note = (
@@ -38,11 +38,11 @@ def _section(name: str, one: Obedience, balanced: Score, protocol: Protocol, ask
     return section(f"Obeys: {name}", note, _values(one, protocol, asked) + _confusion(name, one))
 
 
-def _values(one: Obedience, protocol: Protocol, asked: Images) -> str:
+def _values(one: ConditionalAccuracy, protocol: Protocol, asked: Images) -> str:
     share = meanings_of(["accuracy-"])["accuracy-"]
     kid, diversity = MEANINGS["kid"], MEANINGS["diversity"]
     rows = []
-    for (value, scores), drawn in zip(one.classes.items(), asked, strict=True):
+    for (value, scores), generated in zip(one.classes.items(), asked, strict=True):
         accuracy, within = scores.accuracy, scores.kid
         distance = (
             '<span class="soft">too few faces</span>'
@@ -56,7 +56,7 @@ def _values(one: Obedience, protocol: Protocol, asked: Images) -> str:
             f'<span class="soft">{share.show_interval(accuracy)}</span></td>'
             f'<td>{interval_bar(accuracy, top=1)}</td><td class="real nowrap">{share.show(accuracy.floor)}</td>'
             f'<td class="nowrap">{distance}</td><td>{varied}</td>'
-            f"<td>{faces(drawn, seeds(protocol.seed, drawn))}</td></tr>"
+            f"<td>{faces(generated, seeds(protocol.seed, generated))}</td></tr>"
         )
     return (
         '<div class="scroll">\n<table class="values">\n<thead><tr><th scope="col">Value</th>'
@@ -67,7 +67,7 @@ def _values(one: Obedience, protocol: Protocol, asked: Images) -> str:
     )
 
 
-def _confusion(name: str, one: Obedience) -> str:
+def _confusion(name: str, one: ConditionalAccuracy) -> str:
     """Rows asked for, columns read, in hundredths of the row; the darker the more."""
     columns = "".join(f'<th scope="col">{escape(value)}</th>' for value in one.read)
     rows = []

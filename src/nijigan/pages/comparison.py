@@ -34,7 +34,7 @@ _CELL = 8  # faces in a cell of the matrix
 
 
 @dataclass(frozen=True)
-class Entry:
+class ComparedModel:
     """One model of a comparison."""
 
     name: str
@@ -55,7 +55,7 @@ class Entry:
         return {} if self.metrics is None else self.metrics.scores
 
 
-def compare(entries: Sequence[Entry], path: Path, axes: Mapping[str, Mapping[str, str]] | None = None) -> None:
+def compare(entries: Sequence[ComparedModel], path: Path, axes: Mapping[str, Mapping[str, str]] | None = None) -> None:
     """Write a page that compares models, best KID first.
 
     Args:
@@ -112,7 +112,7 @@ def _interval(score: Score) -> tuple[float, float]:
     return min(score.low, score.value), max(score.high, score.value)
 
 
-def _common_protocol(entries: Sequence[Entry]) -> Protocol | None:
+def _common_protocol(entries: Sequence[ComparedModel]) -> Protocol | None:
     """The protocol of all entries, or a `UserError` that names what differs."""
     protocols = [(entry.name, entry.metrics.protocol) for entry in entries if entry.metrics is not None]
     for entry in entries:
@@ -129,7 +129,9 @@ def _common_protocol(entries: Sequence[Entry]) -> Protocol | None:
     return protocols[0][1] if protocols else None
 
 
-def _header(title: str, judged: Sequence[Entry], places: Sequence[tuple[int, int]], protocol: Protocol | None) -> str:
+def _header(
+    title: str, judged: Sequence[ComparedModel], places: Sequence[tuple[int, int]], protocol: Protocol | None
+) -> str:
     first = [entry.name for entry, place in zip(judged, places, strict=True) if place[0] == 1]
     if not judged:
         headline = "None of them could be judged."
@@ -155,13 +157,13 @@ def _header(title: str, judged: Sequence[Entry], places: Sequence[tuple[int, int
     )
 
 
-def _replicates(judged: Sequence[Entry], axes: Mapping[str, Mapping[str, str]]) -> str:
+def _replicates(judged: Sequence[ComparedModel], axes: Mapping[str, Mapping[str, str]]) -> str:
     """What each setting scores over its seeds, if those were varied: the luck of a training that no interval covers."""
     if len({fields["seed"] for fields in axes.values() if "seed" in fields}) < 2:
         return ""
     others = [field for field in next(iter(axes.values())) if field != "seed"]
     setting_of = {name: tuple(fields[field] for field in others) for name, fields in axes.items()}
-    settings: dict[tuple[str, ...], list[Entry]] = {}
+    settings: dict[tuple[str, ...], list[ComparedModel]] = {}
     for entry in judged:
         settings.setdefault(setting_of[entry.name], []).append(entry)
     shown = ["kid", "yield"]
@@ -197,7 +199,7 @@ def _spread_cell(values: Sequence[float], name: str) -> str:
     )
 
 
-def _table(judged: Sequence[Entry], places: Sequence[tuple[int, int]]) -> str:
+def _table(judged: Sequence[ComparedModel], places: Sequence[tuple[int, int]]) -> str:
     shown = meanings_of(name for entry in judged for name in entry.scores)
     columns = "".join(f'<th scope="col">{escape(meaning.label)}</th>' for meaning in shown.values())
     rows = []
@@ -226,7 +228,7 @@ def _table(judged: Sequence[Entry], places: Sequence[tuple[int, int]]) -> str:
     return section("Scores", note, table)
 
 
-def _floor(name: str, judged: Sequence[Entry]) -> float | None:
+def _floor(name: str, judged: Sequence[ComparedModel]) -> float | None:
     """What real faces score, as the first entry knows that has the score."""
     return next((entry.scores[name].floor for entry in judged if name in entry.scores), None)
 
@@ -240,7 +242,7 @@ def _score_cell(score: Score | None, meaning: Meaning, ahead: bool) -> str:
     )
 
 
-def _ahead(name: str, better: int, judged: Sequence[Entry]) -> list[bool]:
+def _ahead(name: str, better: int, judged: Sequence[ComparedModel]) -> list[bool]:
     """Which entries may be the best by a score, where that leaves any out."""
     if not better or name == "fd" or any(name not in entry.scores for entry in judged):  # fd's range is no interval
         return [False] * len(judged)
@@ -249,8 +251,8 @@ def _ahead(name: str, better: int, judged: Sequence[Entry]) -> list[bool]:
 
 
 def _matrix(
-    entries: Sequence[Entry],
-    judged: Sequence[Entry],
+    entries: Sequence[ComparedModel],
+    judged: Sequence[ComparedModel],
     places: Sequence[tuple[int, int]],
     axes: Mapping[str, Mapping[str, str]],
 ) -> str:
@@ -282,7 +284,7 @@ def _matrix(
     return section(f"{row_field} × {column_field}", note, table)
 
 
-def _cell(entry: Entry, place: tuple[int, int] | None, count: int) -> str:
+def _cell(entry: ComparedModel, place: tuple[int, int] | None, count: int) -> str:
     if place is None or entry.samples is None:
         return f'<div class="cell">Failed.<br><span class="soft">{escape(entry.error or "")}</span></div>'
     shown = entry.samples[:_CELL]
@@ -296,7 +298,7 @@ def _cell(entry: Entry, place: tuple[int, int] | None, count: int) -> str:
     )
 
 
-def _strips(judged: Sequence[Entry]) -> str:
+def _strips(judged: Sequence[ComparedModel]) -> str:
     strips = [
         f"<p>{breakable(entry.name)}</p>{faces(entry.samples[:_STRIP], seeds(0, entry.samples[:_STRIP]))}"
         for entry in judged
@@ -306,12 +308,14 @@ def _strips(judged: Sequence[Entry]) -> str:
     return section("Samples", note, f'<div class="scroll"><div class="strips">{"".join(strips)}</div></div>')
 
 
-def _curves(judged: Sequence[Entry]) -> str:
-    drawn = chart("KID × 1000", [(entry.name, points(entry.curve, "kid", 1000)) for entry in judged], log=True)
-    return section("KID while training", "Lower is better.", f'<div class="charts">{drawn}</div>') if drawn else ""
+def _curves(judged: Sequence[ComparedModel]) -> str:
+    generated = chart("KID × 1000", [(entry.name, points(entry.curve, "kid", 1000)) for entry in judged], log=True)
+    return (
+        section("KID while training", "Lower is better.", f'<div class="charts">{generated}</div>') if generated else ""
+    )
 
 
-def _training(entry: Entry) -> str:
+def _training(entry: ComparedModel) -> str:
     kimg = f"{entry.metrics.kimg:,g} kimg" if entry.metrics else ""
     return kimg if entry.seconds is None else f"{kimg} in {_duration(entry.seconds)}"
 

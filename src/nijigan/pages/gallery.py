@@ -30,8 +30,8 @@ def write_evaluation(evaluation: Evaluation, generator: Generator, out: Path, ru
     protocol, scored = evaluation.metrics.protocol, evaluation.scored
 
     def faces(rows: npt.NDArray[np.int64]) -> Images:
-        drawn = [generator.sample(1, seed=protocol.seed + int(row), psi=protocol.psi) for row in rows]
-        return np.concatenate(drawn)
+        generated = [generator.sample(1, seed=protocol.seed + int(row), psi=protocol.psi) for row in rows]
+        return np.concatenate(generated)
 
     def asked(name: str, value: str) -> Images:
         return generator.sample(_ASKED, seed=protocol.seed, psi=protocol.psi, **{name: value})  # type: ignore[arg-type]

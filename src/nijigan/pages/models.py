@@ -13,11 +13,11 @@ from nijigan.files import write_text
 from nijigan.generator.generator import Generator
 from nijigan.jsonio import read_json
 from nijigan.judges.evaluation import evaluate
-from nijigan.judges.feature_spaces import DEFAULT, open_features
-from nijigan.judges.readers import Reader, open_reader
+from nijigan.judges.feature_spaces import DEFAULT, open_feature_space
+from nijigan.judges.readers import AttributeReader, open_reader
 from nijigan.judges.real import NEIGHBOURS
 from nijigan.judges.results import Metrics
-from nijigan.pages.comparison import Entry
+from nijigan.pages.comparison import ComparedModel
 from nijigan.pages.report import model_name
 from nijigan.runs import RunInfo, read_log
 
@@ -33,10 +33,10 @@ def evaluated(
     split: str = "val",
     n: int = 5000,
     features: str = DEFAULT,
-    reader: Reader | None = None,
+    reader: AttributeReader | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> Entry:
+) -> ComparedModel:
     """Judge a model for a comparison, or take what was found when the same weights were judged the same way.
 
     What is found is kept in the run's folder, in `evaluations/`; a model that is a file leaves nothing behind.
@@ -56,7 +56,7 @@ def evaluated(
         UserError: as in `evaluate`, or there is no such model.
     """
     generator, folder = Generator.load(model).to(device), Path(model)
-    space = open_features(features, generator.header.resolution)
+    space = open_feature_space(features, generator.header.resolution)
     key = [_FORMAT, NEIGHBOURS, generator.weights_hash, dataset.fingerprint, split, n, space.hash]
     if generator.header.attributes:
         reader = reader or open_reader("auto", generator.header.attributes, dataset, progress)
@@ -79,13 +79,15 @@ def evaluated(
         if folder.is_dir():
             write_text(kept, metrics.to_json())
     curve = read_log(folder)
-    return Entry(
+    return ComparedModel(
         name=name or model_name(model), metrics=metrics, samples=generator.sample(_STRIP),
         seconds=curve[-1].get("seconds") if curve else None, curve=curve, error=None,
     )  # fmt: skip
 
 
-def common_reader(models: Sequence[str], dataset: FaceDataset, progress: Progress | None = None) -> Reader | None:
+def common_reader(
+    models: Sequence[str], dataset: FaceDataset, progress: Progress | None = None
+) -> AttributeReader | None:
     """One reader that knows the attributes of all models, so that their scores can be compared; None: they have none.
 
     Raises:

@@ -10,7 +10,7 @@ import numpy as np
 from nijigan.aliases import Images
 from nijigan.judges.results import Metrics, Protocol
 from nijigan.metrics.score import Score
-from nijigan.pages.accuracy import obedience_sections
+from nijigan.pages.accuracy import accuracy_sections
 from nijigan.pages.charts import Line, chart, interval_bar, points
 from nijigan.pages.layout import details, faces, protocol_details, section, seeds, write_page
 from nijigan.pages.meanings import MEANINGS, meanings_of
@@ -47,7 +47,7 @@ def write_report(metrics: Metrics, gallery: Gallery, path: Path) -> None:
     parts = [
         _header(name, metrics),
         _scores(metrics.scores, metrics.protocol),
-        obedience_sections(metrics, gallery.asked),
+        accuracy_sections(metrics, gallery.asked),
         section(
             "Samples",
             "Not chosen: the first faces that were drawn.",
@@ -136,9 +136,9 @@ def _nearest(pairs: Sequence[tuple[Images, Images, float]]) -> str:
     if not pairs:
         return ""
     figures = "\n".join(
-        f"<figure>{faces(np.stack([drawn, real]), ['drawn face', 'nearest training face'])}"
+        f"<figure>{faces(np.stack([generated, real]), ['generated face', 'nearest training face'])}"
         f"<figcaption>distance {distance:.2f}</figcaption></figure>"
-        for drawn, real, distance in pairs
+        for generated, real, distance in pairs
     )
     return section(
         "Nearest training faces",

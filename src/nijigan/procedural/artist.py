@@ -9,7 +9,7 @@ import numpy as np
 
 from nijigan.aliases import Images
 from nijigan.procedural.hair import Hair
-from nijigan.procedural.palette import EYES, INK, LIPS, ROSE, TONGUE, WHITE, blush_shade, hsv, mix, shade, vary
+from nijigan.procedural.palette import EYES, INK, LIPS, ROSE, TONGUE, WHITE, blend, blush_shade, hsv, shade, vary
 from nijigan.procedural.sketch import Points, Sketch, bezier, ellipse, mirrored, smooth, stroke
 
 TRAITS: dict[str, tuple[float, float]] = {
@@ -84,8 +84,8 @@ class Artist:
     def __init__(self, labels: Mapping[str, str], trait: Mapping[str, float], jitter: Points) -> None:
         self.labels, self.trait, self.sketch = labels, trait, Sketch()
         self.hair = Hair(labels, trait, jitter, self.sketch)
-        tan = mix((255, 240, 230), (224, 172, 132), trait["skin"] ** 2)
-        self.skin = mix(tan, (255, 224, 202), trait["skin warmth"])
+        tan = blend((255, 240, 230), (224, 172, 132), trait["skin"] ** 2)
+        self.skin = blend(tan, (255, 224, 202), trait["skin warmth"])
         self.skin_shadow, self.skin_edge = blush_shade(self.skin, 0.24), blush_shade(self.skin, 0.62)
         self.turn = 0.02 * trait["turn"]  # how far the features move when the head turns
 
@@ -121,7 +121,7 @@ class Artist:
         sketch.shape(mirrored(shoulder), cloth, seam)
         sketch.shape(mirrored(neck), self.skin, self.skin_edge, 0.008)
         sketch.fill(mirrored(shadow), self.skin_shadow)
-        collar = WHITE if self.trait["cloth value"] < 0.75 else mix(cloth, WHITE, 0.6)
+        collar = WHITE if self.trait["cloth value"] < 0.75 else blend(cloth, WHITE, 0.6)
         half = np.array([(n + 0.012, 0.385), (0.01, 0.53), (0.12, 0.58), (n + 0.1, 0.4)])
         for side in (-1, 1):
             sketch.shape(half * (side, 1), collar, seam, 0.008)
@@ -140,11 +140,11 @@ class Artist:
         t = self.trait
         for side in (-1, 1):
             x, y = side * 0.145 * t["jaw"] + self.turn, t["eye level"] + t["eye height"] + 0.03
-            self.sketch.fill(ellipse(x, y, 0.05, 0.031), mix(self.skin, ROSE, 0.28))
-            self.sketch.fill(ellipse(x, y, 0.036, 0.021), mix(self.skin, ROSE, 0.52))
+            self.sketch.fill(ellipse(x, y, 0.05, 0.031), blend(self.skin, ROSE, 0.28))
+            self.sketch.fill(ellipse(x, y, 0.036, 0.021), blend(self.skin, ROSE, 0.52))
             for u in (x - 0.022, x, x + 0.022):
                 tick = stroke((u + 0.006, y - 0.014), (u, y), (u - 0.006, y + 0.014), 0.007)
-                self.sketch.fill(tick, mix(self.skin, shade(ROSE, 0.15), 0.9))
+                self.sketch.fill(tick, blend(self.skin, shade(ROSE, 0.15), 0.9))
 
     def _eyes(self) -> None:
         """Both eyes, made once in their own units: u away from the nose and v down, both in [-1, 1]."""
@@ -162,7 +162,13 @@ class Artist:
         lower = stroke((-0.1, 1.0), (0.7, 1.02 + slant * 0.4), (0.92, 0.42 + slant), 0.11)
         fold = stroke((-0.62, -1.16), (0.1, -1.48), (0.9, -1.14 + slant * 0.6), 0.07)
         body = ellipse(0, 0.02, iris * 0.88, 0.86)
-        tones = (shade(colour, 0.52), shade(colour, 0.26), colour, mix(colour, WHITE, 0.2), mix(colour, WHITE, 0.42))
+        tones = (
+            shade(colour, 0.52),
+            shade(colour, 0.26),
+            colour,
+            blend(colour, WHITE, 0.2),
+            blend(colour, WHITE, 0.42),
+        )
         parts = [(ellipse(0, 0.02, iris, 0.94), shade(colour, 0.74))]
         for level, tone in zip((-1.0, -0.38, -0.1, 0.28, 0.54), tones, strict=True):
             parts.append((np.maximum(body, (-9, level)), tone))  # each band covers what is below its level

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nijigan.procedural.palette import HAIR, WHITE, Colour, hsv, mix, shade, vary
+from nijigan.procedural.palette import HAIR, WHITE, Colour, blend, hsv, shade, vary
 from nijigan.procedural.sketch import Points, Sketch, bezier, ellipse, mirrored, pieces, smooth, stroke
 
 _CROWN = -0.08  # height of the skull's centre
@@ -162,4 +162,4 @@ class Hair:
         way = np.linspace(0, np.pi, len(outer))
         depth = np.sin(way) ** 0.5 * (0.06 + 0.09 * np.abs(np.sin(5 * way + 10 * self.trait["parting"])))
         inner = outer - (outer - np.array([0, _CROWN])) * depth[:, None]
-        self.sketch.fill(np.concatenate([outer, inner[::-1]]), mix(self.colour, WHITE, self.trait["shine"]))
+        self.sketch.fill(np.concatenate([outer, inner[::-1]]), blend(self.colour, WHITE, self.trait["shine"]))

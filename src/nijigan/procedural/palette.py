@@ -38,7 +38,7 @@ def hsv(hue: float, saturation: float, value: float) -> Colour:
     return _colour(*(255 * part for part in hsv_to_rgb(hue % 1, saturation, value)))
 
 
-def mix(a: Colour, b: Colour, share: float) -> Colour:
+def blend(a: Colour, b: Colour, share: float) -> Colour:
     """`a` with a share of `b`, 0 to 1."""
     return _colour(*(one + (other - one) * share for one, other in zip(a, b, strict=True)))
 

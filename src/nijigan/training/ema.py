@@ -52,7 +52,7 @@ def recalibrate(module: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> Non
         batches: what it takes: latents, and codes where there are attributes.
     """
     if isinstance(module, StyleGenerator | ConditionalGenerator):
-        module.centre(batches)
+        module.estimate_mean_style(batches)
     norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
     if not norms:
         return

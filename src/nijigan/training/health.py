@@ -34,7 +34,7 @@ from torch import nn
 
 from nijigan.aliases import Images
 from nijigan.errors import UserError
-from nijigan.metrics.arrays import Features
+from nijigan.metrics.arrays import FeatureArray
 from nijigan.metrics.neighbours import mean_distance
 from nijigan.recipe.recipe import Recipe
 
@@ -239,6 +239,6 @@ def _holding_back(recipe: Recipe) -> str:
     return "; or ".join(ways)
 
 
-def _flat(images: Images) -> Features:
+def _flat(images: Images) -> FeatureArray:
     """N×H×W×3 → N×D."""
     return images.reshape(len(images), -1).astype(np.float32)

@@ -23,7 +23,7 @@ _PAIRS, _FEWEST_PAIRS = 1000, 100
 
 
 @dataclass(frozen=True)
-class Labels:
+class TrainingLabels:
     """What the training faces are; without attributes where the recipe asks for none."""
 
     attributes: dict[str, tuple[str, ...]]

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nijigan.dataset.faces import FaceDataset, FaceStream
 from nijigan.recipe.recipe import Recipe
 from nijigan.training.hardware import launch, resolve_precision, synchronise
-from nijigan.training.labels import Labels, with_attributes
+from nijigan.training.labels import TrainingLabels, with_attributes
 from nijigan.training.rounds import DIVERSITY_EVERY, Rounds
 from nijigan.training.state import TrainingState
 from nijigan.training.transfer import adopt
@@ -67,7 +67,7 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from:
     fabric = launch(device)
     recipe = with_attributes(recipe, dataset).resolved(dataset.count("train"))
     recipe = replace(recipe, precision=resolve_precision(recipe.precision, fabric.device))
-    labels = Labels.of(dataset, recipe.attributes)
+    labels = TrainingLabels.of(dataset, recipe.attributes)
     faces = dataset.pixels("train", recipe.resolution)
     state = TrainingState.start(recipe, fabric.device, labels.attributes)
     if start_from is not None:

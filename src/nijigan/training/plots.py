@@ -35,8 +35,8 @@ def plot_curves(lines: Sequence[dict[str, Any]], folder: Path) -> None:
         folder: where the pictures go.
     """
     measured = sorted({key for line in lines for key, value in line.items() if value is not None})
-    obedience = {key: key.removeprefix("accuracy-") for key in measured if key.startswith("accuracy-")}
-    for name, (title, curves) in {**_FIGURES, "accuracy": ("Balanced accuracy", obedience)}.items():
+    conditional_accuracy = {key: key.removeprefix("accuracy-") for key in measured if key.startswith("accuracy-")}
+    for name, (title, curves) in {**_FIGURES, "accuracy": ("Balanced accuracy", conditional_accuracy)}.items():
         if not any(line.get(key) is not None for line in lines for key in curves):
             continue
         figure = Figure(figsize=(7, 4))

@@ -82,7 +82,7 @@ class Rounds:
     def play(self, total: int) -> None:
         """Play one round; `total` is the length of the run in images, which the schedules are stretched over."""
         recipe, state = self.recipe, self.state
-        torch.manual_seed(mix(recipe.seed, self.fabric.global_rank + 1, state.images))
+        torch.manual_seed(mix_seeds(recipe.seed, self.fabric.global_rank + 1, state.images))
         self.pace = pace(recipe, state.images, total)
         number = state.images // (recipe.batch_size * recipe.n_critic)
         d_turn, g_turn = turns(recipe.alternate_epochs, state.images / self.faces)
@@ -261,6 +261,6 @@ def to_unit(images: Images, device: torch.device, output: str) -> Tensor:
     return pixels / 127.5 - 1 if output == "tanh" else pixels / 255
 
 
-def mix(*numbers: int) -> int:
+def mix_seeds(*numbers: int) -> int:
     """A 63-bit seed from several non-negative integers: different tuples give unrelated seeds."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -28,10 +28,10 @@ from nijigan.generator.attributes import choose
 from nijigan.generator.generator import Generator, GeneratorHeader, TrainingSet
 from nijigan.generator.latents import latents
 from nijigan.jsonio import parse_json, read_json
-from nijigan.judges.accuracy import obedience
+from nijigan.judges.accuracy import conditional_accuracy
 from nijigan.judges.evaluation import kid_and_yield
-from nijigan.judges.feature_spaces import DEFAULT, open_features
-from nijigan.judges.readers import Reader, open_reader
+from nijigan.judges.feature_spaces import DEFAULT, open_feature_space
+from nijigan.judges.readers import AttributeReader, open_reader
 from nijigan.judges.real import RealFaces, check_judgeable, real_faces
 from nijigan.recipe.recipe import Recipe
 from nijigan.runs import RunInfo
@@ -40,9 +40,9 @@ from nijigan.training.ema import recalibrate
 from nijigan.training.hardware import launch, own_randomness, resolve_precision
 from nijigan.training.health import Health, diversity, share_at_clip
 from nijigan.training.interrupt import Interrupt
-from nijigan.training.labels import Labels, with_attributes
+from nijigan.training.labels import TrainingLabels, with_attributes
 from nijigan.training.monitor import Monitor
-from nijigan.training.rounds import Rounds, mix, part_size
+from nijigan.training.rounds import Rounds, mix_seeds, part_size
 from nijigan.training.state import TrainingState
 from nijigan.training.transfer import start_from_run
 
@@ -89,7 +89,7 @@ def train(
     part_size(recipe, fabric.world_size)
     recipe = with_attributes(recipe, dataset).resolved(dataset.count("train"))
     recipe = replace(recipe, precision=resolve_precision(recipe.precision, fabric.device))
-    labels = Labels.of(dataset, recipe.attributes)
+    labels = TrainingLabels.of(dataset, recipe.attributes)
     if recipe.resolution > dataset.size:
         log.warning(
             "The faces are about %d pixels wide and will be blown up to %d: expect soft pictures.",
@@ -159,7 +159,7 @@ def resume(
             write_text(out / "run.json", replace(info, dataset=str(dataset.path.resolve())).to_json())
         if fabric.is_global_zero and longer:
             write_text(out / "recipe.json", recipe.to_json())
-        return _run(recipe, faces, Labels.of(faces, recipe.attributes), out, fabric)
+        return _run(recipe, faces, TrainingLabels.of(faces, recipe.attributes), out, fabric)
 
 
 def finished(out: Path) -> bool:
@@ -188,9 +188,9 @@ def _dataset(out: Path, info: RunInfo) -> FaceDataset:
         ) from error
 
 
-def _run(recipe: Recipe, dataset: FaceDataset, labels: Labels, out: Path, fabric: Fabric) -> Path:
+def _run(recipe: Recipe, dataset: FaceDataset, labels: TrainingLabels, out: Path, fabric: Fabric) -> Path:
     with own_randomness(fabric.device), _failures_as_sentences(recipe, out):
-        torch.manual_seed(mix(recipe.seed))
+        torch.manual_seed(mix_seeds(recipe.seed))
         state = TrainingState.start(recipe, fabric.device, labels.attributes)
         if (checkpoint := load_checkpoint(out / "checkpoints")) is not None:
             # A field that this version has and the one that wrote the checkpoint had not is at its default.
@@ -212,7 +212,7 @@ def _run(recipe: Recipe, dataset: FaceDataset, labels: Labels, out: Path, fabric
 
 
 def _loop(
-    recipe: Recipe, dataset: FaceDataset, labels: Labels, out: Path, fabric: Fabric, state: TrainingState
+    recipe: Recipe, dataset: FaceDataset, labels: TrainingLabels, out: Path, fabric: Fabric, state: TrainingState
 ) -> None:
     faces = dataset.pixels("train", recipe.resolution)
     stream = FaceStream(faces, recipe.seed, recipe.flip, fabric.global_rank, fabric.world_size)
@@ -231,7 +231,7 @@ def _loop(
 
     real = reader = None
     if recipe.evaluation_every is not None and fabric.is_global_zero:
-        real = real_faces(dataset, "val", recipe.resolution, open_features(DEFAULT))
+        real = real_faces(dataset, "val", recipe.resolution, open_feature_space(DEFAULT))
         reader = open_reader("auto", labels.attributes, dataset) if labels.attributes else None
     with ExitStack() as stack:
         interrupt = stack.enter_context(Interrupt())
@@ -300,13 +300,18 @@ def _loop(
 
 
 def _judge(
-    generator: Generator, real: RealFaces | None, reader: Reader | None, recipe: Recipe, state: TrainingState, out: Path
+    generator: Generator,
+    real: RealFaces | None,
+    reader: AttributeReader | None,
+    recipe: Recipe,
+    state: TrainingState,
+    out: Path,
 ) -> dict[str, float | None]:
     """Score the averaged generator on val, keep it if it is the best yet, and say when the search is over."""
     assert real is not None
     kid, good = kid_and_yield(generator, real, recipe.evaluate_faces)
-    obeyed = {} if reader is None else obedience(generator, reader)
-    accuracies = {f"accuracy-{name}": score.value for name, score in obeyed.items()}
+    scores = {} if reader is None else conditional_accuracy(generator, reader)
+    accuracies = {f"accuracy-{name}": score.value for name, score in scores.items()}
     if state.search.record(kid.value, state.images, kid.high):
         metrics = {f"kid-{real.space.name}/val": kid.value, "yield/val": good.value}
         metrics |= {f"{name}/{reader.name}": value for name, value in accuracies.items()} if reader is not None else {}
@@ -315,7 +320,9 @@ def _judge(
     return {"kid": kid.value, "kid_low": kid.low, "kid_high": kid.high, "yield": good.value} | accuracies
 
 
-def _averaged_generator(recipe: Recipe, dataset: FaceDataset, labels: Labels, state: TrainingState) -> Generator:
+def _averaged_generator(
+    recipe: Recipe, dataset: FaceDataset, labels: TrainingLabels, state: TrainingState
+) -> Generator:
     """The averaged generator as a user will get it; training's random state is not touched."""
     module = state.ema.module
     device = next(module.parameters()).device

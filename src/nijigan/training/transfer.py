@@ -22,7 +22,7 @@ from nijigan.networks.style import StyleGenerator
 from nijigan.recipe.recipe import Recipe
 from nijigan.training.checkpoint import load_checkpoint, save_state
 from nijigan.training.hardware import own_randomness
-from nijigan.training.rounds import mix
+from nijigan.training.rounds import mix_seeds
 from nijigan.training.state import Attributes, TrainingState
 
 _BASE = "base."  # of a conditional network: the part that knows nothing of attributes
@@ -46,7 +46,7 @@ def start_from_run(run: Path, recipe: Recipe, attributes: Attributes, out: Path,
     refusal = ""
     if fabric.is_global_zero:
         with own_randomness(fabric.device):
-            torch.manual_seed(mix(recipe.seed))
+            torch.manual_seed(mix_seeds(recipe.seed))
             state = TrainingState.start(recipe, fabric.device, attributes)
             try:
                 adopt(state, recipe, attributes, run)

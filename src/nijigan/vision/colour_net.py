@@ -19,7 +19,7 @@ from nijigan.aliases import Images
 from nijigan.files import ASSETS
 from nijigan.pictures import resize
 from nijigan.vision.colour_names import VALUES
-from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, make_ready
+from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, freeze
 
 SIDE = 96
 """Height and width of the faces that it looks at, in pixels."""
@@ -75,5 +75,5 @@ def _net() -> ColourNet:
     with torch.device("meta"):  # nothing is drawn at random: training may be under way in the same process
         net = ColourNet()
     net.load_state_dict({n: v.float() for n, v in safetensors.torch.load_file(WEIGHTS).items()}, assign=True)
-    make_ready(net)
+    freeze(net)
     return net

@@ -105,7 +105,7 @@ def _square(face: Images, middle: tuple[float, float]) -> Images:
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _ColourReader:
     """One part's model as arrays."""
 
     values: tuple[str, ...]
@@ -128,12 +128,12 @@ class _Reader:
 
 
 @cache
-def _readers() -> dict[str, _Reader]:
+def _readers() -> dict[str, _ColourReader]:
     """What ships; threads that ask at once may load it twice, to the same end."""
     model = read_json(ColourModel, MODEL)
     palette = np.array(model.palette, np.float32)
     return {
-        name: _Reader(
+        name: _ColourReader(
             values=VALUES[name],
             palette=palette,
             softness=model.softness,
