@@ -38,7 +38,7 @@ def unlabelled(start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 def start(recipe: Recipe) -> tuple[TrainingState, Rounds]:
     torch.manual_seed(0)
     state = TrainingState.start(recipe, CPU, {})
-    return state, Rounds(recipe, state, FABRIC, unlabelled, faces=1000)
+    return state, Rounds(recipe, state, FABRIC, unlabelled, face_count=1000)
 
 
 ATTRIBUTES = {"hair": ("black", "blue", "red"), "eyes": ("green", "red")}
@@ -227,7 +227,7 @@ def test_a_lazy_penalty_pulls_as_hard_on_average(tiny: Recipe) -> None:
     totals = {}
     for every in (1, 4):
         _, rounds = start(replace(eager, penalty=replace(eager.penalty, every=every)))
-        rounds.read = lambda _, count: unlabelled(0, count)
+        rounds.read_batch = lambda _, count: unlabelled(0, count)
         due: list[float] = []
         penalty = rounds._penalty
 
@@ -319,7 +319,7 @@ def test_a_round_with_attributes_by_hand(tiny: Recipe, fakes: bool) -> None:
     recipe = replace(tiny, condition=ConditionConfig("acgan", weight=0.5, fakes=fakes))
     torch.manual_seed(0)
     state = TrainingState.start(recipe, CPU, ATTRIBUTES)
-    rounds = Rounds(recipe, state, FABRIC, labelled, faces=1000)
+    rounds = Rounds(recipe, state, FABRIC, labelled, face_count=1000)
     generator, discriminator = deepcopy(state.generator), deepcopy(state.discriminator)
     adam = {"lr": 2e-4, "betas": (0.5, 0.999)}
     g_adam = torch.optim.Adam(generator.parameters(), **adam)
@@ -366,7 +366,7 @@ def test_every_kind_of_condition_goes_with_penalties(tiny: Recipe, kind: str, pe
     )  # fmt: skip
     state = TrainingState.start(recipe, CPU, ATTRIBUTES)
     before = weights(state.generator), weights(state.discriminator)
-    rounds = Rounds(recipe, state, FABRIC, labelled, faces=1000)
+    rounds = Rounds(recipe, state, FABRIC, labelled, face_count=1000)
     rounds.play(total=400)
     assert not torch.equal(weights(state.generator), before[0])
     assert not torch.equal(weights(state.discriminator), before[1])
@@ -378,7 +378,7 @@ def test_faces_of_the_same_attributes_are_drawn_apart_in_one_round_of_four(tiny:
     recipe = replace(tiny, attributes=tuple(ATTRIBUTES), condition=ConditionConfig("projection", diversity=1e4))
     torch.manual_seed(0)
     state = TrainingState.start(recipe, CPU, ATTRIBUTES)
-    rounds = Rounds(recipe, state, FABRIC, labelled, faces=1000, distance=255)
+    rounds = Rounds(recipe, state, FABRIC, labelled, face_count=1000, real_distance=255)
 
     def apart() -> float:
         codes = torch.zeros(64, 2, dtype=torch.int64)
@@ -416,9 +416,9 @@ def test_nobody_is_driven_apart_unasked(tiny: Recipe, recipe: dict, distance: fl
 
 def test_parts_of_a_batch_are_judged_by_what_they_were_asked_for(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = replace(tiny, condition=ConditionConfig("acgan"), accumulate=4)
-    rounds = Rounds(recipe, TrainingState.start(recipe, CPU, ATTRIBUTES), FABRIC, labelled, faces=1000)
+    rounds = Rounds(recipe, TrainingState.start(recipe, CPU, ATTRIBUTES), FABRIC, labelled, face_count=1000)
     drawn: list[tuple[torch.Tensor, torch.Tensor]] = []
-    draw, judge, right = rounds._draw, rounds._judge, []
+    draw, judge, right = rounds._generate, rounds._discriminate, []
 
     def drawing(codes: tuple[torch.Tensor, ...]) -> torch.Tensor:
         images = draw(codes)
@@ -429,8 +429,8 @@ def test_parts_of_a_batch_are_judged_by_what_they_were_asked_for(tiny: Recipe, m
         right.extend(torch.equal(asked, codes[0]) for fake, asked in drawn if fake.data_ptr() == images.data_ptr())
         return judge(images, codes)
 
-    monkeypatch.setattr(rounds, "_draw", drawing)
-    monkeypatch.setattr(rounds, "_judge", judging)
+    monkeypatch.setattr(rounds, "_generate", drawing)
+    monkeypatch.setattr(rounds, "_discriminate", judging)
     rounds.play(total=400)
     assert len(right) >= 8  # four parts, in D's step and in G's
     assert all(right)

@@ -33,7 +33,7 @@ from nijigan.recipe.parts import AugmentConfig, ConditionConfig, PenaltyConfig, 
 from nijigan.recipe.recipe import Recipe
 from nijigan.recipe.table import RECIPES
 from nijigan.runs import read_log
-from nijigan.training import resume, train, trainer
+from nijigan.training import resume, train, validation
 from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
 from nijigan.training.hardware import launch
 from nijigan.training.labels import TrainingLabels
@@ -357,13 +357,13 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(
 ) -> None:
     run = train(tiny, faces, tmp_path / "run", device="cpu")
     good = checkpoint(run)
-    judge = Rounds._judge
+    judge = Rounds._discriminate
 
     def judge_nan(self: Rounds, images: torch.Tensor, codes: tuple[torch.Tensor, ...]) -> Critique:
         critique = judge(self, images, codes)
         return replace(critique, logits=critique.logits * float("nan"))
 
-    monkeypatch.setattr(Rounds, "_judge", judge_nan)
+    monkeypatch.setattr(Rounds, "_discriminate", judge_nan)
     with pytest.raises(UserError, match="no longer finite.*last good checkpoint"):
         resume(run, kimg=0.8, device="cpu")
     for name, value in checkpoint(run).items():
@@ -430,7 +430,7 @@ def test_a_plan_counts_what_is_lazy_as_often_as_it_happens(
     labels = TrainingLabels.of(faces, recipe.attributes)
     state = TrainingState.start(recipe, torch.device("cpu"), labels.attributes)
     pixels = faces.pixels("train", recipe.resolution)
-    read = labels.reader(FaceStream(pixels, recipe.seed, recipe.flip))
+    read = labels.batches(FaceStream(pixels, recipe.seed, recipe.flip))
     epoch = 4 * every * recipe.batch_size  # in which all that is lazy happens a whole number of times
     rounds = Rounds(recipe, state, launch("cpu"), read, epoch, labels.distance(pixels))
     with FlopCounterMode(display=False) as counter:
@@ -469,8 +469,10 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         kid = kids.pop(0)
         return Score(kid, kid - 0.1, kid + 0.1), Score(0.5, 0.4, 0.6)
 
-    monkeypatch.setattr(trainer, "kid_and_yield", next_kid)
-    monkeypatch.setattr(trainer, "real_faces", lambda dataset, split, resolution, space: SimpleNamespace(space=space))
+    monkeypatch.setattr(validation, "kid_and_yield", next_kid)
+    monkeypatch.setattr(
+        validation, "real_faces", lambda dataset, split, resolution, space: SimpleNamespace(space=space)
+    )
     return kids
 
 
@@ -484,8 +486,8 @@ def test_conditional_accuracy_is_watched_and_travels_with_the_best(
         opened.append(list(attributes))
         return SimpleNamespace(name="people")
 
-    monkeypatch.setattr(trainer, "open_reader", open_reader)
-    monkeypatch.setattr(trainer, "conditional_accuracy", lambda generator, reader: {"hair": Score(0.75, 0.7, 0.8)})
+    monkeypatch.setattr(validation, "open_reader", open_reader)
+    monkeypatch.setattr(validation, "conditional_accuracy", lambda generator, reader: {"hair": Score(0.75, 0.7, 0.8)})
     recipe = replace(tiny, condition=ConditionConfig("acgan"), attributes=("hair", "eyes"), evaluate_every=0.2)
     run = train(recipe, judged_faces, tmp_path / "run", device="cpu")
     assert opened == [["hair", "eyes"]]
@@ -625,18 +627,18 @@ from nijigan.jsonio import read_json
 from nijigan.recipe.recipe import Recipe
 from nijigan.training import train, trainer
 
-loop = trainer._loop
+loop = trainer.run_loop
 
-def hashed(recipe, dataset, labels, out, fabric, state):
-    loop(recipe, dataset, labels, out, fabric, state)
+def hashed(session, observer, out):
+    loop(session, observer, out)
     digest = hashlib.sha256()
-    for network in (state.generator, state.discriminator):
+    for network in (session.state.generator, session.state.discriminator):
         for parameter in network.parameters():
             digest.update(parameter.detach().numpy().tobytes())
-    (out / f"weights-{fabric.global_rank}").write_text(digest.hexdigest())
-    fabric.barrier()
+    (out / f"weights-{session.fabric.global_rank}").write_text(digest.hexdigest())
+    session.fabric.barrier()
 
-trainer._loop = hashed
+trainer.run_loop = hashed
 recipe, faces, out = map(Path, sys.argv[1:])
 train(read_json(Recipe, recipe), FaceDataset(faces), out, device="cpu", devices=2)
 leave(2)

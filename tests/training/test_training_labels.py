@@ -23,7 +23,7 @@ def test_codes_are_the_rows_of_the_faces(faces: FaceDataset) -> None:
 
 def test_faces_and_codes_are_read_together(faces: FaceDataset) -> None:
     labels, pixels = TrainingLabels.of(faces, ("hair",)), faces.pixels("train", 32)
-    read = labels.reader(FaceStream(pixels, seed=3, flip=False))
+    read = labels.batches(FaceStream(pixels, seed=3, flip=False))
     images, codes = read(5, 2 * len(pixels))  # across two ends of an epoch
     for image, code in zip(images, codes, strict=True):
         (row,) = np.flatnonzero((pixels == image).all(axis=(1, 2, 3)))
@@ -37,9 +37,9 @@ def test_without_attributes_nothing_is_known(faces: FaceDataset) -> None:
 
 def test_the_commonest_faces_are_alike(faces: FaceDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = TrainingLabels.of(faces, ("hair", "eyes"))
-    assert (labels.commonest(3)[0], labels.commonest(3)[1].tolist()) == ({}, [0, 1, 2])  # no combination is common
+    assert (labels.most_common(3)[0], labels.most_common(3)[1].tolist()) == ({}, [0, 1, 2])  # no combination is common
     monkeypatch.setattr("nijigan.training.labels._ENOUGH", 1)
-    values, rows = labels.commonest(3)
+    values, rows = labels.most_common(3)
     column = faces.table.filter(np.asarray(faces.table["split"].to_pylist()) == "train")
     pairs = list(zip(column["hair"].to_pylist(), column["eyes"].to_pylist(), strict=True))
     assert pairs.count((values["hair"], values["eyes"])) == max(map(pairs.count, pairs))
@@ -49,11 +49,11 @@ def test_the_commonest_faces_are_alike(faces: FaceDataset, monkeypatch: pytest.M
 def test_faces_of_which_something_is_unknown_are_the_commonest_only_for_want_of_others() -> None:
     codes = np.repeat([[0, -1], [1, 0], [0, 1]], [40, 16, 15], axis=0)
     labels = TrainingLabels({"hair": ("blue", "red"), "eyes": ("blue", "red")}, codes)
-    assert labels.commonest(9)[0] == {"hair": "red", "eyes": "blue"}
-    assert labels.commonest(9)[1].tolist() == list(range(40, 49))
+    assert labels.most_common(9)[0] == {"hair": "red", "eyes": "blue"}
+    assert labels.most_common(9)[1].tolist() == list(range(40, 49))
     labels = TrainingLabels(labels.attributes, np.delete(codes, 50, axis=0))  # one less
-    assert labels.commonest(9)[0] == {"hair": "blue", "eyes": "unknown"}
-    assert TrainingLabels({}, np.empty((5, 0), np.int64)).commonest(2)[1].tolist() == [0, 1]
+    assert labels.most_common(9)[0] == {"hair": "blue", "eyes": "unknown"}
+    assert TrainingLabels({}, np.empty((5, 0), np.int64)).most_common(2)[1].tolist() == [0, 1]
 
 
 def test_the_distance_is_between_faces_of_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from nijigan.training.checkpoint import load_checkpoint
 from nijigan.training.plan import plan
 from nijigan.training.rounds import Rounds
 from nijigan.training.state import TrainingState
-from nijigan.training.transfer import adopt
+from nijigan.training.transfer import load_networks
 
 CPU = torch.device("cpu")
 HAIR = {"hair": ("black", "blue", "red"), "eyes": ("green", "red")}
@@ -49,10 +49,10 @@ def test_a_generator_with_attributes_draws_at_first_what_the_one_without_drew(
     recipe = replace(tiny, generator=NETWORKS[kind], kimg=0.1)
     run = train(recipe, faces, tmp_path / "origin", device="cpu")
     known = TrainingState.start(recipe, CPU, {})
-    adopt(known, recipe, {}, run)
+    load_networks(known, recipe, {}, run)
     torch.manual_seed(1)
     grown = TrainingState.start(conditional(recipe), CPU, HAIR)
-    adopt(grown, conditional(recipe), HAIR, run)
+    load_networks(grown, conditional(recipe), HAIR, run)
     z = torch.from_numpy(latents(range(6), recipe.latent.size))
     codes = torch.tensor([[0, 0], [1, -1], [2, 1], [-1, -1], [0, 1], [2, 0]])
     with torch.no_grad():
@@ -66,9 +66,9 @@ def test_a_generator_with_attributes_draws_at_first_what_the_one_without_drew(
 
 def test_what_was_learnt_is_taken_over_and_the_clock_is_not(run: Path, tiny: Recipe) -> None:
     state, fresh = TrainingState.start(tiny, CPU, {}), TrainingState.start(tiny, CPU, {})
-    adopt(state, tiny, {}, run)
+    load_networks(state, tiny, {}, run)
     again = TrainingState.start(tiny, CPU, {})
-    adopt(again, tiny, {}, run)
+    load_networks(again, tiny, {}, run)
     for name, value in weights(state.discriminator).items():
         assert torch.equal(value, again.discriminator.state_dict()[name])
     assert any(not torch.equal(v, fresh.generator.state_dict()[n]) for n, v in weights(state.generator).items())
@@ -93,7 +93,7 @@ def test_parts_that_know_attributes_are_taken_over_where_those_are_the_same(
         torch.manual_seed(5)
         state = TrainingState.start(recipe, CPU, attributes)
         new = weights(state.ema.module)
-        adopt(state, recipe, attributes, run)
+        load_networks(state, recipe, attributes, run)
         for place, table in enumerate(expected):
             name = f"embeddings.{place}.weight"
             assert torch.equal(state.ema.module.state_dict()[name], new[name] if table is None else table)
@@ -110,7 +110,7 @@ def test_another_kind_of_condition_starts_anew(tiny: Recipe, faces: FaceDataset,
     attributes = {name: tuple(faces.attributes[name]) for name in ("hair", "eyes")}
     state = TrainingState.start(recipe, CPU, attributes)
     new = weights(state.discriminator)
-    adopt(state, recipe, attributes, run)
+    load_networks(state, recipe, attributes, run)
     assert torch.equal(state.discriminator.state_dict()["heads.0.weight"], new["heads.0.weight"])
     origin = load_checkpoint(run / "checkpoints")[0]
     assert torch.equal(state.generator.state_dict()["embeddings.0.weight"], origin["generator.embeddings.0.weight"])
@@ -137,20 +137,20 @@ def test_the_origin_is_the_last_generator_and_not_the_best(run: Path, tiny: Reci
     other = TrainingState.start(tiny, CPU, {})
     Generator(other.ema.module, last.header).save(run / "best.safetensors")
     assert Generator.load(run).weights_hash != last.weights_hash
-    adopt(other, tiny, {}, run)
+    load_networks(other, tiny, {}, run)
     assert other.origin == last.weights_hash
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"generator": {"width": 8}}, "generator.width of 4, and this recipe one of 8"),
-        ({"generator": {"output": "sigmoid"}}, "generator.output of tanh"),
-        ({"generator": {"activation": "leaky"}}, "generator.activation of relu"),
-        ({"discriminator": {"depth": 2}}, "discriminator.depth of 1"),
-        ({"latent": {"prior": "uniform"}}, "latent.prior of normal"),
-        ({"latent": {"size": 16}}, "latent.size of 8"),
-        ({"resolution": 32}, "resolution of 16, and this recipe one of 32"),
+        ({"generator": {"width": 8}}, "generator.width 4, and this recipe has 8"),
+        ({"generator": {"output": "sigmoid"}}, "generator.output tanh"),
+        ({"generator": {"activation": "leaky"}}, "generator.activation relu"),
+        ({"discriminator": {"depth": 2}}, "discriminator.depth 1"),
+        ({"latent": {"prior": "uniform"}}, "latent.prior normal"),
+        ({"latent": {"size": 16}}, "latent.size 8"),
+        ({"resolution": 32}, "resolution 16, and this recipe has 32"),
     ],
 )
 def test_other_networks_are_refused(
@@ -169,7 +169,7 @@ def test_what_is_no_run_is_refused(tiny: Recipe, faces: FaceDataset, tmp_path: P
         with pytest.raises(UserError, match=f"no run to start from in .*{place}"):
             train(tiny, faces, tmp_path / "new", start_from=tmp_path / place, device="cpu")
     run = train(conditional(tiny), faces, tmp_path / "asked", device="cpu")
-    with pytest.raises(UserError, match=r"has attributes.*choose --condition\.kind"):
+    with pytest.raises(UserError, match=r"is conditional.*choose --condition\.kind"):
         train(tiny, faces, tmp_path / "new", start_from=run, device="cpu")
     for checkpoint in (run / "checkpoints").iterdir():
         checkpoint.write_bytes(b"")

@@ -12,7 +12,6 @@ from nijigan.aliases import Codes, Images
 from nijigan.dataset.faces import FaceDataset, FaceStream
 from nijigan.errors import UserError
 from nijigan.generator.attributes import Combination, check_attributes, combinations
-from nijigan.importing.readings import READABLE
 from nijigan.recipe.recipe import Recipe
 from nijigan.vocabulary import UNKNOWN
 
@@ -56,7 +55,7 @@ class TrainingLabels:
         """Which values the faces have together, and how often."""
         return combinations(self.codes) if self.attributes else ()
 
-    def commonest(self, most: int) -> tuple[dict[str, str], npt.NDArray[np.int64]]:
+    def most_common(self, most: int) -> tuple[dict[str, str], npt.NDArray[np.int64]]:
         """The values that most faces have together, and the places of up to `most` faces that are just so.
 
         Combinations of which nothing is unknown go first. Without attributes, and where no combination has 16 faces,
@@ -91,8 +90,8 @@ class TrainingLabels:
         distances = [np.abs(faces[order[p]].astype(np.float32) - faces[order[p + 1]]).mean() for p in places]
         return float(np.mean(distances)) or None
 
-    def reader(self, stream: FaceStream) -> Callable[[int, int], tuple[Images, Codes]]:
-        """Reads (position, count) of a stream of these faces: their pixels and their codes."""
+    def batches(self, stream: FaceStream) -> Callable[[int, int], tuple[Images, Codes]]:
+        """A function that reads (position, count) of a stream of these faces: pixels and codes."""
         return lambda start, count: (stream.read(start, count), self.codes[stream.indices(start, count)])
 
 
@@ -108,6 +107,8 @@ def with_attributes(recipe: Recipe, dataset: FaceDataset) -> Recipe:
     missing = [name for name in names if name not in dataset.attributes]
     if names and not missing:
         return replace(recipe, attributes=names)
+    from nijigan.importing.readings import READABLE  # loads the face finder
+
     wanted = [name for name in missing or ("hair", "eyes") if name in READABLE]
     read = f", or have them read with `nijigan import {dataset.path} --label {','.join(wanted)} --out {dataset.path}`"
     if not missing and dataset.attributes:

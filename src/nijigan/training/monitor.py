@@ -9,13 +9,11 @@ from typing import Any, Self
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch.utils.tensorboard import SummaryWriter
 
 from nijigan.aliases import Images
 from nijigan.files import replacing, write_text
 from nijigan.pictures import grid
 from nijigan.runs import read_log
-from nijigan.training.plots import plot_curves
 
 log = logging.getLogger("nijigan")
 _SHOWN = {"d_loss": "D loss", "g_loss": "G loss", "real_score": "D(real)", "fake_score": "D(fake)"}
@@ -37,6 +35,8 @@ class Monitor:
             if _images(path) > images:
                 path.unlink()
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in self.lines))
+        from torch.utils.tensorboard import SummaryWriter  # slow to import
+
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1 if images else None)
         console = Console(stderr=True)
         self._progress = Progress(
@@ -72,6 +72,8 @@ class Monitor:
             if key not in ("images", "kimg") and value is not None:
                 self._writer.add_scalar(key, value, line["images"])
         self._writer.flush()
+        from nijigan.training.plots import plot_curves  # matplotlib is slow to import
+
         plot_curves(self.lines, self.folder / "plots")
         summary = " · ".join(
             [

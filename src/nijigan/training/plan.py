@@ -1,20 +1,19 @@
-"""What a training would take, from a few rounds of it that are thrown away."""
+"""The cost of a training, from a few rounds of it that are thrown away."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from nijigan.dataset.faces import FaceDataset, FaceStream
+from nijigan.dataset.faces import FaceDataset
+from nijigan.networks.numerics import fast_numerics
 from nijigan.recipe.recipe import Recipe
-from nijigan.training.hardware import launch, resolve_precision, synchronise
-from nijigan.training.labels import TrainingLabels, with_attributes
-from nijigan.training.rounds import DIVERSITY_EVERY, Rounds
-from nijigan.training.state import TrainingState
-from nijigan.training.transfer import adopt
+from nijigan.training.hardware import own_randomness, synchronise
+from nijigan.training.rounds import DIVERSITY_EVERY, Due, Rounds
+from nijigan.training.session import Session
+from nijigan.training.transfer import load_networks
 
 _ROUNDS = 5
 _TOTAL = 10**9  # images: schedules hardly move
@@ -25,13 +24,13 @@ class Plan:
     """The cost of a run on this machine."""
 
     recipe: Recipe
-    """Resolved: the length in kimg, the precision as it would be used."""
+    """Resolved: the length is in kimg, the precision is what would be used."""
     faces: int
-    """In the training split."""
+    """Faces in the training split."""
     parameters: tuple[int, int]
     """Weights of the generator and of the discriminator."""
     gflop_per_image: float
-    """Arithmetic of a round over the real images it shows: convolutions and products, 2 per multiply-add."""
+    """Arithmetic of a round divided by the real images it shows: convolutions and products, 2 per multiply-add."""
     images_per_second: float
     """Measured over a few rounds."""
 
@@ -53,7 +52,7 @@ class Plan:
 
 
 def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from: Path | None = None) -> Plan:
-    """Play a few rounds of `recipe` on one device and say what the whole would cost.
+    """Play a few rounds of `recipe` on one device and extrapolate the cost of the whole run.
 
     Args:
         recipe: what would be trained.
@@ -64,55 +63,58 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from:
     Raises:
         UserError: as in `train`.
     """
-    fabric = launch(device)
-    recipe = with_attributes(recipe, dataset).resolved(dataset.count("train"))
-    recipe = replace(recipe, precision=resolve_precision(recipe.precision, fabric.device))
-    labels = TrainingLabels.of(dataset, recipe.attributes)
-    faces = dataset.pixels("train", recipe.resolution)
-    state = TrainingState.start(recipe, fabric.device, labels.attributes)
+    session = Session.new(recipe, dataset, device)
+    recipe, state, rounds = session.recipe, session.state, session.rounds
     if start_from is not None:
-        adopt(state, recipe, labels.attributes, start_from)
-    read = labels.reader(FaceStream(faces, recipe.seed, recipe.flip))
-    rounds = Rounds(recipe, state, fabric, read, len(faces), labels.distance(faces))
+        load_networks(state, recipe, session.labels.attributes, start_from)
     many = max(_ROUNDS, recipe.penalty.every)
     starts = [0]
-    if recipe.alternate_epochs:  # shorter epochs, and both players' turns: images count in each
-        rounds.faces = DIVERSITY_EVERY * many * recipe.batch_size
-        starts.append(recipe.alternate_epochs * rounds.faces)
-    every = {"penalty": recipe.penalty.every, "distance": DIVERSITY_EVERY}  # in one round of so many
-    eager = _flop(rounds, starts)
-    lazy = [(_flop(rounds, starts, name) - eager) / n for name, n in every.items() if getattr(rounds, name) is not None]
-    synchronise(fabric.device)
-    begin = time.perf_counter()
-    for start in starts:
-        state.images = start
-        for _ in range(many):
-            rounds.play(_TOTAL)
-    synchronise(fabric.device)
-    seconds = time.perf_counter() - begin
+    if recipe.alternate_epochs:  # shorter epochs, so that both networks have their turn: images count in each
+        rounds.face_count = DIVERSITY_EVERY * many * recipe.batch_size
+        starts.append(recipe.alternate_epochs * rounds.face_count)
+    with own_randomness(session.fabric.device), fast_numerics(session.fabric.device.type):
+        flop = sum(_flop(rounds, start) for start in starts)
+        seconds = sum(_seconds(rounds, start, many) for start in starts)
     shown = len(starts) * recipe.batch_size * recipe.n_critic  # in one round of each turn
     return Plan(
         recipe=recipe,
-        faces=len(faces),
+        faces=len(session.faces),
         parameters=(_count(state.generator), _count(state.discriminator)),
-        gflop_per_image=(eager + sum(lazy)) / shown / 1e9,
+        gflop_per_image=flop / shown / 1e9,
         images_per_second=many * shown / seconds,
     )
 
 
-def _flop(rounds: Rounds, starts: Sequence[int], due: str = "") -> int:
-    """The arithmetic of one round from each start in which, of all that is lazy, one part is due, or none."""
-    kept = {name: getattr(rounds, name) for name in ("recipe", "penalty", "distance")}
-    for name in {"penalty", "distance"} - {due}:
-        setattr(rounds, name, None)
-    rounds.recipe = replace(rounds.recipe, penalty=replace(rounds.recipe.penalty, every=1))
+def _flop(rounds: Rounds, start: int) -> float:
+    """The arithmetic of one round from `start` on, lazy parts counted in proportion to how rarely they are due."""
+    rounds.state.images = start
+    due = rounds.due(_TOTAL)
+    plain = replace(due, penalties=(False,) * len(due.penalties), diversity=False)
+    total = eager = float(_count_flop(rounds, plain))
+    if rounds.penalty is not None and due.penalties:
+        penalised = replace(plain, penalties=(True,) * len(due.penalties))
+        total += (_count_flop(rounds, penalised) - eager) / rounds.recipe.penalty.every
+    if rounds.real_distance is not None and due.g_updates:
+        total += (_count_flop(rounds, replace(plain, diversity=True)) - eager) / DIVERSITY_EVERY
+    return total
+
+
+def _count_flop(rounds: Rounds, due: Due) -> int:
     with FlopCounterMode(display=False) as counter:
-        for start in starts:
-            rounds.state.images = start  # where the diversity loss is due
-            rounds.play(_TOTAL)
-    for name, value in kept.items():
-        setattr(rounds, name, value)
+        rounds.play_due(due)
     return int(counter.get_total_flops())
+
+
+def _seconds(rounds: Rounds, start: int, count: int) -> float:
+    """The time that `count` rounds from `start` on take."""
+    device = rounds.fabric.device
+    rounds.state.images = start
+    synchronise(device)
+    begin = time.perf_counter()
+    for _ in range(count):
+        rounds.play(_TOTAL)
+    synchronise(device)
+    return time.perf_counter() - begin
 
 
 def _count(module: torch.nn.Module) -> int:

@@ -1,6 +1,7 @@
-"""One round of the game: the updates of the discriminator, then those of the generator."""
+"""One round of training: the discriminator's updates, then the generator's."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,29 +17,42 @@ from nijigan.games.class_losses import build_class_loss, diversity_loss
 from nijigan.games.objectives import build_objective
 from nijigan.games.penalties import build_penalty, clip_weights
 from nijigan.networks import Critique
+from nijigan.networks.numerics import full_precision
 from nijigan.networks.priors import random_latents
 from nijigan.recipe.parts import OptimizerConfig
 from nijigan.recipe.recipe import Recipe
-from nijigan.training.schedules import Pace, pace, turns
+from nijigan.training.schedules import Schedule, schedule_at, turns
 from nijigan.training.state import TrainingState
 
 DIVERSITY_EVERY = 4
-"""Rounds from one diversity loss, four times as strong, to the next: each has G draw once more."""
+"""The diversity loss is computed in one round of this many, this many times as strong: it costs one more pass of G."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-
-Read = tuple[Images, Codes]
+ReadBatch = Callable[[int, int], tuple[Images, Codes]]
+"""(position, count) → this process's share of `count` real faces from there, uint8 n×H×W×3, and their codes, n×A."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Real images, and what they are."""
+    """Real images and their labels, as many as pass through a network at once."""
 
     images: Tensor
     """N×3×H×W in the generator's range."""
     codes: tuple[Tensor, ...] = ()
-    """N×A int64 where there are attributes: what the networks take beside latents or images."""
+    """One tensor, N×A int64, if there are attributes: what the networks take beside latents or images."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """What happens in one round. It follows from the recipe and from the images seen so far."""
+
+    schedule: Schedule
+    penalties: tuple[bool, ...]
+    """One entry for each update of the discriminator: whether the penalty is part of it."""
+    g_updates: int
+    diversity: bool
+    """Whether the diversity loss is part of the generator's updates."""
 
 
 class Rounds:
@@ -48,11 +62,10 @@ class Rounds:
         recipe: with its precision resolved.
         state: what is changed.
         fabric: says which process this is.
-        read: (position, count) → this process's share of `count` real faces from there, uint8 n×H×W×3, and their
-            codes, int64 n×A.
-        faces: in the training split, which makes an epoch.
-        distance: the mean difference, in grey levels, between real faces of the same attributes, for `diversity_loss`;
-            None without attributes, and where all faces are equal.
+        read_batch: reads real faces.
+        face_count: faces in the training split, which make an epoch.
+        real_distance: mean difference, in grey levels, between real faces of the same attributes, for the diversity
+            loss. None without attributes, and if all faces are equal.
     """
 
     def __init__(
@@ -60,91 +73,78 @@ class Rounds:
         recipe: Recipe,
         state: TrainingState,
         fabric: Fabric,
-        read: Callable[[int, int], Read],
-        faces: int,
-        distance: float | None = None,
+        read_batch: ReadBatch,
+        face_count: int,
+        real_distance: float | None = None,
     ) -> None:
-        self.recipe, self.state, self.fabric, self.read, self.faces = recipe, state, fabric, read, faces
-        self.distance = distance if recipe.attributes and recipe.condition.diversity else None
+        self.recipe, self.state, self.fabric = recipe, state, fabric
+        self.read_batch, self.face_count = read_batch, face_count
+        self.real_distance = real_distance if recipe.attributes and recipe.condition.diversity else None
         self.objective, self.penalty = build_objective(recipe), build_penalty(recipe.penalty)
         self.class_loss = build_class_loss(recipe.condition)
-        self.augment = probability(recipe.augment, faces)
-        self.pace = Pace()
+        self.augment = probability(recipe.augment, face_count)
+        self.schedule = Schedule()
         self.part = part_size(recipe, fabric.world_size)
         dtype = _DTYPES[recipe.precision]
         self._autocast = torch.autocast(fabric.device.type, dtype, enabled=dtype is not torch.float32)
         keys = ["d_loss", "g_loss", "real_score", "fake_score"] + ["penalty"] * (self.penalty is not None)
         keys += ["d_class_loss", "g_class_loss"] * (self.class_loss is not None)
-        keys += ["diversity_loss"] * (self.distance is not None)
+        keys += ["diversity_loss"] * (self.real_distance is not None)
         self._sums = {key: torch.zeros((), device=fabric.device) for key in keys}
         self._counts = dict.fromkeys(self._sums, 0)
 
+    def due(self, total: int) -> Due:
+        """What the next round consists of in a run of `total` images, which the schedules are stretched over."""
+        recipe, images = self.recipe, self.state.images
+        d_turn, g_turn = turns(recipe.alternate_epochs, images / self.face_count)
+        updates = range(images // recipe.batch_size, images // recipe.batch_size + recipe.n_critic * d_turn)
+        return Due(
+            schedule=schedule_at(recipe, images, total),
+            penalties=tuple(self.penalty is not None and update % recipe.penalty.every == 0 for update in updates),
+            g_updates=recipe.g_steps * g_turn,
+            diversity=self.real_distance is not None
+            and images // (recipe.batch_size * recipe.n_critic) % DIVERSITY_EVERY == 0,
+        )
+
     def play(self, total: int) -> None:
-        """Play one round; `total` is the length of the run in images, which the schedules are stretched over."""
+        """Play the next round of a run of `total` images."""
+        self.play_due(self.due(total))
+
+    def play_due(self, due: Due) -> None:
+        """Play one round: the discriminator's updates, then the generator's, then the moving average."""
         recipe, state = self.recipe, self.state
         torch.manual_seed(mix_seeds(recipe.seed, self.fabric.global_rank + 1, state.images))
-        self.pace = pace(recipe, state.images, total)
-        number = state.images // (recipe.batch_size * recipe.n_critic)
-        d_turn, g_turn = turns(recipe.alternate_epochs, state.images / self.faces)
+        self.schedule = due.schedule
         state.generator.train()
         state.discriminator.train()
 
-        fake: Tensor | None = None
+        # Discriminator. Its last fakes serve the generator too: D moves in between, and a pass of G is saved.
         batches: list[Batch] = []
-        for left in reversed(range(recipe.n_critic if d_turn else 0)):
-            batches = self._real()
-            for batches_left, batch in zip(reversed(range(len(batches))), batches, strict=True):
-                with torch.set_grad_enabled(g_turn and left == 0 and batches_left == 0):  # the ones that serve G too
-                    fake = self._draw(batch.codes)
-                # Real and drawn images pass apart: batch norm must see each kind's own statistics.
-                real_critique = self._judge(batch.images, batch.codes)
-                fake_critique = self._judge(fake.detach(), batch.codes)
-                loss = self.objective.d_loss(real_critique.logits, fake_critique.logits)
-                self._note(
-                    d_loss=loss,
-                    real_score=self.objective.score(real_critique.logits).mean(),
-                    fake_score=self.objective.score(fake_critique.logits).mean(),
-                )
-                loss = loss + self._penalty(batch, fake.detach())
-                if self.class_loss is not None:
-                    class_loss = self.class_loss(real_critique, *batch.codes)
-                    if recipe.condition.classifies_fakes:
-                        class_loss = class_loss + self.class_loss(fake_critique, *batch.codes)
-                    self._note(d_class_loss=class_loss)
-                    loss = loss + recipe.condition.strength * class_loss
-                self._backward(loss)
-            self._step(state.d_optimizer, state.discriminator, recipe.d_optimizer)
-            if recipe.clip is not None:
-                clip_weights(state.discriminator, recipe.clip)
+        fake: Tensor | None = None
+        for update, penalised in enumerate(due.penalties, start=1):
+            batches = self._read_batches()
+            fake = self._update_discriminator(batches, penalised, update == len(due.penalties) and due.g_updates > 0)
             state.images += recipe.batch_size
 
-        state.discriminator.requires_grad_(False)  # its gradients would be thrown away
-        for _ in range(recipe.g_steps if g_turn else 0):
-            for batch in reversed(batches or self._real()):  # the last drawn images were asked for by the last part
-                # The discriminator has moved since it judged them, so they serve once more.
-                drawn = self._draw(batch.codes) if fake is None else fake
-                critique = self._judge(drawn, batch.codes)
-                real = self._judge(batch.images, batch.codes).logits if self.objective.paired else None
-                loss = self.objective.g_loss(critique.logits, real)
-                self._note(g_loss=loss)
-                if self.class_loss is not None:
-                    class_loss = self.class_loss(critique, *batch.codes)
-                    self._note(g_class_loss=class_loss)
-                    loss = loss + recipe.condition.strength * class_loss
-                if self.distance is not None and number % DIVERSITY_EVERY == 0:
-                    loss = loss + self._diversity_loss(drawn, batch, self.distance)
-                self._backward(loss)
-                fake = None
-            self._step(state.g_optimizer, state.generator, recipe.g_optimizer)
+        # Generator. Gradients of D's weights would be thrown away.
+        state.discriminator.requires_grad_(False)
+        for _ in range(due.g_updates):
+            self._update_generator(batches or self._read_batches(), fake, due.diversity)
+            fake = None
         state.discriminator.requires_grad_(True)
-        if not d_turn:
-            state.images += recipe.batch_size  # the clock goes on while G trains alone
-        if g_turn:
-            shown = recipe.batch_size * (recipe.n_critic if d_turn else 1)
-            state.ema.update(state.generator, shown, state.images, self.pace.risen)
+
+        # The clock goes on while G trains alone; the average follows G.
+        if not due.penalties:
+            state.images += recipe.batch_size
+        if due.g_updates:
+            shown = recipe.batch_size * max(1, len(due.penalties))
+            state.ema.update(state.generator, shown, state.images, due.schedule.ramp)
 
     def averages(self) -> dict[str, float | None]:
-        """Means over all processes since the last call; what did not happen (G's loss while D trains alone) is None."""
+        """Means over all processes since the last call; None for what did not happen (G's loss while D trains alone).
+
+        This waits for the device to finish, and for the other processes.
+        """
         sums = self._mean_over_processes(torch.stack(list(self._sums.values()))).tolist()
         means = {
             key: total / count if (count := self._counts[key]) else None
@@ -155,58 +155,108 @@ class Rounds:
         self._counts = dict.fromkeys(self._sums, 0)
         return means
 
-    def _real(self) -> list[Batch]:
+    def _update_discriminator(self, batches: list[Batch], penalised: bool, keep: bool) -> Tensor:
+        """Update D once on all parts of a batch; return the last part's fakes, with G's graph if `keep`."""
+        for number, batch in enumerate(batches, start=1):
+            with torch.set_grad_enabled(keep and number == len(batches)):
+                fake = self._generate(batch.codes)
+            loss = self._discriminator_loss(batch, fake.detach(), penalised)
+            with full_precision(self.fabric.device.type) if penalised else nullcontext():
+                self._backward(loss)
+        self._step(self.state.d_optimizer, self.state.discriminator, self.recipe.d_optimizer)
+        if self.recipe.clip is not None:
+            clip_weights(self.state.discriminator, self.recipe.clip)
+        return fake
+
+    def _discriminator_loss(self, batch: Batch, fake: Tensor, penalised: bool) -> Tensor:
+        # Real and fake images pass separately: batch norm must see each kind's own statistics.
+        on_real = self._discriminate(batch.images, batch.codes)
+        on_fake = self._discriminate(fake, batch.codes)
+        loss = self.objective.d_loss(on_real.logits, on_fake.logits)
+        self._note(
+            d_loss=loss,
+            real_score=self.objective.score(on_real.logits).mean(),
+            fake_score=self.objective.score(on_fake.logits).mean(),
+        )
+        if penalised:
+            loss = loss + self._penalty(batch, fake)
+        if self.class_loss is not None:
+            class_loss = self.class_loss(on_real, *batch.codes)
+            if self.recipe.condition.classifies_fakes:
+                class_loss = class_loss + self.class_loss(on_fake, *batch.codes)
+            self._note(d_class_loss=class_loss)
+            loss = loss + self.recipe.condition.strength * class_loss
+        return loss
+
+    def _update_generator(self, batches: list[Batch], fake: Tensor | None, diverse: bool) -> None:
+        """Update G once on all parts of a batch. The last part goes first: `fake` holds its fakes, if there are any."""
+        for batch in (batches[-1], *batches[:-1]):
+            fake = self._generate(batch.codes) if fake is None else fake
+            self._backward(self._generator_loss(batch, fake, diverse))
+            fake = None
+        self._step(self.state.g_optimizer, self.state.generator, self.recipe.g_optimizer)
+
+    def _generator_loss(self, batch: Batch, fake: Tensor, diverse: bool) -> Tensor:
+        on_fake = self._discriminate(fake, batch.codes)
+        real_logits = self._discriminate(batch.images, batch.codes).logits if self.objective.paired else None
+        loss = self.objective.g_loss(on_fake.logits, real_logits)
+        self._note(g_loss=loss)
+        if self.class_loss is not None:
+            class_loss = self.class_loss(on_fake, *batch.codes)
+            self._note(g_class_loss=class_loss)
+            loss = loss + self.recipe.condition.strength * class_loss
+        if diverse:
+            loss = loss + self._diversity_loss(fake, batch)
+        return loss
+
+    def _read_batches(self) -> list[Batch]:
         """This process's share of the next batch, in the parts that pass at once."""
-        pixels, codes = self.read(self.state.images, self.recipe.batch_size)
+        pixels, codes = self.read_batch(self.state.images, self.recipe.batch_size)
         images = torch.split(to_unit(pixels, self.fabric.device, self.recipe.generator.output), self.part)
         if not codes.shape[1]:
             return [Batch(part) for part in images]
         parts = torch.split(torch.from_numpy(codes).to(self.fabric.device), self.part)
         return [Batch(part, (part_codes,)) for part, part_codes in zip(images, parts, strict=True)]
 
-    def _draw(self, codes: tuple[Tensor, ...]) -> Tensor:
-        """Draw as many images as there are in a part, of the same attributes as its real ones.
-
-        The faces asked for are those that the data has: what is asked for follows the labels' joint distribution.
-        """
+    def _generate(self, codes: tuple[Tensor, ...]) -> Tensor:
+        """Generate one part. Its attributes are those of the part's real images, so they follow the data's priors."""
         latent = random_latents(self.part, self.recipe.latent, self.fabric.device)
         with self._autocast:
             images: Tensor = self.state.generator(latent, *codes)
         return images
 
-    def _judge(self, images: Tensor, codes: tuple[Tensor, ...]) -> Critique:
-        """D's verdict, logits in fp32, on what it is shown of N×3×H×W images."""
+    def _discriminate(self, images: Tensor, codes: tuple[Tensor, ...]) -> Critique:
+        """D's output for N×3×H×W images, augmented; logits in fp32."""
         with self._autocast:
-            critique: Critique = self.state.discriminator(self._show(images), *codes)
+            critique: Critique = self.state.discriminator(self._augmented(images), *codes)
         return replace(critique, logits=critique.logits.float())
 
-    def _show(self, images: Tensor) -> Tensor:
-        """What D gets to see: augmented, and with instance noise while there is some."""
+    def _augmented(self, images: Tensor) -> Tensor:
+        """Images as D gets to see them: augmented, and with instance noise while the schedule has some."""
         low = -1.0 if self.recipe.generator.output == "tanh" else 0.0
-        images = augment(images, self.augment * self.pace.risen, self.recipe.augment, low)
-        if self.pace.noise:
-            images = images + self.pace.noise * (1 - low) / 2 * torch.randn_like(images)
+        images = augment(images, self.augment * self.schedule.ramp, self.recipe.augment, low)
+        if self.schedule.noise:
+            images = images + self.schedule.noise * (1 - low) / 2 * torch.randn_like(images)
         return images
 
-    def _penalty(self, real: Batch, fake: Tensor) -> Tensor | float:
-        """The penalty on D where it is due, as many times as strong as it is rare; slopes are before augmentation."""
-        every = self.recipe.penalty.every
-        if self.penalty is None or (self.state.images // self.recipe.batch_size) % every:
-            return 0.0
+    def _penalty(self, real: Batch, fake: Tensor) -> Tensor:
+        """The penalty on D, times the number of updates that it stands for; slopes are those before augmentation."""
+        assert self.penalty is not None  # `due` asks for none otherwise
 
         def critic(images: Tensor) -> Tensor:
-            logits: Tensor = self.state.discriminator(self._show(images), *real.codes).logits
+            logits: Tensor = self.state.discriminator(self._augmented(images), *real.codes).logits
             return logits
 
-        with torch.autocast(self.fabric.device.type, enabled=False):  # second derivatives need fp32
-            penalty = self.pace.penalty * self.penalty(critic, real.images.float(), fake.float())
+        with full_precision(self.fabric.device.type):  # second derivatives drown in fewer bits
+            penalty = self.schedule.penalty * self.penalty(critic, real.images.float(), fake.float())
         self._note(penalty=penalty)
-        return every * penalty
+        return self.recipe.penalty.every * penalty
 
-    def _diversity_loss(self, drawn: Tensor, batch: Batch, distance: float) -> Tensor:
-        """G's loss for drawing faces of the same attributes too much alike, as many times as strong as it is rare."""
+    def _diversity_loss(self, fake: Tensor, batch: Batch) -> Tensor:
+        """G's loss for generating faces of the same attributes too much alike, times the rounds it stands for."""
+        assert self.real_distance is not None  # `due` asks for none otherwise
         levels = 127.5 if self.recipe.generator.output == "tanh" else 255.0  # in a unit of the generator's range
-        loss = diversity_loss(drawn, self._draw(batch.codes), distance / levels)
+        loss = diversity_loss(fake, self._generate(batch.codes), self.real_distance / levels)
         self._note(diversity_loss=loss)
         return DIVERSITY_EVERY * self.recipe.condition.diversity * loss
 
@@ -215,9 +265,9 @@ class Rounds:
 
     def _step(self, optimizer: Optimizer, module: nn.Module, config: OptimizerConfig) -> None:
         for group in optimizer.param_groups:
-            group["lr"] = config.lr * self.pace.lr
+            group["lr"] = config.lr * self.schedule.lr
             if "betas" in group:
-                group["betas"] = (config.beta1, self.pace.beta2(config, self.recipe.burn_in))
+                group["betas"] = (config.beta1, self.schedule.beta2(config, self.recipe.burn_in))
         if self.fabric.world_size > 1:
             gradients = [p.grad for p in module.parameters() if p.grad is not None]
             flat = self._mean_over_processes(torch.cat([g.flatten() for g in gradients]))
@@ -241,16 +291,16 @@ class Rounds:
 
 
 def part_size(recipe: Recipe, processes: int) -> int:
-    """Images that go through a network at once, on each of so many processes.
+    """Images that pass through a network at once on each of `processes` processes.
 
     Raises:
-        UserError: the batch cannot be shared evenly.
+        UserError: the batch cannot be divided evenly.
     """
     part, left = divmod(recipe.batch_size, processes * recipe.accumulate)
     if left or part < 2:
         raise UserError(
-            f"A batch of {recipe.batch_size} cannot be shared by {processes} processes times {recipe.accumulate} "
-            "accumulation steps, two images or more each; choose a --batch-size that divides evenly."
+            f"A batch of {recipe.batch_size} cannot be divided among {processes} processes times {recipe.accumulate} "
+            "accumulation steps with two or more images each; choose a --batch-size that divides evenly."
         )
     return part
 

@@ -8,39 +8,39 @@ from nijigan.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Pace:
-    """Where the schedules of a run stand."""
+class Schedule:
+    """The factors of all schedules at one point of a run."""
 
     lr: float = 1.0
-    """What both learning rates are multiplied by."""
+    """Factor of both learning rates."""
     penalty: float = 1.0
-    """What the penalty's weight is multiplied by."""
+    """Factor of the penalty's weight."""
     noise: float = 0.0
     """Standard deviation of the noise added to what D sees, where pixels span 2."""
-    risen: float = 1.0
-    """How far burn-in has come: what augmentation's probability and the average's half-life are multiplied by."""
+    ramp: float = 1.0
+    """Progress of burn-in, 0 to 1: factor of augmentation's probability and of the moving average's half-life."""
 
     def beta2(self, config: OptimizerConfig, burn_in: BurnInConfig) -> float:
         """The β2 of one network's adam."""
         start = config.beta2 if burn_in.beta2 is None else burn_in.beta2
-        return start + (config.beta2 - start) * self.risen
+        return start + (config.beta2 - start) * self.ramp
 
 
-def pace(recipe: Recipe, images: int, total: int) -> Pace:
-    """Where the schedules of `recipe` stand after `images` of `total` real images."""
+def schedule_at(recipe: Recipe, images: int, total: int) -> Schedule:
+    """The schedule of `recipe` after `images` of `total` real images."""
     lr = rate_factor(recipe.lr_schedule, images / total)
     tricks, burn_in = recipe.tricks, recipe.burn_in
     noise = tricks.instance_noise * max(0.0, 1 - images / (1000 * tricks.instance_noise_kimg))
     if not burn_in.kimg:
-        return Pace(lr=lr, noise=noise)
-    risen = 0.5 - 0.5 * math.cos(math.pi * min(1.0, images / (1000 * burn_in.kimg)))
-    return Pace(
-        lr=lr * (1 + (burn_in.lr - 1) * risen), penalty=1 + (burn_in.penalty - 1) * risen, noise=noise, risen=risen
+        return Schedule(lr=lr, noise=noise)
+    ramp = 0.5 - 0.5 * math.cos(math.pi * min(1.0, images / (1000 * burn_in.kimg)))
+    return Schedule(
+        lr=lr * (1 + (burn_in.lr - 1) * ramp), penalty=1 + (burn_in.penalty - 1) * ramp, noise=noise, ramp=ramp
     )
 
 
 def rate_factor(schedule: str, progress: float) -> float:
-    """What the learning rate is multiplied by when a share `progress` of the run is done."""
+    """Factor of the learning rate when a share `progress` of the run is done."""
     if schedule == "linear":
         return 1 - progress
     if schedule == "cosine":

@@ -1,0 +1,64 @@
+"""The training loop."""
+
+import logging
+import math
+from pathlib import Path
+
+from nijigan.errors import TrainingFailedError
+from nijigan.networks.numerics import fast_numerics
+from nijigan.training.interrupt import Interrupt
+from nijigan.training.observer import Record, SilentObserver
+from nijigan.training.session import Session
+
+log = logging.getLogger("nijigan")
+
+
+def run_loop(session: Session, observer: SilentObserver, out: Path) -> None:
+    """Play rounds until the run is as long as its recipe says, early stop ends it, or a signal interrupts it.
+
+    Every process runs this loop; the observer of the first one records what happens in the run's folder, `out`.
+
+    Raises:
+        TrainingFailedError: a loss is no longer finite.
+        KeyboardInterrupt: SIGINT or SIGTERM came; the run is saved.
+    """
+    recipe, state, rounds, total = session.recipe, session.state, session.rounds, session.total
+    interrupted = False
+    with Interrupt() as interrupt, fast_numerics(session.fabric.device.type):
+        while state.images < total and not (interrupted or state.search.stopped):
+            # One round. It moves `state.images` on by the real images that it shows.
+            before = state.images
+            rounds.play(total)
+            observer.advance()
+
+            # What is to be recorded? All processes must come to the same answer.
+            interrupted = session.agree(interrupt.requested)
+            due = Record.due(recipe, before, state.images, done=state.images >= total, stop=interrupted)
+            if not due.tick:
+                continue
+
+            # Record it. The averages wait for the device and for the other processes.
+            averages = rounds.averages()
+            if not all(math.isfinite(value) for value in averages.values() if value is not None):
+                raise TrainingFailedError(_not_finite(state.images, out))
+            observer.record(averages, before, due)
+            if due.evaluation:
+                state.search.stopped = session.agree(state.search.stopped)
+
+    observer.finish()
+    if state.search.stopped:
+        log.info(
+            "KID no better than by chance for %d evaluations: ended at %g kimg. The best generator, at %g kimg, is %s.",
+            recipe.patience, state.images / 1000, state.search.images / 1000, out / "best.safetensors",
+        )  # fmt: skip
+    elif interrupted and state.images < total:
+        log.warning("Stopped and saved at %g kimg. Continue with `nijigan resume %s`.", state.images / 1000, out)
+        raise KeyboardInterrupt
+
+
+def _not_finite(images: int, out: Path) -> str:
+    checkpoints = out / "checkpoints"
+    saved = any(checkpoints.glob("*.safetensors"))
+    where = f"the last good checkpoint is in {checkpoints}" if saved else "no checkpoint was saved before"
+    advice = "Lower the learning rate, or use --precision fp32."
+    return f"A loss is no longer finite at {images / 1000:g} kimg; {where}. {advice}"

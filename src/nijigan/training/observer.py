@@ -1,0 +1,153 @@
+"""What is recorded of a run: log lines, warnings, sample grids, evaluations, checkpoints."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from nijigan.generator.generator import Generator
+from nijigan.recipe.recipe import Recipe
+from nijigan.training.checkpoint import save_state
+from nijigan.training.health import Health, diversity, share_at_clip
+from nijigan.training.monitor import Monitor
+from nijigan.training.session import Session
+from nijigan.training.snapshot import averaged_generator
+
+log = logging.getLogger("nijigan")
+
+_GRID = 64  # faces in the sample grid, of seeds 0 to 63 in every run
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is to be recorded after a round."""
+
+    tick: bool
+    """A log line."""
+    snapshot: bool
+    """Also a sample grid, the generator and a checkpoint."""
+    evaluation: bool
+    """Also scores on the validation split."""
+
+    @classmethod
+    def due(cls, recipe: Recipe, before: int, images: int, *, done: bool, stop: bool) -> Self:
+        """What is due after the round from `before` to `images`, which ends the run (`done`) or is interrupted."""
+
+        def passed(kimg: float) -> bool:
+            return images // (kimg * 1000) > before // (kimg * 1000)
+
+        every = recipe.evaluation_every
+        evaluation = every is not None and (done or passed(every))
+        snapshot = done or stop or evaluation or passed(recipe.snapshot_every)
+        return cls(snapshot or passed(recipe.tick_every), snapshot, evaluation)
+
+
+class SilentObserver:
+    """The observer of every process but the first: records nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def advance(self) -> None:
+        """Do nothing."""
+
+    def record(self, averages: Mapping[str, float | None], before: int, due: Record) -> None:
+        """Do nothing."""
+
+    def finish(self) -> None:
+        """Do nothing."""
+
+
+class Observer(SilentObserver):
+    """Records a run in its folder. Touches none of training's random state.
+
+    Args:
+        session: the training; `seconds` and `search` of its state are kept up to date.
+        out: the run's folder.
+    """
+
+    def __init__(self, session: Session, out: Path) -> None:
+        self._session, self._out = session, out
+        self._recipe, self._state = session.recipe, session.state
+        self._validation = None
+        if session.recipe.evaluation_every is not None:
+            from nijigan.training.validation import Validation  # loads the judges
+
+            self._validation = Validation(session, out)
+        self._monitor = Monitor(out, self._state.images, session.total)
+        # Diversity is measured among faces of one combination of values: one face for each combination looks varied.
+        self._requested, self._comparable = session.labels.most_common(_GRID)
+        self._health = Health(session.recipe, self._requested)
+        for line in self._monitor.lines:
+            self._health.tick(line)  # what was said before the run was resumed is not said again
+        self._clock, self._ticked = time.perf_counter(), self._state.images
+
+    def __enter__(self) -> Self:
+        self._monitor.__enter__()
+        self._clock = time.perf_counter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._monitor.__exit__(kind, error, trace)
+
+    def advance(self) -> None:
+        """Move the progress bar."""
+        self._monitor.advance(self._state.images)
+
+    def record(self, averages: Mapping[str, float | None], before: int, due: Record) -> None:
+        """Record what is due.
+
+        Args:
+            averages: of the losses and scores since the last record.
+            before: images seen before the last round.
+            due: what to record.
+        """
+        line = self._line(averages)
+        generator = averaged_generator(self._session) if due.snapshot else None
+        grid = None
+        if generator is not None:
+            grid = generator.sample(_GRID, seed=0)
+            line["diversity"] = self._diversity(generator)
+        if due.evaluation and generator is not None and self._validation is not None:
+            start = time.perf_counter()
+            line |= self._validation.judge(generator)
+            self._clock += time.perf_counter() - start  # judging is not training
+        self._monitor.tick(line)
+        for warning in self._health.tick(line):
+            log.warning("%s", warning)
+        if generator is not None and grid is not None:
+            self._monitor.samples(grid, self._state.images, before)
+            generator.save(self._out / "last.safetensors")
+            save_state(self._out, self._state, self._recipe)
+
+    def finish(self) -> None:
+        """Turn the sample grids into a timelapse."""
+        self._monitor.timelapse()
+
+    def _line(self, averages: Mapping[str, float | None]) -> dict[str, Any]:
+        """The log line of this tick. What recording takes counts towards the next line's images per second."""
+        state, now = self._state, time.perf_counter()
+        passed, shown = now - self._clock, state.images - self._ticked
+        self._clock, self._ticked = now, state.images
+        state.seconds += passed
+        line = {
+            "images": state.images, "kimg": state.images / 1000, "epoch": state.images / len(self._session.faces),
+            **averages, "images_per_second": shown / passed, "seconds": state.seconds,
+        }  # fmt: skip
+        if self._recipe.clip is not None:
+            line["at_clip"] = share_at_clip(state.discriminator, self._recipe.clip)
+        return line
+
+    def _diversity(self, generator: Generator) -> float | None:
+        faces = generator.sample(_GRID, seed=0, **self._requested)  # type: ignore[arg-type]
+        return diversity(faces, self._session.faces[self._comparable])

@@ -1,0 +1,92 @@
+"""What a training consists of, put together once: for a new run, a resumed one, a plan and a transfer alike."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import torch
+from lightning_fabric import Fabric
+
+from nijigan.aliases import Images
+from nijigan.dataset.faces import FaceDataset, FaceStream
+from nijigan.errors import UserError
+from nijigan.recipe.recipe import Recipe
+from nijigan.training.hardware import launch, own_randomness, resolve_precision
+from nijigan.training.labels import TrainingLabels, with_attributes
+from nijigan.training.rounds import Rounds, mix_seeds, part_size
+from nijigan.training.state import TrainingState
+
+
+@dataclass(frozen=True)
+class Session:
+    """The parts of a training, in one process. What takes time or memory is made when it is first asked for."""
+
+    recipe: Recipe
+    """Resolved: its attributes are named, its lengths are in kimg, its precision is what is used."""
+    dataset: FaceDataset
+    labels: TrainingLabels
+    fabric: Fabric
+
+    @classmethod
+    def new(cls, recipe: Recipe, dataset: FaceDataset, device: str, devices: int = 1, nodes: int = 1) -> Self:
+        """Launch the processes of a training that has not begun, and resolve its recipe.
+
+        Args:
+            recipe: what to train.
+            dataset: the faces.
+            device: auto, cpu, cuda or mps.
+            devices: processes on each machine, one device each.
+            nodes: machines.
+
+        Raises:
+            UserError: the recipe does not fit the dataset, or there is no such device.
+        """
+        faces = dataset.count("train")
+        if faces == 0:
+            raise UserError(f"{dataset.path} has no face to train on; import more pictures or hold out fewer.")
+        fabric = launch(device, devices, nodes)
+        part_size(recipe, fabric.world_size)
+        recipe = with_attributes(recipe, dataset).resolved(faces)
+        # Each process would measure for itself, and one with a busy core might come to another answer.
+        recipe = replace(recipe, precision=fabric.broadcast(resolve_precision(recipe.precision, fabric.device)))
+        return cls(recipe, dataset, TrainingLabels.of(dataset, recipe.attributes), fabric)
+
+    @classmethod
+    def resumed(cls, recipe: Recipe, dataset: FaceDataset, device: str, devices: int = 1, nodes: int = 1) -> Self:
+        """Launch the processes of a run that has begun: its recipe is resolved already; arguments as for `new`."""
+        fabric = launch(device, devices, nodes)
+        return cls(recipe, dataset, TrainingLabels.of(dataset, recipe.attributes), fabric)
+
+    @cached_property
+    def state(self) -> TrainingState:
+        """New networks, with the weights that the recipe's seed decides; the caller's random state stays as it was."""
+        with own_randomness(self.fabric.device):
+            torch.manual_seed(mix_seeds(self.recipe.seed))
+            return TrainingState.start(self.recipe, self.fabric.device, self.labels.attributes)
+
+    @cached_property
+    def faces(self) -> Images:
+        """The training split at the recipe's resolution, memory-mapped."""
+        return self.dataset.pixels("train", self.recipe.resolution)
+
+    @cached_property
+    def rounds(self) -> Rounds:
+        """The rounds to play on `state`."""
+        recipe, fabric = self.recipe, self.fabric
+        stream = FaceStream(self.faces, recipe.seed, recipe.flip, fabric.global_rank, fabric.world_size)
+        read_batch, distance = self.labels.batches(stream), self.labels.distance(self.faces)
+        return Rounds(recipe, self.state, fabric, read_batch, len(self.faces), distance)
+
+    @property
+    def total(self) -> int:
+        """The length in images: whole batches."""
+        return math.ceil(self.recipe.kimg * 1000 / self.recipe.batch_size) * self.recipe.batch_size
+
+    def agree(self, flag: bool) -> bool:
+        """Whether any process says so; all processes get the same answer."""
+        if self.fabric.world_size == 1:
+            return flag
+        votes = self.fabric.all_reduce(torch.tensor(float(flag), device=self.fabric.device), reduce_op="sum")
+        assert isinstance(votes, torch.Tensor)
+        return bool(votes.item())
