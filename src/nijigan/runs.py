@@ -1,4 +1,4 @@
-"""What a run's folder says to those who only read it."""
+"""Reading a run's folder, without training."""
 
 import json
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from nijigan.jsonio import to_json
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a run needs beside its recipe to go on: its `run.json`."""
+    """What a run needs to be resumed, apart from its recipe: `run.json`."""
 
     dataset: str
     """The dataset's folder."""
     fingerprint: str
-    """Of its content."""
+    """The fingerprint of its content."""
     threads: int
-    """Of torch; another number rounds sums differently."""
+    """torch's number of threads; another number rounds sums differently."""
 
     def to_json(self) -> str:
         """As `run.json` has it."""
@@ -25,7 +25,7 @@ class RunInfo:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log.jsonl, oldest first; lines that were cut off or damaged are left out.
+    """The lines of a run's log.jsonl, oldest first; lines that are cut off or damaged are skipped.
 
     Each has at least images, kimg, d_loss, g_loss, real_score and fake_score; those of an evaluation also have kid,
     kid_low, kid_high and yield.

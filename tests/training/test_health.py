@@ -64,7 +64,7 @@ def test_d_has_won_when_it_has_been_sure_for_five_ticks(objective: str) -> None:
     recipe = Recipe(objective=objective)  # type: ignore[arg-type]
     assert told(recipe, *[won()] * 4) == []
     [warning] = told(recipe, *[won()] * 20)
-    assert "gives real faces 0.97 and drawn ones 0.03" in warning
+    assert "scores real faces 0.97 and generated ones 0.03" in warning
     assert told(recipe, *[won()] * 4, line(), *[won()] * 3) == []
     assert told(recipe, *[line(real_score=0.97)] * 9, *[line(fake_score=0.03)] * 9) == []
 
@@ -83,7 +83,7 @@ def test_other_games_are_won_when_next_to_nothing_of_the_loss_is_left(objective:
     recipe = Recipe(objective=objective)  # type: ignore[arg-type]
     assert told(recipe, *[won(0.06 * undecided)] * 9) == []
     [warning] = told(recipe, *[won(0.04 * undecided)] * 9)
-    assert f"that cannot tell drawn faces from real ones has {undecided:.2g}" in warning
+    assert f"that cannot tell generated faces from real ones has {undecided:.2g}" in warning
 
 
 def test_the_loss_of_who_cannot_tell_scales_with_the_targets() -> None:
@@ -115,7 +115,7 @@ def test_collapse_of_a_conditional_generator_is_told_by_its_attributes() -> None
     alike = line(diversity=0.3)
     recipe = replace(find_recipe("acgan"), attributes=("hair", "eyes"))
     [warning] = told(recipe, alike, alike, asked={"hair": "blue", "eyes": "red"})
-    assert "Drawn faces of hair blue and eyes red differ only 30%" in warning
+    assert "Generated faces of hair blue and eyes red differ only 30%" in warning
     assert "--condition.weight 2; or" in warning
     [warning] = told(recipe, alike, alike)  # too few faces of any combination: the grid was measured
     assert "The faces of the sample grid differ only 30%" in warning
@@ -132,7 +132,7 @@ def test_clipping_is_too_tight_when_nine_in_ten_weights_are_at_the_bound() -> No
     recipe = Recipe(objective="wasserstein")
     assert told(recipe, line(at_clip=0.9)) == []
     [warning] = told(recipe, line(at_clip=0.93), line(at_clip=0.95))
-    assert "93% of the critic's weights sit at the bound of 0.01" in warning
+    assert "93% of the critic's weights are at the bound of 0.01" in warning
     assert "--penalty.clip 0.1;" in warning
 
 

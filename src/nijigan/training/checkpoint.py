@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file each, with its JSON in the file's header. Never pickle."""
+"""Checkpoints: one safetensors file each, with JSON in its header. Never pickle."""
 
 import json
 import logging
@@ -16,7 +16,10 @@ from nijigan.recipe.recipe import Recipe
 from nijigan.training.state import TrainingState
 
 log = logging.getLogger("nijigan")
-_KEPT = 2  # the newest may be cut off by a dying disk; the one before is then still there
+FORMAT = 2
+"""2: with accumulate > 2, the generator's parts follow in another order than in 1, which wrote no number."""
+
+_KEPT = 2  # a dying disk may cut off the newest; the one before is then still there
 
 
 def save_checkpoint(
@@ -36,26 +39,28 @@ def save_checkpoint(
 def save_state(out: Path, state: TrainingState, recipe: Recipe) -> Path:
     """Write a checkpoint of a run, in its folder."""
     tensors, numbers = state.tensors()
-    saved = numbers | {"recipe": asdict(recipe)}
+    saved = numbers | {"format": FORMAT, "recipe": asdict(recipe)}
     return save_checkpoint(out / "checkpoints", state.images, tensors, saved, state.search.images)
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """The newest readable checkpoint as (tensors, state), or None when there is none yet.
 
-    A damaged file is passed over with a warning.
+    A damaged file is skipped with a warning.
 
     Raises:
-        UserError: there are checkpoints, but none can be read.
+        UserError: there are checkpoints, but none can be read, or a newer version of nijigan wrote them.
     """
     paths = _newest_first(folder)
     for path in paths:
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 state = json.loads(file.metadata()["nijigan"])
+                if state.get("format", 1) > FORMAT:
+                    raise UserError(f"{path} was written by a newer nijigan; update nijigan to resume this run.")
                 return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118 - not a dict
         except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            log.warning("%s is damaged (%s); trying the one before it.", path, error)
+            log.warning("%s is damaged (%s); trying the checkpoint before it.", path, error)
     if paths:
         raise UserError(f"No checkpoint in {folder} can be read; start again with `nijigan train` in a new folder.")
     return None

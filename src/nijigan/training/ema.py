@@ -12,14 +12,14 @@ from nijigan.recipe.parts import EmaConfig
 
 
 class Ema:
-    """An exponential moving average of parameters, its half-life counted in images and short while training is young.
+    """An exponential moving average of parameters, with a half-life in images that is short early in training.
 
     After an update of b images, θ̄ ← β·θ̄ + (1-β)·θ with β = 0.5^(b / min(half-life, warm-up share · images seen)):
     Yazıcı et al., "The Unusual Effectiveness of Averaging in GAN Training", ICLR 2019; the ramp is that of Karras et
     al., "Analyzing and Improving the Image Quality of StyleGAN", 2020. A half-life of 0 copies the weights.
 
     Attributes:
-        module: a copy of the network that holds the averaged parameters; its buffers are those of the start until
+        module: a copy of the network with the averaged parameters. Its buffers keep their initial values until
             `recalibrate` is called.
     """
 
@@ -41,15 +41,15 @@ class Ema:
 
 @torch.no_grad()
 def recalibrate(module: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> None:
-    """Re-estimate what a generator keeps beside its weights; others are left alone.
+    """Re-estimate the statistics that a generator keeps beside its weights.
 
-    That is batch norm's statistics, as plain averages, and the mean style that truncation pulls towards. Averaged
-    weights never produced the running statistics that the trained network gathered, so a moving average without this
-    step draws washed-out pictures.
+    These are batch norm's statistics, as plain averages, and the mean style that truncation pulls towards. A network
+    with neither is left as it is. The averaged weights did not produce the running statistics of the trained network;
+    without this step a moving average generates washed-out pictures.
 
     Args:
         module: a generator.
-        batches: what it takes: latents, and codes where there are attributes.
+        batches: the generator's inputs: latents, and codes if there are attributes.
     """
     if isinstance(module, StyleGenerator | ConditionalGenerator):
         module.estimate_mean_style(batches)

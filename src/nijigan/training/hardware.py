@@ -14,14 +14,14 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from nijigan.errors import UserError
 from nijigan.recipe.recipe import Precision
 
-_SIZE = 512  # of the matrices that show whether bf16 is fast
+_SIZE = 512  # side of the matrices that show whether bf16 is fast
 
 
 def launch(device: str, devices: int = 1, nodes: int = 1) -> Fabric:
-    """Start the processes of a run; what follows happens in each of them.
+    """Start the processes of a run; the code after this call runs in each of them.
 
-    Fabric launches, places and communicates. Gradients are averaged by the trainer, since wrapping D for it would break
-    on its two forward passes per update.
+    Fabric launches, places and communicates. The trainer averages gradients itself: a wrapper around D would break on
+    its two forward passes per update.
 
     Args:
         device: auto, cpu, cuda or mps.
@@ -80,10 +80,10 @@ def synchronise(device: torch.device) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep what is freed, up to 2 GiB, for the next round: it asks for the same blocks again.
+    """Let glibc keep freed memory, up to 2 GiB, for the next round, which asks for the same blocks again.
 
-    As a rule glibc hands large blocks back to the system at once, and a round of the 64 px DCGAN then takes 30,000 page
-    faults and a quarter more time.
+    By default glibc returns large blocks to the system at once. A round of the 64 px DCGAN then takes 30,000 page
+    faults and 25 % more time.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,4 +1,4 @@
-"""Ctrl-C as a request, not an accident."""
+"""Ctrl-C and SIGTERM: finish the round, save, then stop."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ from typing import Any, Self
 class Interrupt:
     """While entered, the first SIGINT or SIGTERM sets `requested` so that the loop can finish its round and save.
 
-    A second one interrupts at once. Outside the main thread, where Python allows no handlers, it does nothing.
+    The second one interrupts at once. Outside the main thread Python allows no handlers, so nothing happens there.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The labels that a run learns from: which attributes, their values, and the codes of the faces."""
+"""The labels that a run learns from: attributes, their values, and the codes of the training faces."""
 
 import logging
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _PAIRS, _FEWEST_PAIRS = 1000, 100
 
 @dataclass(frozen=True)
 class TrainingLabels:
-    """What the training faces are; without attributes where the recipe asks for none."""
+    """The labels of the training faces; no attributes if the recipe is unconditional."""
 
     attributes: dict[str, tuple[str, ...]]
     """Every attribute's values, in the order of their codes."""
@@ -32,10 +32,10 @@ class TrainingLabels:
 
     @classmethod
     def of(cls, dataset: FaceDataset, names: tuple[str, ...]) -> Self:
-        """The labels of a training split; values that none of its faces bears cannot be learnt, and are left out.
+        """The labels of a training split. Values that no training face has cannot be learnt and are left out.
 
         Raises:
-            UserError: there are too few or too many to learn from.
+            UserError: there are too few or too many values to learn from.
         """
         known = dataset.labels("train")
         attributes, codes = {}, np.empty((dataset.count("train"), len(names)), np.int64)
@@ -45,21 +45,21 @@ class TrainingLabels:
             attributes[name] = tuple(values[borne].tolist())
             codes[:, column] = np.append(np.cumsum(borne) - 1, -1)[known[name]]  # the last is where unknown, -1, leads
             if not borne.all():
-                log.warning("No training face has %s %s: left out.", name, ", ".join(values[~borne]))
+                log.warning("No training face has %s %s; this value is left out.", name, ", ".join(values[~borne]))
         labels = cls(attributes, codes)
         check_attributes(labels.attributes, labels.priors)
         return labels
 
     @property
     def priors(self) -> tuple[Combination, ...]:
-        """Which values the faces have together, and how often."""
+        """Which values occur together, and how often."""
         return combinations(self.codes) if self.attributes else ()
 
     def most_common(self, most: int) -> tuple[dict[str, str], npt.NDArray[np.int64]]:
-        """The values that most faces have together, and the places of up to `most` faces that are just so.
+        """The most common combination of values, and the rows of up to `most` faces that have it.
 
-        Combinations of which nothing is unknown go first. Without attributes, and where no combination has 16 faces,
-        these are no values, and the first faces.
+        Combinations without an unknown value come first. Without attributes, and if no combination has 16 faces: no
+        values, and the first rows.
         """
         often = [row[:-1] for row in self.priors if row[-1] >= _ENOUGH]
         codes = next((row for row in often if -1 not in row), next(iter(often), None))
@@ -70,15 +70,15 @@ class TrainingLabels:
         return values, np.flatnonzero((self.codes == np.array(codes, np.int64)).all(axis=1))[:most]
 
     def distance(self, faces: Images) -> float | None:
-        """How much faces of the same values differ: the mean over pixels and channels, in grey levels.
+        """The mean difference between faces of the same values, over pixels and channels, in grey levels.
 
-        Where there are not 100 pairs of such faces, those with most of their values in common stand in for them.
+        If there are fewer than 100 pairs of such faces, pairs that share most of their values are used instead.
 
         Args:
-            faces: these faces, uint8 N×H×W×3. Up to 1,000 pairs of them are compared, the same every time.
+            faces: the training faces, uint8 N×H×W×3. Up to 1,000 pairs are compared, always the same ones.
 
         Returns:
-            None without attributes, and where all that are compared are equal.
+            None without attributes, and if all compared faces are equal.
         """
         if not self.attributes or len(faces) < 2:
             return None
@@ -96,10 +96,10 @@ class TrainingLabels:
 
 
 def with_attributes(recipe: Recipe, dataset: FaceDataset) -> Recipe:
-    """The recipe with its attributes spelt out: those it names, or all that the dataset has.
+    """The recipe with its attributes named: its own, or all that the dataset has.
 
     Raises:
-        UserError: it learns from labels that the dataset has not; the sentence says how to get them.
+        UserError: the dataset lacks labels that the recipe needs; the sentence says how to get them.
     """
     if recipe.condition.kind == "none":
         return recipe
@@ -110,15 +110,15 @@ def with_attributes(recipe: Recipe, dataset: FaceDataset) -> Recipe:
     from nijigan.importing.readings import READABLE  # loads the face finder
 
     wanted = [name for name in missing or ("hair", "eyes") if name in READABLE]
-    read = f", or have them read with `nijigan import {dataset.path} --label {','.join(wanted)} --out {dataset.path}`"
+    read = f", or label them with `nijigan import {dataset.path} --label {','.join(wanted)} --out {dataset.path}`"
     if not missing and dataset.attributes:
         same = ", ".join(f"{name} {values[0]}" for name, values in dataset.attributes.items())
         raise UserError(
-            f"{recipe.name} learns from labels that differ, and every labelled face of {dataset.path} has the same: "
+            f"{recipe.name} needs labels that differ, and every labelled face of {dataset.path} has the same: "
             f"{same}; import other faces too{read}."
         )
     raise UserError(
-        f"{recipe.name} learns from labels, and {dataset.path} has "
-        f"{'no ' + ' and no '.join(missing) if missing else 'no labels'}; bring people's tags with `nijigan import "
+        f"{recipe.name} needs labels, and {dataset.path} has "
+        f"{'no ' + ' and no '.join(missing) if missing else 'no labels'}; import tags with `nijigan import "
         f"PICTURES --tags TAGS --out {dataset.path}`{read if wanted else ''}."
     )

@@ -1,4 +1,4 @@
-"""What a person sees of a run: the progress bar, log.jsonl, TensorBoard, sample grids, plots, the timelapse."""
+"""What a person sees of a run: progress bar, log.jsonl, TensorBoard, sample grids, plots, timelapse."""
 
 import json
 import logging
@@ -20,11 +20,11 @@ _SHOWN = {"d_loss": "D loss", "g_loss": "G loss", "real_score": "D(real)", "fake
 
 
 class Monitor:
-    """Records one run in its folder; everything later than the image count it starts at is cut away first.
+    """Records one run in its folder. Everything later than the image count it starts at is removed first.
 
     Args:
-        folder: the run.
-        images: where training starts or goes on.
+        folder: the run's folder.
+        images: images seen when training starts or continues.
         total: images at the end.
     """
 
@@ -89,10 +89,10 @@ class Monitor:
             log.info("%s", summary)
 
     def samples(self, faces: Images, images: int, before: int) -> Path:
-        """Write the grid of faces drawn from the run's fixed latents, uint8 N×H×W×3.
+        """Write the grid of faces generated from the run's fixed latents, uint8 N×H×W×3.
 
-        The round from `before` to `images` that reaches 100 kimg leaves kimg-000100.png, and a later one before 101,
-        at 100,384 images say, kimg-000100_384.png: no two are alike, and they sort by age.
+        The round from `before` to `images` that reaches 100 kimg writes kimg-000100.png. A later one before 101 kimg,
+        for example at 100,384 images, writes kimg-000100_384.png. Names are unique and sort by age.
         """
         canvas = grid(faces)
         kimg, rest = divmod(images, 1000)
@@ -121,9 +121,9 @@ class Monitor:
 
 
 def _images(path: Path) -> int:
-    """The images that a grid's name stands for: exactly, or for a whole kimg up to a round less than were seen.
+    """The image count in a grid's name; for a whole kimg it is up to one round less than the images seen.
 
-    Checkpoints are written between rounds, so none lies in between, and comparing with one is exact.
+    Checkpoints are written between rounds, so comparing with a checkpoint's count is exact.
     """
     kimg, _, rest = path.stem.removeprefix("kimg-").partition("_")
     return int(kimg) * 1000 + int(rest or 0)

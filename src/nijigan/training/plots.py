@@ -11,32 +11,34 @@ from nijigan.files import replacing
 
 _FIGURES = {
     "losses": ("Loss", {"d_loss": "discriminator", "g_loss": "generator"}),
-    "scores": ("Score", {"real_score": "real faces", "fake_score": "drawn faces"}),
+    "scores": ("Score", {"real_score": "real faces", "fake_score": "generated faces"}),
     "penalty": ("Penalty", {"penalty": "discriminator"}),
     "class": ("Class loss", {"d_class_loss": "discriminator", "g_class_loss": "generator"}),
     "diversity-loss": ("Diversity lost", {"diversity_loss": "generator"}),
-    "kid": ("KID on validation faces", {"kid": "drawn faces"}),
-    "yield": ("Share of good faces", {"yield": "drawn faces"}),
+    "kid": ("KID on validation faces", {"kid": "generated faces"}),
+    "yield": ("Share of good faces", {"yield": "generated faces"}),
 }
 _COLOURS = ("#2b6cb0", "#e0567a", "#12805c", "#a87400", "#a23b97", "#2a87a8")
 
 
 def plot_curves(lines: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Draw the curves of a run over kimg, one picture each: of those that its log lines hold.
+    """Plot the curves of a run over kimg, one picture for each kind of number in its log lines.
 
-    `losses.png` has both networks' losses, `scores.png` D's mean score of real and of drawn faces, `penalty.png` what
-    D pays for being steep, `class.png` both networks' class losses, `diversity-loss.png` what drawn faces of the same
-    attributes lack of the variety of real ones, `kid.png` and `yield.png` what the evaluations on
-    validation faces found, `accuracy.png` how often drawn faces show the hair, the eyes and so on that they were asked
-    to.
+    - `losses.png`: both networks' losses
+    - `scores.png`: D's mean score of real and of generated faces
+    - `penalty.png`: the penalty on D
+    - `class.png`: both networks' class losses
+    - `diversity-loss.png`: G's loss for generating faces of the same attributes too much alike
+    - `kid.png`, `yield.png`: scores on the validation split
+    - `accuracy.png`: conditional accuracy of each attribute
 
     Args:
         lines: the run's log lines, oldest first.
         folder: where the pictures go.
     """
     measured = sorted({key for line in lines for key, value in line.items() if value is not None})
-    conditional_accuracy = {key: key.removeprefix("accuracy-") for key in measured if key.startswith("accuracy-")}
-    for name, (title, curves) in {**_FIGURES, "accuracy": ("Balanced accuracy", conditional_accuracy)}.items():
+    accuracies = {key: key.removeprefix("accuracy-") for key in measured if key.startswith("accuracy-")}
+    for name, (title, curves) in {**_FIGURES, "accuracy": ("Conditional accuracy", accuracies)}.items():
         if not any(line.get(key) is not None for line in lines for key in curves):
             continue
         figure = Figure(figsize=(7, 4))

@@ -1,4 +1,4 @@
-"""Everything that changes while a run runs, and its way into flat tensors and back."""
+"""Everything that changes during a run, and its conversion to named tensors and back."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,7 +21,7 @@ Attributes = Mapping[str, Sequence[str]]
 
 @dataclass
 class TrainingState:
-    """The two players, their optimizers, the averaged generator and the place in the run."""
+    """The two networks, their optimizers, the averaged generator and the position in the run."""
 
     generator: nn.Module
     discriminator: nn.Module
@@ -32,15 +32,15 @@ class TrainingState:
     images: int = 0
     """Real images shown so far: the clock of the run."""
     seconds: float = 0.0
-    """Time spent training so far, over all resumptions."""
+    """Seconds spent training so far, over all resumptions."""
     search: BestSearch = field(default_factory=BestSearch)
-    """What the evaluations have found."""
+    """The results of the evaluations so far."""
     origin: str = ""
-    """The hash of the generator whose networks the run started from, if it did."""
+    """Hash of the generator that the run started from; empty if it started from scratch."""
 
     @classmethod
     def start(cls, recipe: Recipe, device: torch.device, attributes: Attributes) -> "TrainingState":
-        """New networks for these attributes, with the weights that torch's seed decides, and optimizers at rest."""
+        """New networks for these attributes, initialised from torch's random state, and new optimizers."""
         generator = build_generator(recipe.generator, recipe.latent, recipe.resolution, attributes)
         discriminator = build_discriminator(recipe.discriminator, recipe.resolution, attributes, recipe.condition)
         generator.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
@@ -55,7 +55,7 @@ class TrainingState:
         )
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Every tensor by a flat name, contiguous, on the CPU; and what is no tensor, for JSON."""
+        """Every tensor by name, contiguous, on the CPU; and everything else, for JSON."""
         tensors = {name: value.detach().to("cpu").contiguous() for name, value in self._named()}
         return tensors, {
             "images": self.images,
@@ -67,10 +67,10 @@ class TrainingState:
 
     @torch.no_grad()
     def load(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        """Take over what `tensors` gave, in place, so that each tensor keeps its memory format and device.
+        """Load what `tensors` returned, in place: each tensor keeps its memory format and device.
 
         Raises:
-            UserError: the names or shapes are not those of this state's networks.
+            UserError: the names or shapes differ from those of this state's networks.
         """
         try:
             named = dict(self._named())
@@ -101,11 +101,11 @@ class TrainingState:
 
 
 def build_optimizer(config: OptimizerConfig, module: nn.Module) -> Optimizer:
-    """An optimizer over the parameters of `module`, its moments in place, so that every state has the same names."""
+    """An optimizer over the parameters of `module`; its moments exist from the start, so that names never change."""
     optimizer = _at_rest(config, list(module.parameters()))
     for parameter in module.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    optimizer.step()  # makes the moments; at a rate of 0 and without gradient nothing moves
+    optimizer.step()  # creates the moments; with a rate and gradients of 0 nothing moves
     optimizer.zero_grad()
     for moments in optimizer.state.values():
         if "step" in moments:

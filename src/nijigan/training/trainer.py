@@ -156,6 +156,12 @@ def _run(session: Session, out: Path) -> None:
         # A field that the checkpoint's version did not know is at its default.
         saved = parse_json(Recipe, json.dumps(checkpoint[1].get("recipe", asdict(recipe))), "The checkpoint")
         _check_same_recipe(recipe, saved)
+        if checkpoint[1].get("format", 1) < 2 and recipe.accumulate > 2:
+            log.warning(
+                "An older nijigan wrote the checkpoint. With --accumulate %d the order of random numbers has changed "
+                "since, so that the rest of this run differs from what that version would have done.",
+                recipe.accumulate,
+            )
         state.load(*checkpoint)
         if state.search.stopped and recipe.kimg > saved.kimg:
             state.search.stopped, state.search.stale = False, 0  # whoever makes the run longer wants it to continue

@@ -82,11 +82,11 @@ def load_networks(state: TrainingState, recipe: Recipe, attributes: Attributes, 
     _check_same_networks(recipe, theirs, run)
     origin = Generator.load(run / "last.safetensors")
     modules = {"generator": state.generator, "discriminator": state.discriminator, "ema": state.ema.module}
-    for player, module in modules.items():
-        start = f"{player}."
+    for network, module in modules.items():
+        start = f"{network}."
         given = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
         known = origin.header.attributes
-        if player == "discriminator" and recipe.condition.kind != theirs.condition.kind:
+        if network == "discriminator" and recipe.condition.kind != theirs.condition.kind:
             known = {}
         _fill(module, given, attributes, known)
     state.origin = origin.weights_hash
