@@ -40,6 +40,7 @@ from nijigan.training.labels import TrainingLabels
 from nijigan.training.monitor import Monitor
 from nijigan.training.plan import plan
 from nijigan.training.rounds import Rounds
+from nijigan.training.session import Session
 from nijigan.training.state import TrainingState
 from nijigan.training.trainer import finished
 
@@ -663,3 +664,46 @@ def test_two_processes_share_a_batch(faces: FaceDataset, tmp_path: Path) -> None
         assert read_log(run)[-1]["images"] == images
     first, second = (run / f"weights-{rank}" for rank in range(2))
     assert first.read_text() == second.read_text()
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    run = train(tiny, faces, tmp_path / "run", device="cpu")
+    tensors, state = load_checkpoint(run / "checkpoints")
+    assert state["format"] == 2
+    save_checkpoint(run / "checkpoints", state["images"], tensors, state | {"format": 3})
+    with pytest.raises(UserError, match="newer nijigan; update nijigan to resume"):
+        resume(run, kimg=0.8, device="cpu")
+
+
+@pytest.mark.parametrize(("accumulate", "warned"), [(2, False), (4, True)])
+def test_an_older_checkpoint_continues_with_a_warning_where_the_order_of_random_numbers_moved(
+    accumulate: int, warned: bool, tiny: Recipe, faces: FaceDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = train(replace(tiny, accumulate=accumulate), faces, tmp_path / "run", device="cpu")
+    tensors, state = load_checkpoint(run / "checkpoints")
+    del state["format"]  # as version 0.1 wrote it
+    save_checkpoint(run / "checkpoints", state["images"], tensors, state)
+    resume(run, kimg=0.8, device="cpu")
+    assert ("order of random numbers" in caplog.text) is warned
+
+
+def test_a_plan_leaves_the_callers_random_state(tiny: Recipe, faces: FaceDataset) -> None:
+    before = torch.random.get_rng_state()
+    plan(tiny, faces, "cpu")
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_first_process_decides_the_precision(
+    tiny: Recipe, faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This process finds bf16 fast; the first one, whose answer is broadcast, does not."""
+    monkeypatch.setattr("nijigan.training.session.resolve_precision", lambda *_: "bf16")
+    monkeypatch.setattr("lightning_fabric.Fabric.broadcast", lambda self, value, src=0: "fp32")
+    assert Session.new(replace(tiny, precision="auto"), faces, "cpu").recipe.precision == "fp32"
+
+
+def test_cadence_in_epochs_is_checked_before_a_folder_is_made(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    """120 faces have fewer than 20 for validation, and every_epochs asks for evaluations."""
+    with pytest.raises(UserError, match="val"):
+        train(replace(tiny, snapshot_kimg=None, every_epochs=1), faces, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
