@@ -6,18 +6,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from nijigan.errors import UserError
 from nijigan.recipe.recipe import Precision
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # imports torchmetrics and matplotlib
+
 _SIZE = 512  # side of the matrices that show whether bf16 is fast
 
 
-def launch(device: str, devices: int = 1, nodes: int = 1) -> Fabric:
+def launch(device: str, devices: int = 1, nodes: int = 1) -> "Fabric":
     """Start the processes of a run; the code after this call runs in each of them.
 
     Fabric launches, places and communicates. The trainer averages gradients itself: a wrapper around D would break on
@@ -31,6 +33,9 @@ def launch(device: str, devices: int = 1, nodes: int = 1) -> Fabric:
     Raises:
         UserError: there is no such device here.
     """
+    from lightning_fabric import Fabric
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
     try:
         strategy = "ddp" if devices * nodes > 1 else "auto"
         fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy)

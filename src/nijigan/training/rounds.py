@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -23,6 +23,9 @@ from nijigan.recipe.parts import OptimizerConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.training.schedules import Schedule, schedule_at, turns
 from nijigan.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # imports torchmetrics and matplotlib
 
 DIVERSITY_EVERY = 4
 """The diversity loss is computed in one round of this many, this many times as strong: it costs one more pass of G."""
@@ -72,7 +75,7 @@ class Rounds:
         self,
         recipe: Recipe,
         state: TrainingState,
-        fabric: Fabric,
+        fabric: "Fabric",
         read_batch: ReadBatch,
         face_count: int,
         real_distance: float | None = None,

@@ -3,10 +3,9 @@
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
-from lightning_fabric import Fabric
 
 from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset, FaceStream
@@ -17,6 +16,9 @@ from nijigan.training.labels import TrainingLabels, with_attributes
 from nijigan.training.rounds import Rounds, mix_seeds, part_size
 from nijigan.training.state import TrainingState
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # imports torchmetrics and matplotlib
+
 
 @dataclass(frozen=True)
 class Session:
@@ -26,7 +28,7 @@ class Session:
     """Resolved: its attributes are named, its lengths are in kimg, its precision is what is used."""
     dataset: FaceDataset
     labels: TrainingLabels
-    fabric: Fabric
+    fabric: "Fabric"
 
     @classmethod
     def new(cls, recipe: Recipe, dataset: FaceDataset, device: str, devices: int = 1, nodes: int = 1) -> Self:

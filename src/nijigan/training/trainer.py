@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import TrainingFailedError, UserError
@@ -30,6 +30,9 @@ from nijigan.training.loop import run_loop
 from nijigan.training.observer import Observer, SilentObserver
 from nijigan.training.session import Session
 from nijigan.training.transfer import start_from_run
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # imports torchmetrics and matplotlib
 
 log = logging.getLogger("nijigan")
 
@@ -232,7 +235,7 @@ def _check_same_recipe(recipe: Recipe, saved: Recipe) -> None:
 
 
 @contextmanager
-def _folder_lock(out: Path, fabric: Fabric) -> Iterator[None]:
+def _folder_lock(out: Path, fabric: "Fabric") -> Iterator[None]:
     """Keep every other training out of the folder; the first process holds the lock, all hear whether it could."""
     refusal = ""
     with ExitStack() as stack:
