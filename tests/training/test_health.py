@@ -17,7 +17,7 @@ from nijigan.recipe.recipe import Recipe
 from nijigan.recipe.table import RECIPES, find_recipe
 from nijigan.runs import read_log
 from nijigan.sweep import combinations
-from nijigan.training.health import Health, diversity, share_at_clip
+from nijigan.training.observer.health import Health, diversity, share_at_clip
 
 ROOT = Path(__file__).parents[2]
 NORM_FREE = DiscriminatorConfig(norm="none")

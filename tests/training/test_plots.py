@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from nijigan.training.plots import plot_curves
+from nijigan.training.observer.plots import plot_curves
 
 
 def test_attributes_have_a_picture_of_their_own_where_they_were_measured(tmp_path: Path) -> None:

@@ -33,11 +33,12 @@ from nijigan.recipe.parts import AugmentConfig, ConditionConfig, PenaltyConfig, 
 from nijigan.recipe.recipe import Recipe
 from nijigan.recipe.table import RECIPES
 from nijigan.runs import read_log
-from nijigan.training import resume, train, validation
+from nijigan.training import resume, train
 from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
 from nijigan.training.hardware import launch
 from nijigan.training.labels import TrainingLabels
-from nijigan.training.monitor import Monitor
+from nijigan.training.observer import validation
+from nijigan.training.observer.monitor import Monitor
 from nijigan.training.plan import plan
 from nijigan.training.rounds import Rounds
 from nijigan.training.session import Session

@@ -5,9 +5,9 @@ import math
 from pathlib import Path
 
 from nijigan.errors import TrainingFailedError
+from nijigan.interrupt import Interrupt
 from nijigan.networks.numerics import fast_numerics
-from nijigan.training.interrupt import Interrupt
-from nijigan.training.observer import Record, SilentObserver
+from nijigan.training.observer.observer import Record, SilentObserver
 from nijigan.training.session import Session
 
 log = logging.getLogger("nijigan")

@@ -27,7 +27,7 @@ from nijigan.runs import RunInfo
 from nijigan.training.checkpoint import load_checkpoint
 from nijigan.training.hardware import own_randomness
 from nijigan.training.loop import run_loop
-from nijigan.training.observer import Observer, SilentObserver
+from nijigan.training.observer.observer import Observer, SilentObserver
 from nijigan.training.session import Session
 from nijigan.training.transfer import start_from_run
 

@@ -72,7 +72,7 @@ class Monitor:
             if key not in ("images", "kimg") and value is not None:
                 self._writer.add_scalar(key, value, line["images"])
         self._writer.flush()
-        from nijigan.training.plots import plot_curves  # matplotlib is slow to import
+        from nijigan.training.observer.plots import plot_curves  # matplotlib is slow to import
 
         plot_curves(self.lines, self.folder / "plots")
         summary = " · ".join(

@@ -11,10 +11,10 @@ from typing import Any, Self
 from nijigan.generator.generator import Generator
 from nijigan.recipe.recipe import Recipe
 from nijigan.training.checkpoint import save_state
-from nijigan.training.health import Health, diversity, share_at_clip
-from nijigan.training.monitor import Monitor
+from nijigan.training.observer.health import Health, diversity, share_at_clip
+from nijigan.training.observer.monitor import Monitor
+from nijigan.training.observer.snapshot import averaged_generator
 from nijigan.training.session import Session
-from nijigan.training.snapshot import averaged_generator
 
 log = logging.getLogger("nijigan")
 
@@ -79,7 +79,7 @@ class Observer(SilentObserver):
         self._recipe, self._state = session.recipe, session.state
         self._validation = None
         if session.recipe.evaluation_every is not None:
-            from nijigan.training.validation import Validation  # loads the judges
+            from nijigan.training.observer.validation import Validation  # loads the judges
 
             self._validation = Validation(session, out)
         self._monitor = Monitor(out, self._state.images, session.total)

@@ -1,0 +1,1 @@
+"""What a run records: its log, warnings, sample grids, plots, evaluations and checkpoints."""
