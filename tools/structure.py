@@ -21,20 +21,20 @@ from statistics import fmean
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "images" / "structure.svg"
 
-WIDTH, MARGIN = 960, 24
-BOX, BOX_HEIGHT, GAP = 110, 34, 28
+WIDTH, MARGIN = 900, 24
+BOX, BOX_HEIGHT, GAP = 116, 38, 24
 """Width and height of a room, and the least space between two rooms of a layer, in pixels."""
-ROW, GROUND_ROW = 80, 54
+ROW, GROUND_ROW = 86, 58
 """From one layer to the next: with arrows between them, and on the ground floor."""
 LANE, STEEPEST = 32, 0.6
 """The width that an arrow takes where it passes a layer, and its greatest dx / dy there."""
-CELL, LINE = 36, 23
+CELL, LINE = 33, 26
 """A column and a row of the matrix."""
 
 STYLE = """
-text { font: 14px -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: #2d2a38; }
-.title { font-size: 16px; font-weight: 600; }
-.note { font-size: 13px; fill: #6b6678; }
+text { font: 17px -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: #2d2a38; }
+.title { font-size: 19px; font-weight: 600; }
+.note { font-size: 15px; fill: #6b6678; }
 .paper { fill: #fffdfe; stroke: #e9e3ec; }
 .layer { fill: #f7f4f9; }
 .room { fill: #eef3fc; stroke: #7d9bd1; stroke-width: 1.3; }
@@ -221,7 +221,7 @@ def _spread(row: list[Node], wanted: Sequence[float], weights: Sequence[float]) 
 
 def draw(structure: Structure) -> str:
     """The picture, as the text of an SVG file."""
-    house, bottom = _draw_house(structure, 92)
+    house, bottom = _draw_house(structure, 106)
     matrix, bottom = _draw_matrix(structure, bottom + 64)
     height = bottom + MARGIN
     parts = [
@@ -241,11 +241,9 @@ def _draw_house(structure: Structure, top: int) -> tuple[list[str], int]:
     rows, arrows = lay_out(structure)
     parts = [
         _text(MARGIN, 38, "Rooms and layers", "title"),
-        _text(
-            MARGIN, 60, "An arrow points to a room that is imported. Imports that follow from others, and those", "note"
-        ),
-        _text(MARGIN, 77, "of the two lowest layers, are in the matrix below.", "note"),
-        *_legend(WIDTH - MARGIN - 170, 38),
+        _text(MARGIN, 64, "An arrow points to a room that is imported. The matrix below adds the", "note"),
+        _text(MARGIN, 84, "imports that follow from these, and those of the two lowest layers.", "note"),
+        *_legend(WIDTH - MARGIN - 190, 64),
     ]
     height: dict[int, int] = {}
     y = top
@@ -310,19 +308,19 @@ def _draw_matrix(structure: Structure, top: int) -> tuple[list[str], int]:
         if imported := [other for other in rooms if other in structure.imports[room]]:
             parts.append(f'<path class="guide" d="M{column[room] + 12} {line[room]}H{column[imported[-1]]}"/>')
     for room in rooms:
-        parts.append(_text(column[room] + 8, line[room] + 5, room, anchor="end"))
+        parts.append(_text(column[room] + 8, line[room] + 6, room, anchor="end"))
         for other in rooms:
             if other in structure.imports[room]:
                 kind = "dot torch" if other in structure.torch else "dot"
                 parts.append(
-                    f'<circle class="{kind}" cx="{column[other]}" cy="{line[room]}" r="5">'
+                    f'<circle class="{kind}" cx="{column[other]}" cy="{line[room]}" r="5.5">'
                     f"<title>{room} imports {other}</title></circle>"
                 )
     note = top + LINE * (len(rooms) // 2)
     parts += [
         _text(MARGIN, note, "All imports", "title"),
-        _text(MARGIN, note + 22, "To the right of a room: what it imports.", "note"),
-        _text(MARGIN, note + 39, "Above a room: what imports it.", "note"),
+        _text(MARGIN, note + 24, "To the right of a room: what it imports.", "note"),
+        _text(MARGIN, note + 44, "Above a room: what imports it.", "note"),
     ]
     return parts, top + LINE * len(rooms)
 
@@ -331,15 +329,15 @@ def _legend(x: int, y: int) -> list[str]:
     return [
         f'<rect class="room torch" x="{x}" y="{y - 12}" width="22" height="14" rx="4"/>',
         _text(x + 30, y, "computes with torch", "note"),
-        f'<rect class="room" x="{x}" y="{y + 10}" width="22" height="14" rx="4"/>',
-        _text(x + 30, y + 22, "does not", "note"),
+        f'<rect class="room" x="{x}" y="{y + 8}" width="22" height="14" rx="4"/>',
+        _text(x + 30, y + 20, "does not", "note"),
     ]
 
 
 def _box(structure: Structure, room: str, centre: int, y: int) -> str:
     kind = "room torch" if room in structure.torch else "room"
     box = f'<rect class="{kind}" x="{centre - BOX // 2}" y="{y}" width="{BOX}" height="{BOX_HEIGHT}" rx="7"/>'
-    return box + _text(centre, y + 22, room, anchor="middle")
+    return box + _text(centre, y + 25, room, anchor="middle")
 
 
 def _text(x: int, y: int, text: str, kind: str = "", anchor: str = "start") -> str:
