@@ -13,10 +13,10 @@ import ctypes
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from animeface import _nvxs
 from PIL import Image, ImageOps
 
 from nijigan.aliases import Images
@@ -220,27 +220,40 @@ class _Matrix(ctypes.Structure):
         self.array = array  # kept alive for as long as the view
 
 
-_library = ctypes.CDLL(_nvxs.__file__)
-_matrix = ctypes.POINTER(_Matrix)
-_library.nv_gaussian5x5.argtypes = (_matrix, ctypes.c_int, _matrix, ctypes.c_int)
-_library.nv_laplacian1.argtypes = (_matrix, _matrix, ctypes.c_float)
-_library.nv_integral.argtypes = (_matrix, _matrix, ctypes.c_int)
-_library.nv_face_detect.argtypes = (
-    *(ctypes.POINTER(Window), ctypes.c_int),  # results, room for how many
-    *(_matrix, _matrix, ctypes.POINTER(_Rectangle)),  # integrals of grey and of edges, the picture's extent
-    *(ctypes.c_void_p, ctypes.c_void_p),  # networks: which way a face looks, a first opinion
-    *(ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p),  # an ensemble for the second and its size, the parts of a face
-    *(ctypes.c_float, ctypes.c_float, ctypes.c_float),  # step, growth, smallest window
-)
+@cache
+def _library() -> ctypes.CDLL:
+    """Load animeface's C library, on first use: importing this module must cost little."""
+    from animeface import _nvxs
+
+    library = ctypes.CDLL(_nvxs.__file__)
+    matrix = ctypes.POINTER(_Matrix)
+    library.nv_gaussian5x5.argtypes = (matrix, ctypes.c_int, matrix, ctypes.c_int)
+    library.nv_laplacian1.argtypes = (matrix, matrix, ctypes.c_float)
+    library.nv_integral.argtypes = (matrix, matrix, ctypes.c_int)
+    library.nv_face_detect.argtypes = (
+        *(ctypes.POINTER(Window), ctypes.c_int),  # results, room for how many
+        *(matrix, matrix, ctypes.POINTER(_Rectangle)),  # integrals of grey and of edges, the picture's extent
+        *(ctypes.c_void_p, ctypes.c_void_p),  # networks: which way a face looks, a first opinion
+        *(
+            ctypes.c_void_p,
+            ctypes.c_int,
+            ctypes.c_void_p,
+        ),  # second opinion: an ensemble and its size; the parts of a face
+        *(ctypes.c_float, ctypes.c_float, ctypes.c_float),  # step, growth, smallest window
+    )
+    return library
 
 
 def _network(name: str) -> int:
     """The address of a network inside the library."""
-    return ctypes.addressof(ctypes.c_char.in_dll(_library, f"nv_face_mlp_{name}"))
+    return ctypes.addressof(ctypes.c_char.in_dll(_library(), f"nv_face_mlp_{name}"))
 
 
-_DIRECTION, _FIRST, _PARTS = _network("dir"), _network("face_00"), _network("parts")
-_SECOND = (ctypes.c_void_p * 2)(_network("face_01"), _network("face_02"))
+@cache
+def _networks() -> tuple[object, ...]:
+    """The networks in the order of `nv_face_detect`'s arguments: direction, first, second and its size, parts."""
+    second = (ctypes.c_void_p * 2)(_network("face_01"), _network("face_02"))
+    return _network("dir"), _network("face_00"), second, len(second), _network("parts")
 
 
 def detect_windows(picture: npt.NDArray[np.uint8]) -> list[Window]:
@@ -249,14 +262,15 @@ def detect_windows(picture: npt.NDArray[np.uint8]) -> list[Window]:
     grey = _Matrix(picture.astype(np.float32) @ np.array([0.30, 0.59, 0.11], np.float32))
     smooth, edges = (_Matrix(np.zeros((height, width), np.float32)) for _ in range(2))
     grey_integral, edge_integral = (_Matrix(np.zeros((height + 1, width + 1), np.float32)) for _ in range(2))
-    _library.nv_gaussian5x5(smooth, 0, grey, 0)
-    _library.nv_laplacian1(edges, smooth, EDGE_GAIN)
-    _library.nv_integral(grey_integral, grey, 0)
-    _library.nv_integral(edge_integral, edges, 0)
+    library = _library()
+    library.nv_gaussian5x5(smooth, 0, grey, 0)
+    library.nv_laplacian1(edges, smooth, EDGE_GAIN)
+    library.nv_integral(grey_integral, grey, 0)
+    library.nv_integral(edge_integral, edges, 0)
     windows = (Window * _CANDIDATES)()
-    count = _library.nv_face_detect(
+    count = library.nv_face_detect(
         *(windows, len(windows), grey_integral, edge_integral, _Rectangle(0, 0, width, height)),
-        *(_DIRECTION, _FIRST, _SECOND, len(_SECOND), _PARTS),
+        *_networks(),
         *(WINDOW_STEP, WINDOW_GROWTH, SMALLEST_WINDOW),
     )
     return windows[:count]

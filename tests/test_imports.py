@@ -1,0 +1,67 @@
+"""What importing nijigan loads: each check runs in a fresh interpreter."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+LOADED = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+ALL_MODULES = """
+import pkgutil, socket, sys
+
+def refuse(*_args, **_options):
+    raise AssertionError("an import uses the network")
+
+socket.socket.connect = socket.socket.connect_ex = socket.socket.sendto = socket.getaddrinfo = refuse
+
+import nijigan
+names = [module.name for module in pkgutil.walk_packages(nijigan.__path__, "nijigan.")]
+names.remove("nijigan.__main__")  # it runs the command line
+for name in names:
+    for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] == "nijigan"]:
+        del sys.modules[loaded]  # each module is the first one imported, so that no order of imports is relied on
+    __import__(name)
+print(len(names))
+"""
+
+
+def run(program: str) -> str:
+    """The last line a program prints in an interpreter of its own."""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()[-1]
+
+
+def loaded_after(program: str) -> set[str]:
+    """The top-level packages and modules that a program has loaded when it ends."""
+    return set(json.loads(run(f"{program}\n{LOADED}")))
+
+
+def test_importing_training_loads_no_library_that_only_some_trainings_use() -> None:
+    loaded = loaded_after("import nijigan.training")
+    assert "torch" in loaded
+    assert loaded & {"animeface", "matplotlib", "tensorboard", "daft", "efficientnet_lite_pytorch"} == set()
+
+
+def test_importing_nijigan_loads_no_library() -> None:
+    loaded = loaded_after("import nijigan")
+    libraries = {"torch", "numpy", "scipy", "pyarrow", "daft", "PIL", "matplotlib", "pydantic", "lightning_fabric"}
+    assert "nijigan" in loaded
+    assert loaded & libraries == set()
+
+
+@pytest.mark.parametrize("command", [[], ["import"], ["train"], ["generate"], ["evaluate"]])
+def test_help_loads_no_torch(command: list[str]) -> None:
+    loaded = loaded_after(
+        "from contextlib import suppress\n"
+        "from nijigan.cli import main\n"
+        "with suppress(SystemExit):\n"
+        f"    main({[*command, '--help']!r})"
+    )
+    assert "tyro" in loaded
+    assert loaded & {"torch", "numpy", "pyarrow", "daft", "matplotlib", "lightning_fabric"} == set()
+
+
+def test_every_module_imports_first_and_without_network() -> None:
+    assert int(run(ALL_MODULES)) > 100
