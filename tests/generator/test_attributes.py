@@ -70,7 +70,7 @@ def test_without_attributes_codes_are_empty():
 @pytest.mark.parametrize(
     ("attributes", "asked", "sentence"),
     [
-        (ATTRIBUTES, {"hat": "blue"}, "has no hat; it knows hair, eyes"),
+        (ATTRIBUTES, {"hat": "blue"}, "has no attribute hat; its attributes are hair, eyes"),
         (ATTRIBUTES, {"hair": "mauve"}, "hair cannot be mauve; choose black, blue, red or any"),
         ({}, {"hair": "blue"}, "trained without attributes"),
     ],

@@ -9,8 +9,9 @@ from PIL import Image
 
 from nijigan.errors import UserError
 from nijigan.generator import drawing as module
-from nijigan.generator.drawing import check_grid, generate, read_face
+from nijigan.generator.drawing import generate, read_face
 from nijigan.generator.generator import Face
+from nijigan.generator.request import Request
 from nijigan.pictures import enlarge
 from small import ATTRIBUTES, small_generator, smooth_generator
 
@@ -132,8 +133,8 @@ def test_many_faces_are_streamed(generator, tmp_path, monkeypatch):
         ("grid.png", {"scale": 0}, "scale"),
         ("folder", {"scale": 10**6}, "scale"),
         ("grid.png", {"columns": 0}, "columns"),
-        ("folder", {"columns": 3}, "Columns belong to a grid"),
-        ("faces.zip", {"columns": 3}, "Columns belong to a grid"),
+        ("folder", {"columns": 3}, "Columns apply only to a grid"),
+        ("faces.zip", {"columns": 3}, "Columns apply only to a grid"),
         ("grid.png", {"n": 4097}, r"too large.*a folder or a \.zip"),
         ("grid.png", {"n": 4096, "scale": 8}, "too large"),
         ("grid.png", {"n": 600, "columns": 1}, "too large"),
@@ -155,9 +156,13 @@ def test_a_place_that_cannot_be_written_to_is_a_sentence(generator, tmp_path):
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-def test_the_largest_grid_is_within_its_bounds():
-    check_grid(4096, None, 32)
-    check_grid(1, None, 16_379)
+def test_the_largest_grid_is_within_its_bounds(generator, monkeypatch):
+    Request(generator, 4096).check_canvas("advice")
+    monkeypatch.setattr(Request, "side", 16_379)
+    Request(generator, 1).check_canvas("advice")
+    monkeypatch.setattr(Request, "side", 16_380)
+    with pytest.raises(UserError, match="too large.*advice"):
+        Request(generator, 1).check_canvas("advice")
 
 
 def png(text=None):
@@ -235,7 +240,7 @@ def test_what_was_asked_for_is_recorded_and_drawn(steered, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"each": "hat"}, "has no hat; it knows hair, eyes"),
+        ({"each": "hat"}, "has no attribute hat; its attributes are hair, eyes"),
         ({"each": "hair", "attributes": {"hair": "red"}}, "one of the two"),
         ({"each": "hair", "columns": 3}, "a column for each seed"),
         ({"attributes": {"hair": "mauve"}}, "hair cannot be mauve; choose black, blue, red or any"),
