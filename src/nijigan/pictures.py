@@ -1,4 +1,4 @@
-"""Pictures out of arrays: grids and scaling. Images are uint8 RGB, N×H×W×3."""
+"""Grids and scaling of images, which are uint8 RGB, N×H×W×3."""
 
 from collections.abc import Sequence
 from math import ceil, sqrt
@@ -10,13 +10,13 @@ from nijigan.aliases import Images
 
 
 def grid(images: Images, columns: int | None = None, gap: int = 2, background: int = 255) -> Images:
-    """Lay images out row by row on one canvas.
+    """Lay out images row by row on one canvas.
 
     Args:
         images: uint8, N×H×W×3, N ≥ 1.
-        columns: pictures in a row; left out, the nearest to a square.
-        gap: pixels between pictures and around them.
-        background: grey value of the gaps, 0-255.
+        columns: images per row. Default: the nearest to a square.
+        gap: pixels between images and around them.
+        background: grey value of the gaps, 0 to 255.
 
     Returns:
         uint8, H'×W'×3.
@@ -32,7 +32,7 @@ def grid(images: Images, columns: int | None = None, gap: int = 2, background: i
 
 
 def name_rows(canvas: Images, names: Sequence[str]) -> Images:
-    """Write a name to the left of each of the equally high rows of a canvas, uint8 H×W×3: it becomes wider."""
+    """Widen a canvas, uint8 H×W×3, on the left and write the name of each of its equally high rows there."""
     height, pad = canvas.shape[0] / len(names), 6
     font = ImageFont.load_default(min(24, max(9, round(height / 5))))
     width = ceil(max(font.getlength(name) for name in names)) + 2 * pad
@@ -44,17 +44,17 @@ def name_rows(canvas: Images, names: Sequence[str]) -> Images:
 
 
 def enlarge(images: Images, scale: int) -> Images:
-    """Enlarge N×H×W×3 images by a whole factor with Lanczos; 1 returns them as they are."""
+    """Enlarge N×H×W×3 images by an integer factor with Lanczos; a factor of 1 returns them unchanged."""
     if scale == 1:
         return images
-    size = (images.shape[2] * scale, images.shape[1] * scale)
-    return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)) for image in images])
+    height, width = images.shape[1] * scale, images.shape[2] * scale
+    return np.stack([np.asarray(resize(Image.fromarray(image), width, height)) for image in images])
 
 
 def resize(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Resize with Lanczos, antialiased when shrinking.
+    """Resize with Lanczos, with antialiasing when shrinking.
 
-    Every module that changes a picture's size does it here: the choice of filter moves FID by several points (Parmar et
+    Everything that resizes faces uses this function, because the choice of filter moves FID by several points (Parmar et
     al. 2022, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation").
     """
     return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)

@@ -62,7 +62,7 @@ def check_attributes(attributes: Mapping[str, Sequence[str]], priors: Sequence[C
         f"The attributes occur in {len(priors):,} combinations (limit: {_MOST_COMBINATIONS:,}); choose fewer with "
         "--attributes.",
     )
-    check(bool(priors) == bool(attributes), "Attributes and the combinations of their values require each other.")
+    check(bool(priors) == bool(attributes), "Attributes and the combinations of their values must be given together.")
     sizes = [len(values) for values in attributes.values()]
     for row in priors:
         fits = len(row) == len(sizes) + 1 and all(-1 <= c < size for c, size in zip(row, sizes, strict=False))
