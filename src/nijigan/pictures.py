@@ -54,7 +54,7 @@ def enlarge(images: Images, scale: int) -> Images:
 def resize(image: Image.Image, width: int, height: int) -> Image.Image:
     """Resize with Lanczos, with antialiasing when shrinking.
 
-    Everything that resizes faces uses this function, because the choice of filter moves FID by several points (Parmar et
-    al. 2022, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation").
+    Everything that resizes faces uses this function: the choice of filter moves FID by several points (Parmar et al.
+    2022, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation").
     """
     return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)

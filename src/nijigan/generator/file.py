@@ -55,7 +55,7 @@ class GeneratorHeader:
     generator: GeneratorConfig
     """Architecture of the network."""
     latent: LatentConfig
-    """Its latents."""
+    """Size and prior of the latents."""
     resolution: int
     """Height and width of the faces in pixels."""
     attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
