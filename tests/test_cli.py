@@ -94,7 +94,7 @@ def test_a_part_of_another_kind_takes_from_the_recipe_what_it_knows() -> None:
     [
         (["train", "dcgn", "--data", "x"], "did you mean dcgan"),
         (["train", "dcgan", "--data", "nowhere"], "nothing at /"),
-        (["demo", "--out", __file__], "holds something already"),
+        (["demo", "--out", __file__], "exists and is not an empty folder"),
         (["train", "dcgan", "--data", "x", "--resolution", "65"], "choose 64, 80"),
         (["train", "dcgan", "--data", "x", "--latent.size", "0"], "choose 1 to 4096"),
         (["train", "dcgan", "--data", "x", "--label-smoothing", "0.1", "--objective", "mse"], "bce"),
