@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib import import_module, metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,21 @@ def test_type_checkers_see_the_table_that_runs() -> None:
         "__version__: str",
     }
     assert sorted(nijigan.__all__) == sorted([*nijigan._HOMES, "load"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"models": []}, "nothing to compare"),
+        ({"models": ["runs/a", Path("runs/a")]}, "named twice"),
+        ({"models": ["runs/a"], "n": 99}, "100 to 100,000"),
+        ({"models": ["model.safetensors"]}, "None of these is a run"),
+    ],
+)
+def test_impossible_comparisons_are_refused(arguments: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(nijigan.UserError, match=sentence):
+        nijigan.compare(out=tmp_path / "compare.html", **arguments)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_study_in_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from nijigan.aliases import Images
 
+_NAME_PAD = 6  # pixels on either side of a row's name
+
 
 def grid(images: Images, columns: int | None = None, gap: int = 2, background: int = 255) -> Images:
     """Lay out images row by row on one canvas.
@@ -33,14 +35,23 @@ def grid(images: Images, columns: int | None = None, gap: int = 2, background: i
 
 def name_rows(canvas: Images, names: Sequence[str]) -> Images:
     """Widen a canvas, uint8 H×W×3, on the left and write the name of each of its equally high rows there."""
-    height, pad = canvas.shape[0] / len(names), 6
-    font = ImageFont.load_default(min(24, max(9, round(height / 5))))
-    width = ceil(max(font.getlength(name) for name in names)) + 2 * pad
+    height, width = canvas.shape[0] / len(names), names_width(canvas.shape[0], names)
     picture = Image.fromarray(np.pad(canvas, ((0, 0), (width, 0), (0, 0)), constant_values=255))
     draw = ImageDraw.Draw(picture)
     for row, name in enumerate(names):
-        draw.text((width - pad, (row + 0.5) * height), name, fill=(40, 40, 40), font=font, anchor="rm")
+        place = (width - _NAME_PAD, (row + 0.5) * height)
+        draw.text(place, name, fill=(40, 40, 40), font=_name_font(height), anchor="rm")
     return np.asarray(picture)
+
+
+def names_width(height: int, names: Sequence[str]) -> int:
+    """Number of pixels by which `name_rows` widens a canvas of a given height."""
+    font = _name_font(height / len(names))
+    return ceil(max(font.getlength(name) for name in names)) + 2 * _NAME_PAD
+
+
+def _name_font(row_height: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(min(24, max(9, round(row_height / 5))))
 
 
 def enlarge(images: Images, scale: int) -> Images:

@@ -21,7 +21,6 @@ def test_what_follows_from_a_grid():
 def test_what_follows_from_a_matrix(conditional):
     request = Request(conditional, 4, seed=7, attributes={"eyes": "red"}, each="hair")
     assert (request.rows, request.count, request.per_row) == (("black", "blue", "red"), 12, 4)
-    assert request.canvas == (3 * 34 + 2, 4 * 34 + 2)
     assert request.codes(request.seeds, row=2).tolist() == 4 * [[2, 1]]
 
 

@@ -8,6 +8,7 @@ from nijigan.aliases import Codes
 from nijigan.errors import UserError
 from nijigan.generator.generator import Face, Generator
 from nijigan.generator.latents import check_seed
+from nijigan.pictures import names_width
 from nijigan.vocabulary import ANY
 
 LONGEST_SIDE = 16_383  # pixels: WebP's limit; a square of it takes 800 MB in any format
@@ -95,9 +96,9 @@ class Request:
 
     @property
     def canvas(self) -> tuple[int, int]:
-        """Height and width in pixels of a grid of all faces."""
-        rows = ceil(self.count / self.per_row)
-        return rows * (self.side + GAP) + GAP, self.per_row * (self.side + GAP) + GAP
+        """Height and width in pixels of a grid of all faces, with the names of its rows."""
+        height, width = (n * (self.side + GAP) + GAP for n in (ceil(self.count / self.per_row), self.per_row))
+        return height, width + (names_width(height, self.rows) if self.rows else 0)
 
     @property
     def record(self) -> dict[str, object]:
