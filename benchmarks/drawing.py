@@ -1,4 +1,4 @@
-"""How fast faces are drawn, on one core.
+"""Measure how fast procedural faces are drawn, on one core.
 
 OMP_NUM_THREADS=1 python benchmarks/drawing.py
 """
@@ -9,7 +9,7 @@ from nijigan.procedural.faces import draw_face
 
 
 def main() -> None:
-    """Print faces per second at several sizes, the best of three turns each."""
+    """Print faces per second at several resolutions, the best of three repetitions each."""
     print("   px   faces/s")
     for resolution in (32, 64, 128, 256):
         best = 0.0

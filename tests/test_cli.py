@@ -94,15 +94,15 @@ def test_a_part_of_another_kind_takes_from_the_recipe_what_it_knows() -> None:
     [
         (["train", "dcgn", "--data", "x"], "did you mean dcgan"),
         (["train", "dcgan", "--data", "nowhere"], "nothing at /"),
-        (["demo", "--out", __file__], "holds something already"),
+        (["demo", "--out", __file__], "exists and is not an empty folder"),
         (["train", "dcgan", "--data", "x", "--resolution", "65"], "choose 64, 80"),
         (["train", "dcgan", "--data", "x", "--latent.size", "0"], "choose 1 to 4096"),
         (["train", "dcgan", "--data", "x", "--label-smoothing", "0.1", "--objective", "mse"], "bce"),
         (["train", "dcgan", "--data", "x", "--dry-run", "--devices", "2"], "measures one device"),
         (["train", "acgan", "--data", "x", "--attributes", ","], "attributes names none"),
         (["import", "x", "--out", "y", "--min-count", "-1"], "choose 0"),
-        (["generate", "--hair="], "wants a value"),
-        (["walk", "--each", "hair"], "--each belongs to `nijigan generate` alone"),
+        (["generate", "--hair="], "needs a value"),
+        (["walk", "--each", "hair"], "--each is an option of `nijigan generate` only"),
         (["resume", "nowhere"], "no run in nowhere"),
         (["resume", "nowhere", "--data", "elsewhere"], "nothing at /"),
         (["generate", "nowhere.safetensors"], "nowhere.safetensors"),
@@ -230,8 +230,10 @@ def test_what_is_typed_again_adds_to_what_was_typed_before() -> None:
         (["compare", "nowhere.safetensors"], "--data FACES"),
         (["compare", "a", "a", "--data", "DATA"], "named twice"),
         (["compare", "--data", "DATA"], "Name a model"),
-        (["generate", "--each", "hair", "--each", "eyes"], "--each is there twice"),
-        (["generate", "--hair", "blue", "--hair=red"], "--hair is there twice"),
+        (["generate", "--each", "hair", "--each", "eyes"], "--each is given twice"),
+        (["generate", "--hair", "blue", "--hair=red"], "--hair is given twice"),
+        (["generate", "--scal", "2"], "Unknown option --scal. Did you mean --scale?"),
+        (["walk", "--hat", "red"], "Unknown option --hat. (This model's attributes: "),
         (["train", "acgan", "--data", "DATA", "--attributes", "hair", "--attributes=eyes"], "in one --attributes"),
         (["rate", "--data", "DATA"], "Name a model"),
         (["import", "--out", "faces"], "Name what to import"),
@@ -278,5 +280,5 @@ def test_a_value_named_like_an_option_is_no_option() -> None:
     "words", [["--hair"], ["--hair="], ["--hair", "--n", "4"], ["--hair", "blue", "--hair", "red"]]
 )
 def test_attributes_want_one_value(words: list[str]) -> None:
-    with pytest.raises(UserError, match="wants a value|there twice"):
+    with pytest.raises(UserError, match="needs a value|given twice"):
         take_attributes(words, Generate)

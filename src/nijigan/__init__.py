@@ -1,8 +1,10 @@
-"""Train, judge and run GANs that draw anime faces.
+"""Train, evaluate and run GANs that generate anime faces.
 
-import nijigan
+    import nijigan
 
-faces = nijigan.load().sample(16, seed=7)  # uint8, 16×64×64×3
+    faces = nijigan.load().sample(16, seed=7)  # uint8, 16×64×64×3
+
+Everything here is imported on first use, since torch takes seconds to import.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,38 +12,52 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nijigan.dataset.faces import FaceDataset
     from nijigan.errors import UserError
+    from nijigan.generator.drawing import generate, read_face
     from nijigan.generator.generator import Generator
+    from nijigan.generator.walks import walk
     from nijigan.importing.importer import import_faces
+    from nijigan.judges.evaluation import evaluate
+    from nijigan.pages.comparing import compare
     from nijigan.recipe.recipe import Recipe
     from nijigan.recipe.table import find_recipe
     from nijigan.training import resume, train
 
     load = Generator.load
-
-__all__ = ["FaceDataset", "Generator", "Recipe", "UserError", "find_recipe", "import_faces", "load", "resume", "train"]
+    __version__: str
 
 _HOMES = {
     "FaceDataset": "nijigan.dataset.faces",
     "Generator": "nijigan.generator.generator",
     "Recipe": "nijigan.recipe.recipe",
     "UserError": "nijigan.errors",
+    "compare": "nijigan.pages.comparing",
+    "evaluate": "nijigan.judges.evaluation",
     "find_recipe": "nijigan.recipe.table",
+    "generate": "nijigan.generator.drawing",
     "import_faces": "nijigan.importing.importer",
+    "read_face": "nijigan.generator.drawing",
     "resume": "nijigan.training",
     "train": "nijigan.training",
+    "walk": "nijigan.generator.walks",
 }
+
+__all__ = [
+    "FaceDataset", "Generator", "Recipe", "UserError", "compare", "evaluate", "find_recipe", "generate", "import_faces",
+    "load", "read_face", "resume", "train", "walk",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: torch takes seconds, and the command line's help must not."""
-    from importlib import import_module
+    from importlib import import_module, metadata
 
+    if name == "__version__":
+        return metadata.version("nijigan")
     if name == "load":
-        return import_module("nijigan.generator.generator").Generator.load
+        return import_module(_HOMES["Generator"]).Generator.load
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'nijigan' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

@@ -1,4 +1,4 @@
-"""`python -m nijigan` is `nijigan`."""
+"""Makes `python -m nijigan` the same as `nijigan`."""
 
 import sys
 

@@ -9,8 +9,9 @@ from PIL import Image
 
 from nijigan.errors import UserError
 from nijigan.generator import drawing as module
-from nijigan.generator.drawing import check_grid, generate, read_face
+from nijigan.generator.drawing import generate, read_face
 from nijigan.generator.generator import Face
+from nijigan.generator.request import Request
 from nijigan.pictures import enlarge
 from small import ATTRIBUTES, small_generator, smooth_generator
 
@@ -33,15 +34,15 @@ def test_a_grid_shows_the_faces_in_rows(generator, tmp_path):
     for index, face in enumerate(generator.sample(5, seed=7, psi=0.5)):
         top, left = 2 + index // 3 * 34, 2 + index % 3 * 34
         np.testing.assert_array_equal(picture[top : top + 32, left : left + 32], face)
-    assert (picture[36:, 70:] == 255).all()  # the place of the sixth
+    assert (picture[36:, 70:] == 255).all()  # where a sixth face would be
 
 
-def test_a_grid_says_how_to_draw_it_again(generator, tmp_path):
+def test_a_grid_records_how_to_generate_it_again(generator, tmp_path):
     generate(generator, tmp_path / "grid.png", n=4, seed=7, psi=0.5, columns=3, scale=2)
     with Image.open(tmp_path / "grid.png") as image:
         record = json.loads(image.text["nijigan"])
-    asked = {"n": 4, "seed": 7, "psi": 0.5, "attributes": {}, "each": None, "columns": 3, "scale": 2}
-    assert record == {"weights": generator.weights_hash} | asked
+    requested = {"n": 4, "seed": 7, "psi": 0.5, "attributes": {}, "each": None, "columns": 3, "scale": 2}
+    assert record == {"weights": generator.weights_hash} | requested
     with pytest.raises(UserError, match="shows many faces"):
         read_face(tmp_path / "grid.png")
 
@@ -60,7 +61,7 @@ def test_one_face_is_a_picture_without_a_frame(generator, tmp_path):
     assert read_face(tmp_path / "face.png") == Face(generator.weights_hash, 3, 1.0)
 
 
-def test_a_folder_gets_one_png_a_face(generator, tmp_path, monkeypatch):
+def test_a_folder_gets_one_png_per_face(generator, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "BATCH", 4)
     (tmp_path / "seed-000011.png").write_text("an old one")
     (tmp_path / "other.png").write_text("someone else's")
@@ -79,7 +80,7 @@ def test_a_folder_gets_one_png_a_face(generator, tmp_path, monkeypatch):
         assert np.abs(pixels(path).astype(int) - again).max() <= 1
 
 
-def test_a_folder_is_made(generator, tmp_path):
+def test_a_folder_is_created(generator, tmp_path):
     generate(generator, tmp_path / "a" / "b", n=2)
     assert len(list((tmp_path / "a" / "b").iterdir())) == 2
 
@@ -100,15 +101,15 @@ def test_a_zip_holds_the_same_pngs_and_is_the_same_twice(generator, tmp_path):
 
 
 def test_many_faces_are_streamed(generator, tmp_path, monkeypatch):
-    """Each batch is written before the next is drawn: when the third cannot be drawn, two are there."""
+    """Each batch is written before the next is generated: when the third fails, two have been written."""
     monkeypatch.setattr(module, "BATCH", 3)
-    draw, calls = generator.synthesise, []
+    synthesise, calls = generator.synthesise, []
 
     def failing(latents, codes, **arguments):
         calls.append(len(latents))
         if len(calls) == 3:
             raise UserError("no more")
-        return draw(latents, codes, **arguments)
+        return synthesise(latents, codes, **arguments)
 
     monkeypatch.setattr(generator, "synthesise", failing)
     with pytest.raises(UserError, match="no more"):
@@ -132,8 +133,8 @@ def test_many_faces_are_streamed(generator, tmp_path, monkeypatch):
         ("grid.png", {"scale": 0}, "scale"),
         ("folder", {"scale": 10**6}, "scale"),
         ("grid.png", {"columns": 0}, "columns"),
-        ("folder", {"columns": 3}, "Columns belong to a grid"),
-        ("faces.zip", {"columns": 3}, "Columns belong to a grid"),
+        ("folder", {"columns": 3}, "Columns apply only to a grid"),
+        ("faces.zip", {"columns": 3}, "Columns apply only to a grid"),
         ("grid.png", {"n": 4097}, r"too large.*a folder or a \.zip"),
         ("grid.png", {"n": 4096, "scale": 8}, "too large"),
         ("grid.png", {"n": 600, "columns": 1}, "too large"),
@@ -141,23 +142,29 @@ def test_many_faces_are_streamed(generator, tmp_path, monkeypatch):
         ("grid.tiff", {}, r"grid\.tiff.*\.png, \.webp or \.jpg"),
     ],
 )
-def test_bad_requests_are_refused_before_anything_is_drawn(generator, tmp_path, monkeypatch, out, arguments, sentence):
-    monkeypatch.setattr(generator, "synthesise", lambda *_: pytest.fail("something was drawn"))
+def test_bad_requests_are_refused_before_anything_is_generated(
+    generator, tmp_path, monkeypatch, out, arguments, sentence
+):
+    monkeypatch.setattr(generator, "synthesise", lambda *_: pytest.fail("something was generated"))
     with pytest.raises(UserError, match=sentence):
         generate(generator, tmp_path / out, **arguments)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_place_that_cannot_be_written_to_is_a_sentence(generator, tmp_path):
+def test_a_folder_that_is_a_file_is_a_user_error(generator, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(UserError, match="is a file"):
         generate(generator, tmp_path / "file", n=1)
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-def test_the_largest_grid_is_within_its_bounds():
-    check_grid(4096, None, 32)
-    check_grid(1, None, 16_379)
+def test_the_largest_grid_is_within_its_bounds(generator, monkeypatch):
+    Request(generator, 4096).check_canvas("advice")
+    monkeypatch.setattr(Request, "side", 16_379)
+    Request(generator, 1).check_canvas("advice")
+    monkeypatch.setattr(Request, "side", 16_380)
+    with pytest.raises(UserError, match="too large.*advice"):
+        Request(generator, 1).check_canvas("advice")
 
 
 def png(text=None):
@@ -181,32 +188,33 @@ def png(text=None):
         (png("{}")[:30], "Could not read|does not say"),
     ],
 )
-def test_pictures_without_a_face_are_a_sentence(tmp_path, content, sentence):
+def test_pictures_without_a_face_are_a_user_error(tmp_path, content, sentence):
     (tmp_path / "face.png").write_bytes(content)
     with pytest.raises(UserError, match=sentence):
         read_face(tmp_path / "face.png")
 
 
-def test_a_missing_picture_is_a_sentence():
+def test_a_missing_picture_is_a_user_error():
     with pytest.raises(UserError, match="Could not read"):
         read_face(Path("none.png"))
 
 
 @pytest.fixture(scope="module")
-def steered():
+def conditional():
     return small_generator(**ATTRIBUTES)
 
 
-def test_each_value_is_a_row_that_differs_in_it_alone(steered, tmp_path):
-    generate(steered, tmp_path / "matrix.png", n=4, seed=7, each="hair")
+def test_each_value_is_a_row_that_differs_only_in_it(conditional, tmp_path):
+    generate(conditional, tmp_path / "matrix.png", n=4, seed=7, each="hair")
     picture = pixels(tmp_path / "matrix.png")
     assert picture.shape[0] == 3 * 34 + 2
     margin = picture.shape[1] - (4 * 34 + 2)
+    assert picture.shape[:2] == Request(conditional, 4, seed=7, each="hair").canvas
     assert (picture[:, :margin] < 128).any()  # names
-    eyes = steered.codes(range(7, 11))[:, 1]
+    eyes = conditional.codes(range(7, 11))[:, 1]
     for row, hair in enumerate(("black", "blue", "red")):
         for column, eye in enumerate(eyes):
-            face = steered.sample(1, seed=7 + column, hair=hair, eyes=("green", "red")[eye])[0]
+            face = conditional.sample(1, seed=7 + column, hair=hair, eyes=("green", "red")[eye])[0]
             top, left = 2 + row * 34, margin + 2 + column * 34
             np.testing.assert_array_equal(picture[top : top + 32, left : left + 32], face)
     with Image.open(tmp_path / "matrix.png") as image:
@@ -214,35 +222,36 @@ def test_each_value_is_a_row_that_differs_in_it_alone(steered, tmp_path):
     assert [record[key] for key in ("n", "seed", "each", "attributes")] == [4, 7, "hair", {}]
 
 
-def test_faces_of_each_value_say_all_that_they_are(steered, tmp_path):
-    generate(steered, tmp_path, n=2, seed=7, each="eyes", attributes={"hair": "blue"})
+def test_faces_of_each_value_record_all_their_attributes(conditional, tmp_path):
+    generate(conditional, tmp_path, n=2, seed=7, each="eyes", attributes={"hair": "blue"})
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "seed-000007-00-green.png", "seed-000007-01-red.png", "seed-000008-00-green.png", "seed-000008-01-red.png",
     ]  # fmt: skip
     face = read_face(tmp_path / "seed-000008-01-red.png")
-    assert face == Face(steered.weights_hash, 8, 1.0, {"hair": "blue", "eyes": "red"})
+    assert face == Face(conditional.weights_hash, 8, 1.0, {"hair": "blue", "eyes": "red"})
     np.testing.assert_array_equal(
-        pixels(tmp_path / "seed-000008-01-red.png"), steered.sample(1, seed=8, **face.attributes)[0]
+        pixels(tmp_path / "seed-000008-01-red.png"), conditional.sample(1, seed=8, **face.attributes)[0]
     )
 
 
-def test_what_was_asked_for_is_recorded_and_drawn(steered, tmp_path):
-    generate(steered, tmp_path / "face.png", n=1, seed=3, attributes={"hair": "red", "eyes": "any"})
+def test_requested_values_are_recorded_and_generated(conditional, tmp_path):
+    generate(conditional, tmp_path / "face.png", n=1, seed=3, attributes={"hair": "red", "eyes": "any"})
     assert read_face(tmp_path / "face.png").attributes == {"hair": "red"}
-    np.testing.assert_array_equal(pixels(tmp_path / "face.png"), steered.sample(1, seed=3, hair="red")[0])
+    np.testing.assert_array_equal(pixels(tmp_path / "face.png"), conditional.sample(1, seed=3, hair="red")[0])
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"each": "hat"}, "has no hat; it knows hair, eyes"),
+        ({"each": "hat"}, "has no attribute hat; its attributes are hair, eyes"),
         ({"each": "hair", "attributes": {"hair": "red"}}, "one of the two"),
         ({"each": "hair", "columns": 3}, "a column for each seed"),
+        ({"each": "hair", "n": 481}, "too large"),  # only with the names of the rows
         ({"attributes": {"hair": "mauve"}}, "hair cannot be mauve; choose black, blue, red or any"),
     ],
 )
-def test_steering_that_cannot_be_is_refused(steered, tmp_path, monkeypatch, arguments, sentence):
-    monkeypatch.setattr(steered, "synthesise", lambda *_: pytest.fail("something was drawn"))
+def test_impossible_attributes_are_refused(conditional, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.setattr(conditional, "synthesise", lambda *_: pytest.fail("something was generated"))
     with pytest.raises(UserError, match=sentence):
-        generate(steered, tmp_path / "grid.png", **arguments)
+        generate(conditional, tmp_path / "grid.png", **arguments)
     assert not any(tmp_path.iterdir())

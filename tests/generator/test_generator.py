@@ -58,7 +58,7 @@ def largest_difference(a, b):
     return np.abs(a.astype(int) - b.astype(int)).max()
 
 
-# Drawing
+# Synthesis
 
 
 def test_sample_gives_pictures_with_contrast(generator):
@@ -92,7 +92,7 @@ def test_sampling_changes_nothing(generator):
     assert Generator(generator.module, generator.header).weights_hash == before
 
 
-def test_psi_draws_the_scaled_latent(generator):
+def test_psi_scales_the_latent(generator):
     z = latents([9], 10)
     np.testing.assert_array_equal(generator.sample(1, seed=9, psi=0.5), generator.synthesise(z * np.float32(0.5)))
     flat = generator.sample(2, seed=9, psi=0.0)
@@ -126,7 +126,7 @@ def style_generator(prior="normal"):
 
 
 @pytest.mark.parametrize("prior", ["normal", "truncated-normal", "uniform", "sphere"])
-def test_psi_draws_styles_near_their_mean(prior):
+def test_psi_moves_styles_towards_their_mean(prior):
     generator = style_generator(prior)
     z = latents(range(20, 28), 10, prior)
     faces = generator.sample(8, seed=20)
@@ -157,7 +157,7 @@ def test_a_style_generator_round_trips_with_its_mean_style(tmp_path):
 
 
 class Echo(nn.Module):
-    """Shows the latent itself: N×192 → N×3×8×8."""
+    """Returns the latent as an image: N×192 → N×3×8×8."""
 
     def __init__(self):
         super().__init__()
@@ -171,7 +171,7 @@ class Echo(nn.Module):
 def test_pixels_are_rounded_to_the_nearest_of_256_levels(output, low):
     header = small_header(generator=GeneratorConfig(output=output), latent=LatentConfig(size=192), resolution=8)
     levels = np.arange(192).reshape(3, 8, 8)  # channel, row, column
-    shown = low + (levels + 0.4 * (-1) ** levels) / 255 * (1 - low)  # now above and now below the level
+    shown = low + (levels + 0.4 * (-1) ** levels) / 255 * (1 - low)  # alternately above and below the level
     picture = Generator(Echo(), header).synthesise(shown.reshape(1, 192).astype(np.float32))
     np.testing.assert_array_equal(picture[0], levels.transpose(1, 2, 0))
 
@@ -192,7 +192,7 @@ def test_numbers_out_of_range_are_refused(generator, arguments, word):
         generator.sample(**arguments)
 
 
-def test_the_last_seed_draws(generator):
+def test_the_last_seed_is_valid(generator):
     assert generator.sample(2, seed=2**63 - 2).shape == (2, 32, 32, 3)
 
 
@@ -205,7 +205,7 @@ def test_latents_of_another_size_are_refused(generator, shape):
 def test_pixels_that_are_not_numbers_are_refused():
     generator = small_generator()
     batch_norm = next(layer for layer in generator.module.modules() if isinstance(layer, nn.BatchNorm2d))
-    batch_norm.running_var.fill_(-1.0)  # finite, and yet its root is not a number
+    batch_norm.running_var.fill_(-1.0)  # finite, but its square root is not a number
     with pytest.raises(UserError, match="not numbers"):
         generator.sample()
 
@@ -309,7 +309,7 @@ def test_a_run_folder_gives_its_best_or_else_its_last(tmp_path):
     assert Generator.load(str(tmp_path)).weights_hash == small_generator(seed=2).weights_hash
 
 
-def test_left_out_is_the_generator_in_the_package(generator, saved, monkeypatch, tmp_path):
+def test_the_default_is_the_packaged_generator(generator, saved, monkeypatch, tmp_path):
     monkeypatch.setattr(nijigan.generator.generator, "_PACKAGED", saved)
     assert Generator.load().weights_hash == generator.weights_hash
     monkeypatch.setattr(nijigan.generator.generator, "_PACKAGED", tmp_path / "none.safetensors")
@@ -318,24 +318,24 @@ def test_left_out_is_the_generator_in_the_package(generator, saved, monkeypatch,
 
 
 @pytest.mark.parametrize("path", ["none.safetensors", "runs/none.safetensors", "a/b/c", Path("runs/none")])
-def test_a_missing_path_is_a_sentence(path):
+def test_a_missing_path_is_a_user_error(path):
     with pytest.raises(UserError, match="There is no generator at"):
         Generator.load(path)
 
 
-def test_a_hub_id_is_fetched(generator, saved, monkeypatch):
-    asked = []
+def test_a_hub_id_is_downloaded(generator, saved, monkeypatch):
+    requested = []
 
     def hf_hub_download(repo_id, filename):
-        asked.append((repo_id, filename))
+        requested.append((repo_id, filename))
         return str(saved)
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=hf_hub_download))
     assert Generator.load("user/anime-faces.v2").weights_hash == generator.weights_hash
-    assert asked == [("user/anime-faces.v2", "model.safetensors")]
+    assert requested == [("user/anime-faces.v2", "model.safetensors")]
 
 
-def test_a_hub_that_fails_is_a_sentence(monkeypatch):
+def test_a_failing_hub_is_a_user_error(monkeypatch):
     def hf_hub_download(repo_id, filename):
         raise ConnectionError("404 Client Error\nwith a long explanation")
 
@@ -344,13 +344,13 @@ def test_a_hub_that_fails_is_a_sentence(monkeypatch):
         Generator.load("user/model")
 
 
-def test_a_hub_without_its_client_is_a_sentence(monkeypatch):
+def test_a_hub_id_without_the_client_is_a_user_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(UserError, match=r"nijigan\[hub\]"):
         Generator.load("user/model")
 
 
-# Files from strangers
+# Untrusted files
 
 
 @pytest.mark.parametrize(
@@ -461,8 +461,8 @@ def test_files_of_anything_are_refused(tmp_path, content):
 
 @given(st.data())
 @settings(max_examples=40, deadline=None)
-def test_a_damaged_file_is_refused_or_draws(tmp_path_factory, data):
-    """Any byte of the front matter may change and any end may be missing: a `UserError`, or still a generator."""
+def test_a_damaged_file_is_refused_or_works(tmp_path_factory, data):
+    """With any header byte changed and any end missing, loading raises a `UserError` or gives a generator."""
     path = tmp_path_factory.mktemp("damaged") / "g.safetensors"
     small_generator().save(path)
     content = bytearray(path.read_bytes())
@@ -477,7 +477,7 @@ def test_a_damaged_file_is_refused_or_draws(tmp_path_factory, data):
     assert loaded.synthesise(np.zeros((1, loaded.header.latent.size), np.float32)).dtype == np.uint8
 
 
-def test_an_unreadable_file_is_a_sentence(saved, monkeypatch):
+def test_an_unreadable_file_is_a_user_error(saved, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
@@ -487,7 +487,7 @@ def test_an_unreadable_file_is_a_sentence(saved, monkeypatch):
 
 
 def test_the_published_network_at_its_limits_is_within_bounds():
-    """What recipes can ask for in earnest opens: the widest published DCGAN, and a 512 px one twice as wide."""
+    """The widest published DCGAN, and one twice as wide at 512 px, can be opened."""
     from nijigan.generator.file import _build_on_meta
 
     for width, resolution in ((64, 64), (64, 256), (128, 512)):
@@ -507,7 +507,7 @@ def test_header_round_trip():
         replace(header, metrics={"kid": float("inf")})
 
 
-def test_face_draws_itself_again(generator, saved):
+def test_a_face_can_be_generated_again(generator, saved):
     face = generator.face(12, psi=0.7)
     again = Face.from_json(face.to_json())
     assert again == face
@@ -528,7 +528,7 @@ def test_any_face_round_trips(seed, psi, attributes):
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"weights": "a", "seed": -1}', '{"weights": "a", "seed": 1, "psi": NaN}'])
-def test_what_is_no_face_is_refused(text):
+def test_text_that_is_not_a_face_is_refused(text):
     with pytest.raises(UserError):
         Face.from_json(text)
 
@@ -541,7 +541,7 @@ def test_a_generator_trained_in_training_mode_is_put_in_evaluation_mode():
     assert not any(parameter.requires_grad for parameter in generator.module.parameters())
 
 
-def test_a_recipe_that_is_refused_today_does_not_lock_the_file(caplog):
+def test_an_invalid_recipe_does_not_make_the_file_unusable(caplog):
     raw = json.loads(small_header().to_json())
     raw["recipe"]["batch_size"] = 1
     header = GeneratorHeader.from_json(json.dumps(raw), "old.safetensors")
@@ -549,15 +549,15 @@ def test_a_recipe_that_is_refused_today_does_not_lock_the_file(caplog):
     assert "recipe in old.safetensors is not valid" in caplog.text
 
 
-def test_attributes_steer_and_travel_in_the_file(tmp_path):
+def test_attributes_condition_the_faces_and_are_stored_in_the_file(tmp_path):
     generator = small_generator(**ATTRIBUTES)
     blue, red = generator.sample(8, seed=3, hair="blue"), generator.sample(8, seed=3, hair="red")
     assert (blue != red).any(axis=(1, 2, 3)).all()
     z = latents(range(3, 11), 10)
     np.testing.assert_array_equal(blue, generator.synthesise(z, generator.codes(range(3, 11), hair="blue")))
     np.testing.assert_array_equal(generator.synthesise(z), generator.synthesise(z, np.full((8, 2), -1)))
-    generator.save(tmp_path / "steered.safetensors")
-    opened = Generator.load(tmp_path / "steered.safetensors")
+    generator.save(tmp_path / "conditional.safetensors")
+    opened = Generator.load(tmp_path / "conditional.safetensors")
     assert (opened.header.attributes, opened.header.priors) == (ATTRIBUTES["attributes"], ATTRIBUTES["priors"])
     np.testing.assert_array_equal(opened.sample(8, seed=3, hair="blue"), blue)
     assert opened.face(3, hair="blue", eyes="any").attributes == {"hair": "blue"}
@@ -574,7 +574,7 @@ def test_codes_of_another_kind_are_refused(codes):
         small_generator(**ATTRIBUTES).synthesise(latents(range(3), 10), codes)
 
 
-def test_a_generator_without_attributes_cannot_be_steered():
+def test_an_unconditional_generator_refuses_attributes():
     with pytest.raises(UserError, match="trained without attributes"):
         small_generator().sample(1, hair="blue")
     with pytest.raises(UserError, match="trained without attributes"):

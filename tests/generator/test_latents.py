@@ -13,8 +13,8 @@ from scipy import stats
 from nijigan.errors import UserError
 from nijigan.generator.latents import interpolate, latents, philox, slerp, truncate
 
-# Shared with the page's JavaScript. The Philox vectors are Random123's own; the latents were computed by an
-# implementation in JavaScript, from the specification alone.
+# The Philox vectors are Random123's own. The latents were computed by an implementation in JavaScript that was
+# written from the specification only.
 PRIORS = ["normal", "truncated-normal", "uniform", "sphere"]
 VECTORS = json.loads((Path(__file__).parent / "latents_vectors.json").read_text())
 
@@ -38,7 +38,7 @@ def test_latents_are_those_of_another_implementation(vector):
 
 @given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=5), st.integers(1, 40), st.sampled_from(PRIORS))
 @settings(deadline=None)  # a busy machine is no failure
-def test_a_row_depends_on_its_seed_alone(seeds, size, prior):
+def test_a_row_depends_only_on_its_seed(seeds, size, prior):
     together = latents(seeds, size, prior)
     assert together.shape == (len(seeds), size)
     assert together.dtype == np.float32
@@ -56,7 +56,7 @@ def test_truncated_latents_are_normal_ones_without_the_far_numbers(seed, size):
 
 
 def test_a_few_far_numbers_in_a_row_do_not_run_out():
-    """Of so many seeds some have as many far numbers among their first as are passed over at once."""
+    """Among this many seeds, some have 4 or more of their first 6 numbers outside [-2, 2]."""
     z = latents(range(30_000), 2, "truncated-normal")
     far = (abs(latents(range(30_000), 6)) > 2).sum(axis=1)
     assert far.max() >= 4
@@ -160,7 +160,7 @@ def test_slerp_keeps_the_norm_and_turns_evenly(seed, t, size):
     a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
     between = slerp(a.astype(np.float32), b.astype(np.float32), t).astype(np.float64)
     assert np.linalg.norm(between) == pytest.approx(1, abs=1e-5)
-    # The angle by arctan2, which stays accurate where arccos is not.
+    # arctan2 gives the angle accurately where arccos does not.
     turned, whole = (2 * np.arctan2(np.linalg.norm(v - a), np.linalg.norm(v + a)) for v in (between, b))
     assert turned == pytest.approx(t * whole, abs=1e-5)
 
@@ -186,7 +186,7 @@ def test_slerp_takes_many_latents_at_once():
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-def test_a_walk_stays_within_its_prior(prior):
+def test_interpolation_stays_within_its_prior(prior):
     a, b = latents(range(40), 32, prior), latents(range(40, 80), 32, prior)
     t = np.linspace(0, 1, 9)
     between = interpolate(a[:, None], b[:, None], t, prior).astype(np.float64)  # latents×t×size

@@ -45,8 +45,8 @@ def difference(a, b):
     return np.abs(a.astype(int) - b.astype(int)).mean()
 
 
-def drawn_frames(generator, monkeypatch, tmp_path, **arguments):
-    """The frames as they go to the encoder."""
+def rendered_frames(generator, monkeypatch, tmp_path, **arguments):
+    """The frames as the encoder receives them."""
     kept = []
     monkeypatch.setattr(module, "_write_animation", lambda out, frames, fps: kept.extend(frames))
     walk(generator, tmp_path / "walk.webp", **arguments)
@@ -54,19 +54,19 @@ def drawn_frames(generator, monkeypatch, tmp_path, **arguments):
 
 
 def test_a_walk_visits_the_faces_of_its_seeds(generator, monkeypatch, tmp_path):
-    frames = drawn_frames(generator, monkeypatch, tmp_path, **QUICK, seed=5, psi=0.5)
+    frames = rendered_frames(generator, monkeypatch, tmp_path, **QUICK, seed=5, psi=0.5)
     assert frames.shape == (12, 32, 32, 3)
     stops = generator.sample(3, seed=5, psi=0.5)
     assert np.abs(frames[[0, 4, 8]].astype(int) - stops).max() <= 1
     z = latents([5, 7], 10) * np.float32(0.5)
-    half_way_home = generator.synthesise(slerp(z[1:], z[:1], 0.5))[0]
-    assert np.abs(frames[10].astype(int) - half_way_home).max() <= 1
+    half_way_back = generator.synthesise(slerp(z[1:], z[:1], 0.5))[0]
+    assert np.abs(frames[10].astype(int) - half_way_back).max() <= 1
 
 
 @pytest.mark.parametrize("prior", ["normal", "truncated-normal", "uniform", "sphere"])
 def test_a_walk_keeps_to_the_prior(monkeypatch, tmp_path, prior):
     generator = small_generator(latent=LatentConfig(size=10, prior=prior))
-    frames = drawn_frames(generator, monkeypatch, tmp_path, stops=2, frames_per_stop=2, scale=1, seed=5)
+    frames = rendered_frames(generator, monkeypatch, tmp_path, stops=2, frames_per_stop=2, scale=1, seed=5)
     a, b = latents([5, 6], 10, prior)
     half_way = (a + b) / 2 if prior == "uniform" else slerp(a, b, 0.5)
     expected = generator.synthesise(np.stack([a, half_way, b, half_way]))
@@ -74,25 +74,25 @@ def test_a_walk_keeps_to_the_prior(monkeypatch, tmp_path, prior):
 
 
 @pytest.mark.parametrize("prior", ["uniform", "sphere"])
-def test_a_walk_truncates_styles_alone(monkeypatch, tmp_path, prior):
+def test_a_walk_truncates_only_styles(monkeypatch, tmp_path, prior):
     latent = LatentConfig(size=10, prior=prior)
     with pytest.raises(UserError, match="leave psi at 1"):
         walk(small_generator(latent=latent), tmp_path / "walk.webp", **QUICK, psi=0.7)
     styled = small_generator(latent=latent, generator=GeneratorConfig(kind="style", width=4))
-    frames = drawn_frames(styled, monkeypatch, tmp_path, **QUICK, seed=5, psi=0.7)
+    frames = rendered_frames(styled, monkeypatch, tmp_path, **QUICK, seed=5, psi=0.7)
     assert np.abs(frames[[0, 4, 8]].astype(int) - styled.sample(3, seed=5, psi=0.7)).max() <= 1
 
 
 def test_a_walk_is_a_loop_of_even_steps(generator, monkeypatch, tmp_path):
-    frames = drawn_frames(generator, monkeypatch, tmp_path, stops=3, frames_per_stop=40, scale=1)
+    frames = rendered_frames(generator, monkeypatch, tmp_path, stops=3, frames_per_stop=40, scale=1)
     steps = [difference(a, b) for a, b in zip(frames, np.roll(frames, -1, axis=0), strict=True)]
-    assert max(steps) < 4 * np.median(steps)  # the last step, home, is no jump
+    assert max(steps) < 4 * np.median(steps)  # the last step, back to the start, is no jump
     assert min(steps) > 0
 
 
-def test_walkers_side_by_side_have_seeds_of_their_own(generator, monkeypatch, tmp_path):
+def test_sequences_side_by_side_have_different_seeds(generator, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "BATCH", 7)  # so that batches end in the middle of a stop
-    frames = drawn_frames(generator, monkeypatch, tmp_path, **QUICK, n=2, columns=1, seed=5)
+    frames = rendered_frames(generator, monkeypatch, tmp_path, **QUICK, n=2, columns=1, seed=5)
     assert frames.shape == (12, 70, 36, 3)
     stops = generator.sample(6, seed=5)
     for index in range(3):
@@ -119,7 +119,7 @@ def test_an_mp4_plays(tmp_path):
     assert len(frames) == 12
     assert difference(frames[[0, 4, 8]], enlarge(generator.sample(3), 3)) < 3
     content = (tmp_path / "walk.mp4").read_bytes()
-    assert content.index(b"moov") < content.index(b"mdat")  # plays while it is still being fetched
+    assert content.index(b"moov") < content.index(b"mdat")  # can play before it is fully downloaded
 
 
 @pytest.mark.parametrize(("n", "columns", "size"), [(3, 3, (36, 104)), (2, 1, (70, 36))])
@@ -137,7 +137,7 @@ def test_odd_sides_are_padded_with_their_edge():
     np.testing.assert_array_equal(even[:, 5], even[:, 4])
 
 
-def test_without_ffmpeg_a_sentence_names_the_ways_out(generator, tmp_path, monkeypatch):
+def test_without_ffmpeg_the_error_names_the_alternatives(generator, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(UserError, match=r"ffmpeg.*imageio-ffmpeg.*\.webp"):
@@ -148,8 +148,8 @@ def test_without_ffmpeg_a_sentence_names_the_ways_out(generator, tmp_path, monke
 @pytest.mark.parametrize(
     "script", ["echo 'No such codec' >&2; exit 1", "cat > /dev/null; echo 'No such codec' >&2; exit 1"]
 )
-def test_an_ffmpeg_that_fails_is_a_sentence(generator, tmp_path, monkeypatch, script):
-    """Whether it fails before it has read the frames or after."""
+def test_a_failing_ffmpeg_is_a_user_error(generator, tmp_path, monkeypatch, script):
+    """Both if it fails before it has read the frames and if it fails afterwards."""
     fake = tmp_path / "ffmpeg"
     fake.write_text(f"#!/bin/sh\n{script}\n")
     fake.chmod(0o755)
@@ -177,16 +177,18 @@ def test_an_ffmpeg_that_fails_is_a_sentence(generator, tmp_path, monkeypatch, sc
         ("walk.webp", {"stops": 100_000}, r"an \.mp4"),
     ],
 )
-def test_bad_requests_are_refused_before_anything_is_drawn(generator, tmp_path, monkeypatch, out, arguments, sentence):
-    monkeypatch.setattr(generator, "synthesise", lambda *_: pytest.fail("something was drawn"))
+def test_bad_requests_are_refused_before_anything_is_generated(
+    generator, tmp_path, monkeypatch, out, arguments, sentence
+):
+    monkeypatch.setattr(generator, "synthesise", lambda *_: pytest.fail("something was generated"))
     with pytest.raises(UserError, match=sentence):
         walk(generator, tmp_path / out, **arguments)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_walker_keeps_what_its_first_face_is(monkeypatch, tmp_path):
+def test_a_sequence_keeps_the_attributes_of_its_first_face(monkeypatch, tmp_path):
     generator = small_generator(**ATTRIBUTES)
-    frames = drawn_frames(
+    frames = rendered_frames(
         generator, monkeypatch, tmp_path, stops=3, frames_per_stop=2, scale=1, seed=5, attributes={"hair": "red"}
     )
     codes = np.tile(generator.codes([5], hair="red"), (3, 1))

@@ -1,10 +1,10 @@
-"""Commands that draw."""
+"""The commands that generate faces: `generate` and `walk`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -14,83 +14,100 @@ from nijigan.errors import UserError
 if TYPE_CHECKING:
     from nijigan.generator.generator import Generator
 
-Asked = tyro.conf.Suppress[dict[str, str]]
-"""Attribute to value: options that only the generator can name, so they are taken out before tyro sees the words."""
+Requested = tyro.conf.Suppress[dict[str, str]]
+"""Attribute → value. Only the generator knows its attributes, so these options are removed before tyro parses."""
+
+
+def _default(words: str, metavar: str) -> object:
+    """Show a default in words, where tyro would show None."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {words})")
+
+
+_SQUARE = _default("the nearest to a square", "INT")
 
 
 def take_attributes(arguments: Sequence[str], command: type) -> tuple[list[str], dict[str, str]]:
-    """Split the words of a command into those it knows and the attributes: `--hair blue` or `--hair=blue`.
+    """Split the arguments of a command into its own and the attributes: `--hair blue` or `--hair=blue`.
 
     Raises:
-        UserError: one has no value, or two.
+        UserError: an option is given twice, or an attribute has no value.
     """
     options = _options(command)
-    known, asked, words, seen = [], {}, list(arguments), set()
+    known, requested, words, seen = [], {}, list(arguments), set()
     while words:
         option, equals, value = words.pop(0).partition("=")
         name = option.removeprefix("--").replace("-", "_")
         typed = option.startswith("--") and option != "--"
         if typed and name in seen:
-            raise UserError(f"{option} is there twice; ask for one value.")
+            raise UserError(f"{option} is given twice; give it once.")
         if typed:
             seen.add(name)
         if not typed or name.removeprefix("no_") in options:
             known.append(option + equals + value)
             continue
         if not value and (equals or not words or not words[0] or words[0].startswith("-")):
-            raise UserError(f"{option} wants a value, such as --hair blue; or it is no option here, see --help.")
-        asked[name] = (value if equals else words.pop(0)).lower()
-    return known, asked
+            raise UserError(f"{option} needs a value, such as --hair blue, or is not an option; see --help.")
+        requested[name] = (value if equals else words.pop(0)).lower()
+    return known, requested
 
 
-def _check_options(asked: dict[str, str], generator: "Generator", command: type) -> None:
-    """Refuse what is no attribute of the generator but looks like an option mistyped."""
-    for name in asked.keys() - generator.header.attributes.keys():
+def _check_options(requested: dict[str, str], generator: "Generator", command: type) -> None:
+    """Refuse options that are neither the command's nor attributes of the generator."""
+    attributes = generator.header.attributes
+    for name in requested.keys() - attributes.keys():
         if name in _options(Generate):
-            raise UserError(f"--{name.replace('_', '-')} belongs to `nijigan generate` alone; leave it out.")
-        if near := get_close_matches(name, _options(command), n=1, cutoff=0.8):
-            raise UserError(f"There is no --{name.replace('_', '-')}; did you mean --{near[0].replace('_', '-')}?")
+            raise UserError(f"{_option(name)} is an option of `nijigan generate` only; omit it.")
+        near = get_close_matches(name, [*_options(command), *attributes], n=1, cutoff=0.75)
+        advice = f" Did you mean {_option(near[0])}?" if near else ""
+        raise UserError(
+            f"Unknown option {_option(name)}.{advice} (This model's attributes: {', '.join(attributes) or 'none'}.)"
+        )
 
 
 def _options(command: type) -> set[str]:
     return {part.name for part in fields(command)} - {"attributes"} | {"help"}
 
 
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 @dataclass(frozen=True)
 class Generate:
-    """Draw new faces into a grid, a folder or a .zip.
+    """Generate faces into a grid, a folder or a .zip.
 
-    A generator that knows attributes takes them as options: --hair blue --eyes red. Left out, or any, chance decides.
+    If the generator is conditional, pass attributes as options (--hair blue --eyes red). Omitted attributes are
+    sampled from the training distribution.
     """
 
     model: Model = None
-    """A run folder, a .safetensors file or a Hub id; left out, the generator that comes with nijigan."""
+    """A run folder, a .safetensors file or a Hugging Face Hub id. Default: the packaged generator."""
     out: Path = Path("faces.png")
-    """A picture (.png, .webp, .jpg) for a grid; a folder or .zip for one PNG a face."""
-    n: int | None = None
-    """How many faces; left out, 64, or 8 of each value."""
+    """An image (.png, .webp, .jpg) for a grid, or a folder or .zip for one PNG per face."""
+    n: Annotated[int | None, _default("64, or 8 per value with --each", "INT")] = None
+    """Number of faces."""
     seed: int = 0
-    """Seed of the first face; the next has the next seed."""
+    """Seed of the first face; the following faces use the following seeds."""
     psi: float = 1.0
-    """Truncation: below 1 faces are more alike and cleaner, above 1 wilder."""
+    """Truncation, 0 to 2: below 1 faces are cleaner and less varied, above 1 more extreme."""
     scale: int = 1
-    """Enlarge every face this many times."""
-    columns: int | None = None
-    """Faces in a row of the grid."""
-    each: str | None = None
-    """The attribute to run through: a row for each value, a column for each seed."""
+    """Factor by which every face is enlarged."""
+    columns: Annotated[int | None, _SQUARE] = None
+    """Faces per row of the grid."""
+    each: Annotated[str | None, tyro.conf.arg(metavar="ATTRIBUTE", help_behavior_hint="(optional)")] = None
+    """Vary this attribute: one row per value, one column per seed."""
     device: Device = "cpu"
-    """Where to draw."""
-    attributes: Asked = field(default_factory=dict)
+    """Device for the generator."""
+    attributes: Requested = field(default_factory=dict)
 
     def run(self) -> None:
-        """Draw."""
+        """Generate."""
         from nijigan.generator.drawing import generate
         from nijigan.generator.generator import Generator
 
         generator = Generator.load(self.model).to(torch_device(self.device))
         _check_options(self.attributes, generator, Generate)
-        with progress_bar("Drawing") as progress:
+        with progress_bar("Generating") as progress:
             generate(
                 generator, self.out,
                 n=(8 if self.each else 64) if self.n is None else self.n, seed=self.seed, psi=self.psi,
@@ -102,43 +119,44 @@ class Generate:
 
 @dataclass(frozen=True)
 class Walk:
-    """Film a walk from face to face that ends where it began.
+    """Render a looping latent-space interpolation.
 
-    A generator that knows attributes takes them as options: --hair blue. Left out, each walker keeps its first face's.
+    If the generator is conditional, pass attributes as options (--hair blue). Each sequence keeps the omitted
+    attributes of its first face.
     """
 
     model: Model = None
-    """A run folder, a .safetensors file or a Hub id; left out, the generator that comes with nijigan."""
+    """A run folder, a .safetensors file or a Hugging Face Hub id. Default: the packaged generator."""
     out: Path = Path("walk.webp")
-    """A .webp, .gif or .mp4 file."""
+    """A .webp, .gif or .mp4 file; .mp4 needs ffmpeg."""
     stops: int = 8
-    """Faces on the way."""
+    """Faces that each sequence passes through, 2 or more."""
     frames_per_stop: int = 24
     """Frames from one face to the next."""
     fps: int = 24
-    """Frames per second."""
+    """Frames per second, up to 60 (.gif: 50)."""
     n: int = 1
-    """Faces that walk side by side."""
-    columns: int | None = None
-    """Faces in a row; left out, the nearest to a square."""
+    """Number of sequences side by side."""
+    columns: Annotated[int | None, _SQUARE] = None
+    """Sequences per row."""
     seed: int = 0
     """Seed of the first face."""
     psi: float = 1.0
-    """Truncation: below 1 faces are more alike and cleaner, above 1 wilder."""
+    """Truncation, 0 to 2: below 1 faces are cleaner and less varied, above 1 more extreme."""
     scale: int = 4
-    """Enlarge every face this many times."""
+    """Factor by which every face is enlarged."""
     device: Device = "cpu"
-    """Where to draw."""
-    attributes: Asked = field(default_factory=dict)
+    """Device for the generator."""
+    attributes: Requested = field(default_factory=dict)
 
     def run(self) -> None:
-        """Walk."""
+        """Render."""
         from nijigan.generator.generator import Generator
         from nijigan.generator.walks import walk
 
         generator = Generator.load(self.model).to(torch_device(self.device))
         _check_options(self.attributes, generator, Walk)
-        with progress_bar("Filming") as progress:
+        with progress_bar("Rendering") as progress:
             walk(
                 generator, self.out, stops=self.stops,
                 frames_per_stop=self.frames_per_stop, fps=self.fps, n=self.n, columns=self.columns, seed=self.seed,

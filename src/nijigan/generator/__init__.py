@@ -1,1 +1,1 @@
-"""What a user keeps of a training, and the faces it generates."""
+"""The trained generator, its file, and the images and films made with it."""

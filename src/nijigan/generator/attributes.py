@@ -1,14 +1,16 @@
-"""Attributes that a generator obeys: which values can be asked for, and what chance makes of the rest.
+"""The attributes of a conditional generator: which values can be requested, and how the others are sampled.
 
-A value is known to networks by its code, its place in the vocabulary. What the training faces had travels in
-the generator's file as combinations, so that an attribute nobody asked for is drawn from the data's conditional
-distribution given the others. Faces whose value is unknown count like all: -1, the code for it, may be drawn.
+Networks see a value as its code, its index in the attribute's vocabulary. The generator's file stores how often each
+combination of codes occurred among the training faces, so that an attribute that is not requested is sampled from the
+training distribution, conditional on those that are. Faces without a label count too: its code, -1, can be sampled.
 
-1. Of the combinations, in the order of the file, those that agree with everything asked for are kept; if there are
-   none, all are.
-2. The seed's first uniform number u of the attributes' stream (see `nijigan.generator.latents`), in float64, picks the
-   first of them at which the faces counted so far exceed u times their sum.
-3. Its values are taken where nothing was asked for.
+The specification:
+
+1. Keep the combinations, in the order of the file, that match all requested values. If none does, keep all.
+2. Let u be the first uniform number, in float64, of the seed's attribute stream (see `nijigan.generator.latents`). Take
+   the first combination at which the cumulative count exceeds u times the total
+   count of those kept.
+3. Use its values for the attributes that were not requested.
 """
 
 from collections import Counter
@@ -23,9 +25,9 @@ from nijigan.generator.latents import ATTRIBUTE_STREAM, uniforms
 from nijigan.vocabulary import ANY, LONGEST_VALUE, UNKNOWN
 
 Combination = tuple[int, ...]
-"""A codes, and how many faces have them all."""
+"""The codes of A attributes, and the number of training faces that have them all."""
 
-_CHANCE = -2
+_SAMPLED = -2
 
 _MOST_ATTRIBUTES = 32
 _MOST_VALUES = 256
@@ -33,16 +35,19 @@ _MOST_COMBINATIONS = 10_000
 
 
 def combinations(codes: Codes) -> tuple[Combination, ...]:
-    """Count which values go together, the most frequent first; an unknown one is -1 here as well."""
+    """Count the combinations of codes, -1 for unknown included; the most frequent comes first."""
     counts = Counter(map(tuple, codes.tolist()))
     return tuple((*values, count) for values, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def check_attributes(attributes: Mapping[str, Sequence[str]], priors: Sequence[Combination]) -> None:
-    """Refuse, with a `UserError`, vocabularies and combinations that do not belong together or are absurdly many."""
-    check(len(attributes) <= _MOST_ATTRIBUTES, f"At most {_MOST_ATTRIBUTES} attributes can be told apart.")
+    """Refuse, with a `UserError`, vocabularies and combinations that do not fit each other or are too many."""
+    check(len(attributes) <= _MOST_ATTRIBUTES, f"A generator can have at most {_MOST_ATTRIBUTES} attributes.")
     for name, values in attributes.items():
-        check(name.isidentifier() and name.isascii(), "An attribute's name is not of letters, digits and underscores.")
+        check(
+            name.isidentifier() and name.isascii(),
+            "The name of an attribute may contain only ASCII letters, digits and underscores.",
+        )
         check(
             2 <= len(values) <= _MOST_VALUES and len(set(values)) == len(values),
             f"The attribute {name} needs 2 to {_MOST_VALUES} different values; choose others with --attributes.",
@@ -50,14 +55,14 @@ def check_attributes(attributes: Mapping[str, Sequence[str]], priors: Sequence[C
         for value in values:
             check(
                 0 < len(value) <= LONGEST_VALUE and value.isprintable() and value not in (ANY, UNKNOWN),
-                f"{name} cannot have the value {ascii(value)[:80]}, which nobody could ask for; import with --merge.",
+                f"{name} has the value {ascii(value)[:80]}, which cannot be requested; rename it with import --merge.",
             )
     check(
         len(priors) <= _MOST_COMBINATIONS,
-        f"The attributes occur in {len(priors):,} combinations, more than {_MOST_COMBINATIONS:,}; choose fewer with "
+        f"The attributes occur in {len(priors):,} combinations (limit: {_MOST_COMBINATIONS:,}); choose fewer with "
         "--attributes.",
     )
-    check(bool(priors) == bool(attributes), "Attributes and the combinations of their values must come together.")
+    check(bool(priors) == bool(attributes), "Attributes and the combinations of their values must be given together.")
     sizes = [len(values) for values in attributes.values()]
     for row in priors:
         fits = len(row) == len(sizes) + 1 and all(-1 <= c < size for c, size in zip(row, sizes, strict=False))
@@ -68,46 +73,49 @@ def choose(
     attributes: Mapping[str, Sequence[str]],
     priors: Sequence[Combination],
     seeds: Sequence[int] | npt.NDArray[np.integer],
-    asked: Mapping[str, str],
+    requested: Mapping[str, str],
 ) -> Codes:
-    """Decide what each face is to be, as the module's docstring specifies.
+    """Choose the attribute values of each face, as the module's docstring specifies.
 
     Args:
-        attributes: every attribute's vocabulary.
+        attributes: the vocabulary of every attribute.
         priors: see `combinations`.
         seeds: N integers in [0, 2^63).
-        asked: a value for some of the attributes; `ANY` asks for nothing.
+        requested: values of some of the attributes; `ANY` is the same as no request.
 
     Returns:
-        int64, N×A; -1 where nothing was asked for and a face without that label was drawn.
+        int64, N×A; -1 for an unknown value, whether requested or sampled.
 
     Raises:
-        UserError: there is no such attribute or value; the sentence lists them.
+        UserError: there is no such attribute or value; the message lists those that exist.
     """
-    wanted = _wanted(attributes, priors, asked)  # A
+    fixed = _fixed_codes(attributes, priors, requested)  # A
     if not attributes or len(seeds) == 0:
         return np.empty((len(seeds), len(attributes)), np.int64)
     table = np.array(priors, np.int64)
     values, counts = table[:, :-1], table[:, -1]
-    agree = ((values == wanted) | (wanted == _CHANCE)).all(axis=1)
-    if agree.any():
-        values, counts = values[agree], counts[agree]
+    matches = ((values == fixed) | (fixed == _SAMPLED)).all(axis=1)
+    if matches.any():
+        values, counts = values[matches], counts[matches]
     total = np.cumsum(counts)
     rows = np.searchsorted(total, uniforms(seeds, 1, ATTRIBUTE_STREAM)[:, 0] * total[-1], side="right")
-    return np.where(wanted == _CHANCE, values[np.minimum(rows, len(values) - 1)], wanted)
+    return np.where(fixed == _SAMPLED, values[np.minimum(rows, len(values) - 1)], fixed)
 
 
-def _wanted(attributes: Mapping[str, Sequence[str]], priors: Sequence[Combination], asked: Mapping[str, str]) -> Codes:
-    for name, value in asked.items():
+def _fixed_codes(
+    attributes: Mapping[str, Sequence[str]], priors: Sequence[Combination], requested: Mapping[str, str]
+) -> Codes:
+    """The requested code of each attribute, or `_SAMPLED`."""
+    for name, value in requested.items():
         if not attributes:
-            raise UserError(f"This generator has no {name}: it was trained without attributes; leave it out.")
+            raise UserError(f"This generator has no attribute {name}: it was trained without attributes.")
         if name not in attributes:
-            raise UserError(f"This generator has no {name}; it knows {', '.join(attributes)}.")
+            raise UserError(f"This generator has no attribute {name}; its attributes are {', '.join(attributes)}.")
         column = list(attributes).index(name)
-        unlabelled = any(row[column] < 0 for row in priors)  # else nothing has learnt what an unknown value looks like
+        unlabelled = any(row[column] < 0 for row in priors)  # otherwise the code -1 is untrained
         others = (UNKNOWN, ANY) if unlabelled else (ANY,)
         if value not in (*attributes[name], *others):
             choice = ", ".join((*attributes[name], *others[:-1]))
             raise UserError(f"{name} cannot be {value}; choose {choice} or {ANY}.")
-    codes = {name: {ANY: _CHANCE, UNKNOWN: -1} | {v: c for c, v in enumerate(vs)} for name, vs in attributes.items()}
-    return np.array([codes[name][asked.get(name, ANY)] for name in attributes], np.int64)
+    codes = {name: {ANY: _SAMPLED, UNKNOWN: -1} | {v: c for c, v in enumerate(vs)} for name, vs in attributes.items()}
+    return np.array([codes[name][requested.get(name, ANY)] for name in attributes], np.int64)

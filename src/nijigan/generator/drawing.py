@@ -1,12 +1,10 @@
-"""Faces as files: a grid in one picture, or a PNG each in a folder or a zip. Every PNG says how to draw it again."""
+"""Generated faces as files: a grid in one image, or one PNG per face. Every PNG records how to generate it again."""
 
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
-from math import ceil, sqrt
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
 
@@ -18,18 +16,18 @@ from nijigan.aliases import Images, Progress
 from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.generator.generator import Face, Generator
-from nijigan.generator.latents import check_seed, latents
+from nijigan.generator.latents import latents
+from nijigan.generator.request import GAP, Request
 from nijigan.pictures import enlarge, grid, name_rows
-from nijigan.vocabulary import ANY
 
-LONGEST_SIDE = 16_383  # WebP's limit; a square of it is 800 MB of pixels in any format
 BATCH = 64
-GAP = 2
 
 _METADATA_KEY = "nijigan"
-_MOST_IN_GRID = 4096
-_LONGEST_IN_NAME = 40  # characters of a value: file systems count 255 bytes
+_LONGEST_IN_NAME = 40  # characters of a value: file systems allow 255 bytes for a name
 _PICTURES = (".png", ".webp", ".jpg", ".jpeg")
+
+_Faces = Iterator[tuple[Face, Images]]
+_Writer = Callable[[Path, Request, _Faces], None]
 
 
 def generate(
@@ -45,69 +43,35 @@ def generate(
     each: str | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Draw the faces of seeds seed ... seed + n - 1 into files.
-
-    A PNG carries its `Face` as JSON in its text, under the key "nijigan"; `read_face` reads it back. That of a grid
-    carries what it was asked for: weights, n, seed, psi, attributes, each, columns and scale. Faces reach a folder or a
-    zip as they are drawn: any number of them can be asked for.
-
-    With `each` they are drawn once for each value of that attribute, and differ in nothing else: a grid is then a
-    matrix with a named row for each value and a column for each seed.
+    """Generate the faces of seeds seed ... seed + n - 1 into files; `read_face` reads back what a PNG records.
 
     Args:
-        generator: who draws.
-        out: `.png`, `.webp` or `.jpg` for a grid of at most 4,096 faces; `.zip`, or a folder, for one PNG a face,
-            called `seed-000007.png`. In a folder, files of the same name are replaced and others stay.
-        n: how many faces.
-        seed: the first one's seed.
+        generator: the generator.
+        out: `.png`, `.webp` or `.jpg` for a grid of at most 4,096 faces; `.zip` or a folder for one PNG per face,
+            named `seed-000007.png`. Existing files of the same name are replaced.
+        n: number of faces, or of faces per value with `each`.
+        seed: seed of the first face.
         psi: truncation, 0 to 2: see `Generator.synthesise`.
-        scale: enlarge every face this many times.
-        columns: faces in a row of a grid; left out, the nearest to a square.
-        attributes: what the faces are to be; "any", or an attribute left out, is left to chance: `Generator.codes`.
-        each: the attribute to run through.
-        progress: called with (faces drawn, faces in all).
+        scale: factor by which every face is enlarged.
+        columns: faces per row of a grid. Default: the nearest to a square.
+        attributes: requested values, such as {"hair": "blue"}; all other attributes are sampled.
+        each: attribute to vary: a grid has one named row per value and one column per seed.
+        progress: called with (faces generated, faces in all).
 
     Raises:
-        UserError: a number is out of its range, the generator has no such attribute or value, `out` is none of these,
-            or it cannot be written to.
+        UserError: a number is out of range, the generator does not have such an attribute or value, or `out` has
+            another suffix or cannot be written to.
     """
-    check_range(generator, n, seed, psi, scale)
-    attributes = generator.face(seed, psi, **(attributes or {})).attributes
-    values = _values(generator, each, attributes)
-    suffix = "" if out.is_dir() else out.suffix.lower()
-    if suffix not in ("", ".zip", *_PICTURES):
-        raise UserError(
-            f"Faces cannot be written to {out}: end in .png, .webp or .jpg for a grid or in .zip for an archive, or "
-            "name a folder."
-        )
-    if columns is not None and (suffix not in _PICTURES or each):
-        raise UserError(
-            "Columns belong to a grid; leave them out, or end the output in .png."
-            if suffix not in _PICTURES
-            else "A matrix of each value has a column for each seed; leave columns out, and say how many with n."
-        )
-    if suffix == "" and out.is_file():
-        raise UserError(f"{out} is a file; name a folder, or a new name that ends in .png or .zip.")
-    faces = _draw(generator, n, seed, psi, scale, attributes, each, progress)
-    if suffix == "":
-        _write_folder(out, faces, each, values)
-    elif suffix == ".zip":
-        _write_zip(out, faces, each, values)
-    else:
-        check_grid(n * max(1, len(values)), n if each else columns, generator.header.resolution * scale)
-        record = (
-            {"n": n}
-            | asdict(generator.face(seed, psi, **attributes))
-            | {"each": each, "columns": columns, "scale": scale}
-        )
-        _write_grid(out, faces, n if each else columns, values, record)
+    request = Request(generator, n, seed, psi, attributes or {}, each, scale, columns)
+    write = _writer(out, request)
+    write(out, request, _faces(request, progress))
 
 
 def read_face(path: Path) -> Face:
-    """Read the `Face` that a PNG drawn by `generate` carries.
+    """Read the `Face` that is recorded in a PNG written by `generate`.
 
     Raises:
-        UserError: the file cannot be read, or carries none.
+        UserError: the file cannot be read, or records no single face.
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:
@@ -115,118 +79,87 @@ def read_face(path: Path) -> Face:
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"Could not read {path} as a PNG: {error}.") from error
     if not isinstance(text, str):
-        raise UserError(f"{path} does not say which face it shows; only PNGs drawn by nijigan do, and editors drop it.")
-    if text.startswith('{"n"'):  # as `generate` writes of grids
-        raise UserError(f"{path} shows many faces; draw them into a folder, or one alone, to have a face in a file.")
+        raise UserError(
+            f"{path} does not say which face it shows; only PNGs written by nijigan do, and image editors drop the "
+            "record."
+        )
+    if text.startswith('{"n"'):  # how `Request.record` begins
+        raise UserError(f"{path} shows many faces; generate into a folder, or with n = 1, to record a single face.")
     return Face.from_json(text, str(path))
 
 
-def check_range(generator: Generator, n: int, seed: int, psi: float, scale: int) -> None:
-    """Refuse, before anything is drawn, numbers that `generator` cannot draw with: each with a `UserError`."""
-    if n < 1:
-        raise UserError(f"{n} faces were asked for; ask for 1 or more.")
-    check_seed(seed)
-    check_seed(seed + n - 1)
-    generator.check_psi(psi)
-    most = LONGEST_SIDE // generator.header.resolution
-    if not 1 <= scale <= most:
-        raise UserError(f"A scale of {scale} is out of range; choose 1 to {most}.")
-
-
 def lay_out(images: Images, columns: int | None) -> Images:
-    """Lay N×H×W×3 faces out as one H'×W'×3 picture: a face alone has no frame."""
+    """Lay out N×H×W×3 faces as one H'×W'×3 image: a grid, or a single face without a frame."""
     return images[0] if len(images) == 1 else grid(images, columns, GAP)
 
 
-def check_grid(n: int, columns: int | None, side: int) -> None:
-    """Refuse, with a `UserError`, a grid of `n` faces of `side` pixels that is too large for one picture."""
-    if columns is not None and columns < 1:
-        raise UserError(f"{columns} columns were asked for; ask for 1 or more.")
-    across = columns or ceil(sqrt(n))
-    longest = max(across, ceil(n / across)) * (side + GAP) + GAP
-    if n > _MOST_IN_GRID or longest > LONGEST_SIDE:
+def _writer(out: Path, request: Request) -> _Writer:
+    """Choose the format by the name of `out`, and refuse what that format cannot hold."""
+    suffix = "" if out.is_dir() else out.suffix.lower()
+    if suffix in _PICTURES:
+        request.check_canvas("name a folder or a .zip to get one file per face.")
+        return _write_grid
+    if suffix not in ("", ".zip"):
         raise UserError(
-            f"A grid of {n:,} faces of {side} pixels is too large for one picture (at most {_MOST_IN_GRID:,} faces and "
-            f"{LONGEST_SIDE:,} pixels a side); name a folder or a .zip to get one file a face."
+            f"{out} has an unsupported suffix; use .png, .webp or .jpg for a grid, .zip for an archive, or name a "
+            "folder."
         )
+    if request.columns is not None:
+        raise UserError("Columns apply only to a grid; omit them, or write to a .png.")
+    if suffix == ".zip":
+        return _write_zip
+    if out.is_file():
+        raise UserError(f"{out} is a file; name a folder, or a new file that ends in .png or .zip.")
+    return _write_folder
 
 
-def _values(generator: Generator, each: str | None, attributes: Mapping[str, str]) -> tuple[str, ...]:
-    """The rows of a matrix, or none."""
-    if each is None:
-        return ()
-    generator.codes([0], **{each: ANY})
-    if attributes.get(each, ANY) != ANY:
-        raise UserError(f"{each} is to run through its values and to be {attributes[each]}; ask for one of the two.")
-    return generator.header.attributes[each]
-
-
-def _draw(
-    generator: Generator,
-    n: int,
-    seed: int,
-    psi: float,
-    scale: int,
-    attributes: dict[str, str],
-    each: str | None,
-    progress: Progress | None,
-) -> Iterator[tuple[Face, Images]]:
-    """Yield every face with its picture, H×W×3, drawing a batch at a time."""
-    latent, vocabularies = generator.header.latent, generator.header.attributes
-    rows = len(vocabularies[each]) if each else 1
-    for row, start in product(range(rows), range(0, n, BATCH)):
-        seeds = range(seed + start, seed + min(n, start + BATCH))
-        codes = generator.codes(seeds, **attributes)
-        if each:
-            codes[:, list(vocabularies).index(each)] = row
-        images = generator.synthesise(latents(seeds, latent.size, latent.prior), codes, psi=psi)
-        for index, (face_seed, image) in enumerate(zip(seeds, images, strict=True)):
-            # A row differs from the next in one attribute, so a face of it says what all the others are.
-            known = generator.values(codes[index]) if each else attributes
-            yield Face(generator.weights_hash, face_seed, psi, known), enlarge(image[None], scale)[0]
+def _faces(request: Request, progress: Progress | None) -> _Faces:
+    """Yield every face with its image, H×W×3; synthesise them in batches, row by row."""
+    generator, latent, done = request.generator, request.generator.header.latent, 0
+    for row, start in product(range(max(1, len(request.rows))), range(0, request.n, BATCH)):
+        seeds = request.seeds[start : start + BATCH]
+        codes = request.codes(seeds, row)
+        images = generator.synthesise(latents(seeds, latent.size, latent.prior), codes, psi=request.psi)
+        for seed, face_codes, image in zip(seeds, codes, images, strict=True):
+            yield request.face(seed, face_codes), enlarge(image[None], request.scale)[0]
+        done += len(seeds)
         if progress:
-            progress(row * n + start + len(seeds), rows * n)
+            progress(done, request.count)
 
 
-def _write_grid(
-    out: Path,
-    faces: Iterator[tuple[Face, Images]],
-    columns: int | None,
-    row_names: Sequence[str],
-    record: Mapping[str, object],
-) -> None:
+def _write_grid(out: Path, request: Request, faces: _Faces) -> None:
     records, images = zip(*faces, strict=True)
-    canvas = lay_out(np.stack(images), columns)
-    picture = Image.fromarray(name_rows(canvas, row_names) if row_names else canvas)
+    canvas = lay_out(np.stack(images), request.per_row)
+    picture = Image.fromarray(name_rows(canvas, request.rows) if request.rows else canvas)
     with replacing(out) as temporary:
         if out.suffix.lower() == ".png":
-            text = records[0].to_json() if len(records) == 1 else json.dumps(record)
+            text = records[0].to_json() if len(records) == 1 else json.dumps(request.record)
             picture.save(temporary, pnginfo=_info(text))
         else:
             picture.save(temporary, quality=95)
 
 
-def _write_folder(out: Path, faces: Iterator[tuple[Face, Images]], each: str | None, values: Sequence[str]) -> None:
+def _write_folder(out: Path, request: Request, faces: _Faces) -> None:
     for face, image in faces:
-        with replacing(out / _name(face, each, values)) as temporary:
+        with replacing(out / _name(face, request)) as temporary:
             temporary.write_bytes(_png(face, image))
 
 
-def _write_zip(out: Path, faces: Iterator[tuple[Face, Images]], each: str | None, values: Sequence[str]) -> None:
-    with replacing(out) as temporary, ZipFile(temporary, "w") as archive:  # stored: PNG is compressed already
+def _write_zip(out: Path, request: Request, faces: _Faces) -> None:
+    with replacing(out) as temporary, ZipFile(temporary, "w") as archive:  # stored: a PNG is compressed already
         for face, image in faces:
-            entry = ZipInfo(_name(face, each, values))  # dated 1980, so that the same faces are the same file
+            entry = ZipInfo(_name(face, request))  # dated 1980, so that the same faces give the same file
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, _png(face, image))
 
 
-def _name(face: Face, each: str | None, values: Sequence[str]) -> str:
-    """With the place of the value before it: values may differ in what a file name cannot hold."""
-    if each is None:
+def _name(face: Face, request: Request) -> str:
+    """The name of a face's file; the index of the value keeps apart values that differ only in replaced characters."""
+    if request.each is None:
         return f"seed-{face.seed:06d}.png"
-    value = face.attributes[each]
+    value = face.attributes[request.each]
     readable = re.sub(r"[^\w-]", "_", value)[:_LONGEST_IN_NAME]
-    return f"seed-{face.seed:06d}-{values.index(value):02d}-{readable}.png"
+    return f"seed-{face.seed:06d}-{request.rows.index(value):02d}-{readable}.png"
 
 
 def _png(face: Face, image: Images) -> bytes:

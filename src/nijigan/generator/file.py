@@ -1,7 +1,6 @@
 """The generator's file: a `.safetensors` with the weights and, as JSON in its metadata, a `GeneratorHeader`.
 
-Opening a file from a stranger is safe: nothing in it is executed, and its sizes are checked before memory is taken for
-them.
+Opening an untrusted file is safe: nothing in it is executed, and sizes are checked before memory is allocated.
 """
 
 import hashlib
@@ -39,51 +38,50 @@ _MOST_PARAMETERS = 1 << 28  # 1 GiB in fp32; the published 64 px DCGAN has 3.6 m
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The faces a generator has learnt from."""
+    """The faces that a generator was trained on."""
 
     name: str
-    """What people call the dataset."""
+    """Name of the dataset."""
     fingerprint: str
-    """The dataset's hash: the same faces, the same fingerprint."""
+    """Hash of the dataset's content."""
     count: int
-    """Faces in the training split."""
+    """Number of faces in the training split."""
 
 
 @dataclass(frozen=True)
 class GeneratorHeader:
-    """What a generator's file says of its weights: first what it takes to draw, then how they came to be."""
+    """The description of a generator in its file: first what synthesis needs, then how it was trained."""
 
     generator: GeneratorConfig
-    """The network."""
+    """Architecture of the network."""
     latent: LatentConfig
-    """Its input."""
+    """Size and prior of the latents."""
     resolution: int
     """Height and width of the faces in pixels."""
     attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """What can be asked for: every attribute's values, in the order of their codes."""
+    """The vocabulary of every attribute: its values in the order of their codes."""
     priors: tuple[Combination, ...] = ()
-    """Which values the training faces had together, and how often: see `nijigan.generator.attributes`."""
+    """How often each combination of codes occurred in training: see `nijigan.generator.attributes`."""
     kimg: float = 0.0
-    """Thousands of real images that were shown to the discriminator."""
+    """Thousands of real images shown to the discriminator."""
     recipe: Recipe | None = None
-    """How it was trained, resolved: with the dataset and the origin, enough to train it again."""
+    """The resolved recipe: together with the dataset and the origin, enough to repeat the training."""
     origin: str = ""
-    """The hash of the generator whose networks its training started from, see `Generator.weights_hash`; empty where it
-    started from nothing."""
+    """`Generator.weights_hash` of the generator that the training started from; empty if it started from scratch."""
     dataset: TrainingSet | None = None
-    """What it was trained on."""
+    """The dataset it was trained on."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """Scores by name; the name says on which features and split."""
+    """Scores by name; the name includes the feature space and the split."""
     licence: str = ""
-    """What others may do with the weights: an SPDX name or a sentence."""
+    """Licence of the weights: an SPDX identifier or a sentence."""
     description: str = ""
-    """The model card: what it draws, what it learnt from, what it is not for."""
+    """The model card: what it generates, what it was trained on, what it is not for."""
     format: int = FORMAT
-    """Version of this layout; a file with a newer one is refused."""
+    """Version of this layout; files with a newer one are refused."""
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
-            raise UserError(f"A format of {self.format} is not known; this nijigan reads {FORMAT}.")
+            raise UserError(f"The format {self.format} is unknown; this version of nijigan reads format {FORMAT}.")
         if not (8 <= self.resolution <= 1024 and base_resolution(self.resolution)):
             raise UserError(f"A resolution of {self.resolution} is not 4, 5, 6 or 7 times a power of two, 8 to 1024.")
         check_attributes(self.attributes, self.priors)
@@ -96,38 +94,38 @@ class GeneratorHeader:
 
     @classmethod
     def from_json(cls, text: str, source: str = "The generator's header") -> Self:
-        """Read what `to_json` wrote; anything else is a `UserError` that names `source`."""
+        """Read what `to_json` wrote; refuse anything else with a `UserError` that names `source`."""
         try:
             raw = pydantic_core.from_json(text)
         except ValueError as error:
-            raise UserError(f"{source} has a damaged header: {error}. Fetch or save it again.") from error
+            raise UserError(f"{source} has a damaged header: {error}. Download or save it again.") from error
         version = raw.get("format") if isinstance(raw, dict) else None
         if isinstance(version, int) and version > FORMAT:
             raise UserError(
-                f"{source} was made by a newer nijigan: its format is {version}, this one reads up to {FORMAT}. "
+                f"{source} was made by a newer nijigan: its format is {version}, and this one reads up to {FORMAT}. "
                 "Upgrade nijigan."
             )
         try:
             recipe = _recipe(raw, source)
             return replace(parse_json(cls, json.dumps(raw), source), recipe=recipe)
         except UserError as error:
-            raise UserError(f"{error} If it was made by a newer nijigan, upgrade; if not, fetch it again.") from error
+            raise UserError(f"{error} If a newer nijigan made it, upgrade; if not, download it again.") from error
 
 
 def _recipe(raw: Any, source: str) -> Recipe | None:
-    """Take the recipe out of a raw header: one that today's rules refuse is no reason not to draw."""
+    """Take the recipe out of a raw header; an invalid recipe is dropped, since synthesis does not need it."""
     recipe = raw.pop("recipe", None) if isinstance(raw, dict) else None
     if recipe is None:
         return None
     try:
         return parse_json(Recipe, json.dumps(recipe), f"The recipe in {source}")
     except UserError as error:
-        log.warning("%s It is left out; the generator draws all the same.", error)
+        log.warning("%s It is ignored; the generator itself can be used.", error)
         return None
 
 
 def write(path: Path, module: nn.Module, header: GeneratorHeader, half: bool) -> None:
-    """Write a generator's file, whole or not at all; with `half`, kernels in fp16 and vectors still in fp32.
+    """Write a generator's file, whole or not at all; with `half`, kernels in fp16 and vectors in fp32.
 
     Raises:
         UserError: a weight is not finite (or, with `half`, beyond fp16), or `path` cannot be written to.
@@ -138,46 +136,47 @@ def write(path: Path, module: nn.Module, header: GeneratorHeader, half: bool) ->
     }
     _refuse_non_finite(tensors, f"The generator for {path}")
     text = header.to_json()
-    if len(text) > _MOST_HEADER_BYTES // 4:  # which escapes and the table of contents may multiply
-        raise UserError(f"The header for {path} is too long to be read again; shorten its texts or its attributes.")
+    if len(text) > _MOST_HEADER_BYTES // 4:  # escapes and the table of contents may make it longer
+        raise UserError(f"The header for {path} would be too long to read back; shorten its texts or its attributes.")
     data = safetensors.torch.save(tensors, {_METADATA_KEY: text})
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def read(path: Path) -> tuple[nn.Module, GeneratorHeader]:
-    """Open a generator's file: the network, on the CPU and in fp32, and its header.
+    """Read a generator's file: the network, on the CPU and in fp32, and its header.
 
     Raises:
-        UserError: the file is no generator, is damaged, or asks for more than `nijigan` will give.
+        UserError: the file is not a generator, is damaged, or describes a network above the size limit.
     """
     try:
         _check_start(path)
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_METADATA_KEY)
             if text is None:
-                raise UserError(f"{path} holds tensors but no nijigan generator; name a file that nijigan has saved.")
+                raise UserError(f"{path} has tensors but no nijigan generator; name a file that nijigan has saved.")
             header = GeneratorHeader.from_json(text, str(path))
             module = _build_on_meta(header, path)
             tensors = _read_tensors(file, module, path)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"Could not read the generator {path}: {error}. Fetch or save it again.") from error
+        raise UserError(f"Could not read the generator {path}: {error}. Download or save it again.") from error
     _refuse_non_finite(tensors, str(path))
-    module.load_state_dict(tensors, assign=True)  # batch norm starts its step counters, which are not stored, anew
+    module.load_state_dict(tensors, assign=True)  # the step counters of batch norm, which are not stored, restart at 0
     return module, header
 
 
 def weights(module: nn.Module) -> dict[str, Tensor]:
-    """Collect what decides the pictures, in fp32 on the CPU: parameters and running statistics, no step counters."""
+    """Collect parameters and running statistics, without step counters, in fp32 on the CPU."""
     state: Mapping[str, Tensor] = module.state_dict()
     return {name: tensor.detach().float().cpu() for name, tensor in state.items() if tensor.is_floating_point()}
 
 
 def hash_weights(module: nn.Module) -> str:
-    """Hash a network's weights with SHA-256, in lower-case hex: the same numbers, the same hash, however stored.
+    """Hash a network's weights with SHA-256, in lower-case hex.
 
-    Hashed, tensor by tensor in the order of their names: the name in UTF-8, a zero byte, the shape as decimal numbers
-    with commas between, a zero byte, and the values in row-major order as little-endian fp32.
+    The hash depends on the values, not on how they are stored. The hashed bytes are, for each tensor in the order of
+    their names: the name in UTF-8, a zero byte, the shape as decimal numbers separated by commas, a zero byte, and the
+    values in row-major order as little-endian fp32.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(weights(module).items()):
@@ -187,21 +186,21 @@ def hash_weights(module: nn.Module) -> str:
 
 
 def _check_start(path: Path) -> None:
-    """Refuse, by its first 8 bytes, what is no safetensors file or has an absurdly long table of contents."""
+    """Refuse, by its first 8 bytes, a file that is not safetensors or has too long a table of contents."""
     with path.open("rb") as file:
         start = file.read(8)
     if len(start) == 8 and int.from_bytes(start, "little") <= _MOST_HEADER_BYTES:
         return
     if start.startswith((b"PK\3\4", b"\x80")):
         raise UserError(
-            f"{path} is a zip or a pickle, as PyTorch saves them, and opening one can run a stranger's code; "
+            f"{path} is a zip or a pickle, as PyTorch saves them, and opening one can run untrusted code; "
             "name a .safetensors file that nijigan has saved."
         )
-    raise UserError(f"{path} is not a .safetensors file, or is damaged; fetch or save it again.")
+    raise UserError(f"{path} is not a .safetensors file, or is damaged; download or save it again.")
 
 
 def _build_on_meta(header: GeneratorHeader, path: Path) -> nn.Module:
-    """Build the network that the header describes, without memory for its weights."""
+    """Build the network that the header describes, without allocating its weights."""
     with torch.device("meta"):
         module = build_generator(header.generator, header.latent, header.resolution, header.attributes)
     parameters = sum(tensor.numel() for tensor in module.state_dict().values())
@@ -213,7 +212,7 @@ def _build_on_meta(header: GeneratorHeader, path: Path) -> nn.Module:
 
 
 def _read_tensors(file: Any, module: nn.Module, path: Path) -> dict[str, Tensor]:
-    """Read exactly the tensors that `module` needs, as fp32 copies: the file may change or go afterwards."""
+    """Read exactly the tensors that `module` needs, as fp32 copies, so that the file may change afterwards."""
     expected = {name: list(tensor.shape) for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
     found = set(file.keys())
     problem = ""
@@ -227,7 +226,7 @@ def _read_tensors(file: Any, module: nn.Module, path: Path) -> dict[str, Tensor]
             problem = f"{name} is {piece.get_dtype()} {piece.get_shape()} instead of floats {expected[name]}"
     if problem:
         raise UserError(
-            f"{path} does not hold the network that its header describes: {problem}. Fetch or save it again."
+            f"{path} does not hold the network that its header describes: {problem}. Download or save it again."
         )
     return {name: file.get_tensor(name).to(torch.float32, copy=True) for name in expected}
 
@@ -235,4 +234,4 @@ def _read_tensors(file: Any, module: nn.Module, path: Path) -> dict[str, Tensor]
 def _refuse_non_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
-            raise UserError(f"{source} has weights in {name} that are not finite numbers; take an earlier generator.")
+            raise UserError(f"{source} has weights in {name} that are not finite numbers; use an earlier generator.")

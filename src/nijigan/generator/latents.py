@@ -1,22 +1,23 @@
-"""Seeds to latents, specified down to the bit so that a web page draws the same face from the same seed.
+"""Seeds to latents, specified bit by bit so that other languages get the same face from the same seed.
 
 The specification:
 
 1. Random words come from Philox-4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011). The
    key is the seed, an integer in [0, 2^63), low 32 bits first. The counter is (block, 0, stream, 0): block counts from
-   0, and stream is 0 for the latent, 1 for attributes left to chance and 2 for noise layers. A block gives four words.
-2. A word x becomes the uniform number (x + 0.5) / 2^32, in float64, never 0 or 1.
-3. Words 2k and 2k + 1 give uniforms u and v, and these the normal numbers 2k and 2k + 1 by Box and Muller (1958):
-   sqrt(-2 ln u) cos(2πv) and sqrt(-2 ln u) sin(2πv), in float64, rounded to float32. What is left over is not used.
-4. A latent of `size` numbers is, by its prior,
+   0, and stream is 0 for the latent, 1 for sampled attributes and 2 for noise layers. A block gives four words.
+2. A word x becomes the uniform number (x + 0.5) / 2^32, in float64, which is never 0 or 1.
+3. Words 2k and 2k + 1 give the uniform numbers u and v, and these give the normal numbers 2k and 2k + 1 by Box and
+   Muller (1958): sqrt(-2 ln u) cos(2πv) and sqrt(-2 ln u) sin(2πv), in float64, rounded to float32. Surplus numbers
+   are not used.
+4. A latent of `size` numbers is, depending on the prior,
    normal: the first `size` normal numbers of the stream.
    truncated-normal: the first `size` of them that lie in [-2, 2], in order.
    uniform: 2u - 1 of the first `size` uniform numbers u of step 2, in float64, rounded to float32.
    sphere: the normal latent z scaled to the length sqrt(size): sqrt(size / Σz²) z, from the float32 numbers of z, in
    float64, rounded to float32.
 
-The words are exact everywhere. Logarithm and cosine may differ in the last bit of a float64 from one mathematics
-library to another, so a latent may, rarely, differ in the last bit of a float32.
+The words are the same on every machine. Logarithm and cosine may differ in the last bit of a float64 between
+mathematics libraries, so a latent may, rarely, differ in the last bit of a float32.
 """
 
 from collections.abc import Sequence
@@ -40,19 +41,19 @@ _ROUNDS = 10
 
 
 def latents(seeds: Sequence[int] | npt.NDArray[np.integer], size: int, prior: Prior = "normal") -> Latents:
-    """Draw the latent of each seed from a prior, as the module's docstring specifies.
+    """Compute the latent of each seed, as the module's docstring specifies.
 
     Args:
         seeds: N integers in [0, 2^63).
-        size: numbers in a latent.
-        prior: their distribution: see `nijigan.recipe.parts.LatentConfig`.
+        size: length of a latent.
+        prior: the distribution: see `nijigan.recipe.parts.LatentConfig`.
 
     Returns:
-        float32, N×size. A row depends on its seed alone; except on the sphere, a shorter latent is the beginning of a
+        float32, N×size. A row depends only on its seed. Except on the sphere, a shorter latent is the beginning of a
         longer one.
 
     Raises:
-        UserError: a seed lies outside the range.
+        UserError: a seed is out of range.
     """
     key = _key(seeds)
     if prior == "uniform":
@@ -67,23 +68,23 @@ def latents(seeds: Sequence[int] | npt.NDArray[np.integer], size: int, prior: Pr
 
 
 def uniforms(seeds: Sequence[int] | npt.NDArray[np.integer], count: int, stream: int) -> npt.NDArray[np.float64]:
-    """Draw the first uniform numbers of one of each seed's streams: float64 in (0, 1), N×count.
+    """Compute the first `count` uniform numbers of a stream for each of N seeds: float64 in (0, 1), N×count.
 
     Raises:
-        UserError: a seed lies outside [0, 2^63).
+        UserError: a seed is outside [0, 2^63).
     """
     return _uniform(_key(seeds), count, stream)
 
 
 def _key(seeds: Sequence[int] | npt.NDArray[np.integer]) -> Words:
-    """The seeds, checked, as N×1."""
+    """Check N seeds and return them as N×1."""
     for seed in (int(min(seeds, default=0)), int(max(seeds, default=0))):
         check_seed(seed)
     return np.array(seeds, np.uint64).reshape(-1, 1)
 
 
 def _uniform(key: Words, count: int, stream: int = LATENT_STREAM) -> npt.NDArray[np.float64]:
-    """The first uniform numbers of a stream, in (0, 1): N×count for a key of N×1."""
+    """Compute the first uniform numbers of a stream, in (0, 1): N×count for a key of N×1."""
     block = np.arange(-(-count // 4), dtype=np.uint64)  # blocks
     zero = np.zeros_like(key * block)  # N×blocks
     words = philox((zero + block, zero, zero + np.uint64(stream), zero), (key & _WORD, key >> _HALF))
@@ -92,7 +93,7 @@ def _uniform(key: Words, count: int, stream: int = LATENT_STREAM) -> npt.NDArray
 
 
 def _normal(key: Words, count: int) -> Latents:
-    """The first normal numbers of each latent stream: N×count for a key of N×1."""
+    """Compute the first normal numbers of each latent stream: N×count for a key of N×1."""
     uniform = _uniform(key, count + count % 2)
     radius = np.sqrt(-2.0 * np.log(uniform[:, 0::2]))
     angle = 2.0 * np.pi * uniform[:, 1::2]
@@ -101,7 +102,7 @@ def _normal(key: Words, count: int) -> Latents:
 
 
 def _truncated_normal(key: Words, size: int) -> Latents:
-    """The first `size` normal numbers of each latent stream that are at most 2 in size."""
+    """Compute the first `size` normal numbers of each latent stream that lie in [-2, 2]."""
     count = size + 4
     while True:
         normal = _normal(key, count)
@@ -109,22 +110,22 @@ def _truncated_normal(key: Words, size: int) -> Latents:
         if np.all(inside.sum(axis=1) >= size):
             first = np.argsort(~inside, axis=1, kind="stable")[:, :size]
             return np.take_along_axis(normal, first, axis=1)
-        count += count // 8 + 4  # one number in 22 lies outside
+        count += count // 8 + 4  # one number in 22 lies outside [-2, 2]
 
 
 def philox(counter: tuple[Words, Words, Words, Words], key: tuple[Words, Words]) -> tuple[Words, Words, Words, Words]:
-    """Philox-4x32-10: four random 32-bit words from a counter of four and a key of two.
+    """Compute Philox-4x32-10: four random 32-bit words from a counter of four words and a key of two.
 
     Args:
-        counter: four arrays of 32-bit words held in uint64, of one shape.
-        key: two such arrays, of that shape or broadcast to it.
+        counter: four arrays of 32-bit words stored as uint64, all of one shape.
+        key: two such arrays, of the same shape or broadcastable to it.
 
     Returns:
-        Four arrays of the counter's shape.
+        Four arrays of the shape of the counter.
     """
     (a, b, c, d), (low, high) = counter, key
     for _ in range(_ROUNDS):
-        first, second = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]  # 32 × 32 bits fit in the 64
+        first, second = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]  # 32 × 32 bits fit in 64
         a, b, c, d = (second >> _HALF) ^ b ^ low, second & _WORD, (first >> _HALF) ^ d ^ high, first & _WORD
         low, high = (low + _WEYL[0]) & _WORD, (high + _WEYL[1]) & _WORD
     return a, b, c, d
@@ -133,53 +134,55 @@ def philox(counter: tuple[Words, Words, Words, Words], key: tuple[Words, Words])
 def check_seed(seed: int) -> None:
     """Refuse a seed outside [0, 2^63) with a `UserError`."""
     if not 0 <= seed < 2**63:
-        raise UserError(f"The seed {seed} is out of range; choose a whole number from 0 to 2^63 - 1.")
+        raise UserError(f"The seed {seed} is out of range; choose an integer from 0 to 2^63 - 1.")
 
 
 def check_psi(psi: float, prior: Prior | None = None) -> None:
     """Refuse a truncation with a `UserError`.
 
     Args:
-        psi: refused outside [0, 2], and when it is no number.
-        prior: of the latents that it is to scale. Uniform latents have no likelier middle to be pulled to, and those on
-            a sphere must stay there, so both refuse all but 1. None, where it scales something else, refuses no more.
+        psi: the truncation; it must lie in [0, 2].
+        prior: the prior of the latents to scale. Uniform latents have no denser centre, and latents on a sphere must
+            stay on it, so both allow only 1. None if styles are scaled instead: then all of [0, 2] is allowed.
     """
     if not 0 <= psi <= 2:
-        raise UserError(f"psi is {psi:g}; choose 0 (the average face) to 2, where 1 draws as trained and 0.7 is tamer.")
+        raise UserError(
+            f"psi is {psi:g}; choose 0 (always the average face) to 2 (exaggerated). 1 samples as in training."
+        )
     if psi != 1 and prior in ("uniform", "sphere"):
         raise UserError(
-            f"psi is {psi:g}, but this generator knows latents of the prior {prior} only, which cannot be scaled; "
+            f"psi is {psi:g}, but this generator's latents have the prior {prior}, which cannot be truncated; "
             "leave psi at 1."
         )
 
 
 def truncate(latents: Latents, psi: float, prior: Prior = "normal") -> Latents:
-    """Pull latents towards the mean of their normal prior, truncated or not: ψz, rounded to float32.
+    """Scale latents towards the mean of their normal prior, truncated or not: ψz, rounded to float32.
 
     Args:
         latents: float32, any shape.
-        psi: from 0 (every face is the average one) over 1 (as trained) to 2 (exaggerated).
-        prior: what they were drawn from.
+        psi: 0 (always the average face) to 2 (exaggerated); 1 samples as in training.
+        prior: the prior of the latents.
 
     Raises:
-        UserError: `psi` lies outside the range, or the prior knows no truncation.
+        UserError: `psi` is out of range, or the prior cannot be truncated.
     """
     check_psi(psi, prior)
     return latents * np.float32(psi)
 
 
 def interpolate(start: Latents, end: Latents, t: float | npt.NDArray[np.floating], prior: Prior = "normal") -> Latents:
-    """Walk from one latent to another through likely ones: by `slerp`, but straight where the prior is uniform.
+    """Interpolate between two latents through likely ones: by `slerp`, or linearly if the prior is uniform.
 
-    All of the uniform prior's cube is as likely, and a straight line stays inside it where an arc would not. An arc
-    keeps normal latents as far from the mean as its ends and spherical ones on their sphere; between truncated-normal
-    latents it keeps the length as well, though single numbers may rise a little above 2 on the way.
+    The uniform prior has the same density everywhere in its cube, and a line stays inside the cube where an arc may
+    leave it. An arc keeps normal latents as far from the mean as its ends, and spherical latents on their sphere. It
+    keeps the length of truncated-normal latents too, although single numbers may rise slightly above 2 on the way.
 
     Args:
         start: float32, ...×size.
         end: float32, ...×size.
-        t: how far along, 0 to 1; an array broadcasts against the leading shape.
-        prior: what both were drawn from.
+        t: position from 0 (start) to 1 (end); an array is broadcast against the leading shape.
+        prior: the prior of both latents.
 
     Returns:
         float32, ...×size.
@@ -191,18 +194,18 @@ def interpolate(start: Latents, end: Latents, t: float | npt.NDArray[np.floating
 
 
 def slerp(start: Latents, end: Latents, t: float | npt.NDArray[np.floating]) -> Latents:
-    """Walk from one latent to another along a great circle.
+    """Interpolate between two latents along a great circle.
 
     Shoemake, "Animating Rotation with Quaternion Curves", SIGGRAPH 1985.
 
-    A straight line would pass through the middle of the prior, where a normal distribution in many dimensions has next
-    to no mass; the arc stays as far from the mean as its ends. Latents that point the same or opposite ways (in one
-    dimension all do) have no arc between them: there the walk is straight.
+    A straight line would pass near the mean of the prior, where a normal distribution in many dimensions has next to no
+    mass; the arc stays as far from the mean as its ends. Between latents of the same or the opposite direction (in one
+    dimension, all of them) no arc is defined, and the interpolation is linear.
 
     Args:
         start: float32, ...×size.
         end: float32, ...×size.
-        t: how far along, 0 to 1; an array broadcasts against the leading shape.
+        t: position from 0 (start) to 1 (end); an array is broadcast against the leading shape.
 
     Returns:
         float32, ...×size.

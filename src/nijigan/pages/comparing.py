@@ -1,0 +1,63 @@
+"""Compare models in one call: evaluate each by the same protocol, then write the page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nijigan.aliases import Progress
+from nijigan.dataset.faces import FaceDataset
+from nijigan.errors import UserError
+from nijigan.judges.evaluation import check_number
+from nijigan.judges.feature_spaces import DEFAULT
+from nijigan.pages import comparison
+from nijigan.pages.models import common_reader, dataset_of, evaluated
+from nijigan.pages.report import model_name
+
+
+def compare(
+    models: Sequence[str | Path],
+    out: Path,
+    *,
+    dataset: FaceDataset | None = None,
+    split: str = "val",
+    n: int = 5000,
+    features: str = DEFAULT,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Path:
+    """Evaluate models on the same latents and real faces, and write a page that ranks them.
+
+    Args:
+        models: run folders, `.safetensors` files or Hugging Face Hub ids. The scores of a run are kept in its folder
+            and reused.
+        out: the page, an .html file.
+        dataset: the real faces. Default: those that the first run was trained on.
+        split: val or test.
+        n: faces to generate with each model, 100 to 100,000.
+        features: name of the feature space.
+        device: device for the generators.
+        progress: called with (done, total) at each stage.
+
+    Returns:
+        `out`.
+
+    Raises:
+        UserError: a model is missing or named twice, a number is out of range, or a split has too few faces.
+    """
+    check_number(n)
+    paths = [str(model) for model in models]
+    if not paths:
+        raise UserError("There is nothing to compare; name one model or more.")
+    if len(set(paths)) < len(paths):
+        raise UserError("A model is named twice; name each once.")
+    dataset = dataset or dataset_of(paths)
+    reader = common_reader(paths, dataset, progress)
+    names = [model_name(path) for path in paths]
+    entries = [
+        evaluated(
+            path, dataset, name=name if names.count(name) == 1 else path, split=split, n=n, features=features,
+            reader=reader, device=device, progress=progress,
+        )
+        for path, name in zip(paths, names, strict=True)
+    ]  # fmt: skip
+    comparison.compare(entries, out)
+    return out
