@@ -20,6 +20,7 @@ from nijigan.generator.attributes import choose
 from nijigan.generator.file import GeneratorHeader, TrainingSet
 from nijigan.generator.latents import Latents, check_psi, check_seed, latents, truncate
 from nijigan.jsonio import parse_json
+from nijigan.networks.numerics import full_precision
 from nijigan.vocabulary import ANY, UNKNOWN
 
 __all__ = ["Face", "Generator", "GeneratorHeader", "TrainingSet"]
@@ -193,7 +194,7 @@ class Generator:
             inputs = [torch.from_numpy(latents[start : start + batch_size]).to(device)]
             if sizes:
                 inputs.append(torch.from_numpy(codes[start : start + batch_size]).to(device))
-            with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+            with torch.inference_mode(), full_precision(device.type):
                 images = self.module(*inputs, psi=psi) if self._styled else self.module(*inputs)
                 pictures[start : start + batch_size] = self._to_uint8(images)
         return pictures
