@@ -17,8 +17,9 @@ from nijigan.files import write_text
 from nijigan.jsonio import parse_json, read_json, to_json
 from nijigan.judges.evaluation import check_number
 from nijigan.judges.real import check_judgeable
-from nijigan.pages.comparison import ComparedModel, compare
+from nijigan.pages.comparison import compare
 from nijigan.pages.models import evaluated
+from nijigan.pages.ranking import ComparedModel
 from nijigan.recipe.parts import PARTS_WITH_KINDS
 from nijigan.recipe.recipe import Recipe
 from nijigan.runs import read_log

@@ -17,7 +17,7 @@ from nijigan.judges.feature_spaces import DEFAULT, open_feature_space
 from nijigan.judges.readers import AttributeReader, open_reader
 from nijigan.judges.real import NEIGHBOURS
 from nijigan.judges.results import Metrics
-from nijigan.pages.comparison import ComparedModel
+from nijigan.pages.ranking import ComparedModel
 from nijigan.pages.report import model_name
 from nijigan.runs import RunInfo, read_log
 
