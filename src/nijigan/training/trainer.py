@@ -28,7 +28,7 @@ from nijigan.generator.attributes import choose
 from nijigan.generator.generator import Generator, GeneratorHeader, TrainingSet
 from nijigan.generator.latents import latents
 from nijigan.jsonio import parse_json, read_json
-from nijigan.judges.accuracy import conditional_accuracy
+from nijigan.judges.conditional_accuracy import conditional_accuracy
 from nijigan.judges.evaluation import kid_and_yield
 from nijigan.judges.feature_spaces import DEFAULT, open_feature_space
 from nijigan.judges.readers import AttributeReader, open_reader
