@@ -104,7 +104,7 @@ class Metrics:
         width = max(16, *(len(name) + 2 for name in self.scores))
         lines = [
             f"{protocol.n_fake:,} generated faces against {protocol.n_real:,} real faces "
-            f"({protocol.dataset}, {protocol.split} split) at {protocol.resolution} px, feature space {protocol.features}",
+            f"({protocol.dataset}, {protocol.split} split) at {protocol.resolution} px, features {protocol.features}",
             f"{'':{width}}{'score':>10}   {'95 % interval':^19}{'real faces':>12}",
         ]
         for name, score in self.scores.items():
