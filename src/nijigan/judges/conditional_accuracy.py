@@ -26,7 +26,7 @@ Counts = tuple[int, ...]
 
 _SEARCH_SEED = 2**42  # far from the seeds of reports, and from the other seeds used to steer a training
 _MIN_FOR_CEILING = 10  # real faces of a value: fewer would make a mean that weights values equally unstable
-_MIN_WITHIN_CLASS = 50  # generated and real faces: here KID's interval held the truth in 92 to 98 % of simulated draws
+_MIN_WITHIN_CLASS = 50  # generated and real faces: KID's interval is then right in 92 to 98 % of simulated draws
 
 
 def conditional_accuracy(
@@ -106,7 +106,7 @@ def accuracy(confusion: Sequence[Counts]) -> Score:
     With m faces of each value it is the share of hits among all K·m. The values differ in their probability of a hit,
     and a sum of trials with different probabilities varies no more than a binomial sum with their mean probability
     (Hoeffding, "On the distribution of the number of successes in independent trials", 1956). Wilson's interval for K·m
-    equal trials is therefore safe: it holds the truth in 95 of 100 cases, or in more if the values differ much.
+    equal trials is therefore safe: it contains the true value in 95 % of cases, or in more if the values differ much.
 
     Args:
         confusion: K rows of R ≥ K counts. Index k is the same value in rows and columns, and all rows have one sum.

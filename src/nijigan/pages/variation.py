@@ -80,7 +80,7 @@ def matrix(models: Sequence[ComparedModel], rank_of: Mapping[str, Rank], axes: A
 
     Args:
         models: all models.
-        rank_of: by name, the ranks of those that were evaluated.
+        rank_of: by name, the ranks of the models that were evaluated.
         axes: what was varied.
     """
     fields_of = [axes.get(model.name, {}) for model in models]
