@@ -102,7 +102,7 @@ def test_every_value_has_its_own_seeds() -> None:
     assert hair == [range(5, 15), range(15, 25), range(25, 35)]
 
 
-def test_the_interval_is_wilsons_and_holds_the_truth_as_often_as_it_says_or_more() -> None:
+def test_the_interval_is_wilsons_and_has_at_least_its_nominal_coverage() -> None:
     expected = binomtest(24, 30).proportion_ci(0.95, method="wilson")
     score = accuracy([(9, 1, 0), (2, 7, 1), (0, 2, 8)])
     assert (score.low, score.high) == pytest.approx((expected.low, expected.high))

@@ -24,8 +24,7 @@ class Evaluate:
     model: Model = None
     """Run folder, .safetensors file or Hub id. Default: the packaged generator."""
     out: Path | None = None
-    """Folder for metrics.json and report.html. Default: evaluation/ in the run folder, or in the current folder for
-    other models."""
+    """Folder for metrics.json and report.html. Default: evaluation/ in the run folder, or in the current folder."""
     split: Literal["val", "test"] = "test"
     """Split to score against: val for choices between models, test once, for publication."""
     n: int = 5000
@@ -36,8 +35,7 @@ class Evaluate:
     """Truncation. Scores at values other than 1 are not those of the trained model."""
     features: Annotated[str, tyro.conf.arg(help=_SPACES)] = "lite0"
     reader: Literal["auto", "people", "own"] = "auto"
-    """Attribute reader for conditional accuracy: people is trained on human tags, own on the labels of this dataset;
-    auto uses people if it knows every value, else own."""
+    """Attribute reader: people (trained on human tags), own (on this dataset), auto (people if it knows all values)."""
     n_asked: int = 100
     """Number of faces to request for each value of each attribute."""
     device: Device = "auto"
@@ -155,6 +153,6 @@ class Rate:
 
 def _check_named(models: tuple[str, ...]) -> None:
     if not models:
-        raise UserError("Name one or more models: run folders, .safetensors files or Hub ids.")
+        raise UserError("Name a model or several: run folders, .safetensors files or Hub ids.")
     if len(set(models)) < len(models):
         raise UserError("A model is named twice; name each once.")

@@ -104,7 +104,7 @@ def manifold_scores(
 
 
 def diversity(real: FeatureArray, fake: FeatureArray, block: int = 2048) -> Score:
-    """Mean distance between generated faces over that between real ones: 1 is as varied as real, 0 is one face only.
+    """Mean distance between generated faces over that between real faces: 0 if all generated faces are the same.
 
     Raises:
         UserError: The arrays are too small, of unequal dimension or not finite.

@@ -109,7 +109,9 @@ def dataset_of(models: Sequence[str]) -> FaceDataset:
             if dataset.fingerprint != info.fingerprint:
                 raise UserError(f"The faces in {info.dataset} have changed since {model} began; use --data.")
             return dataset
-    raise UserError("None of these models is a run with a known dataset; name the faces to score against with --data.")
+    raise UserError(
+        "None of these models is a run with a known dataset; add the faces to score against with --data FACES."
+    )
 
 
 def _read(path: Path) -> Metrics | None:
