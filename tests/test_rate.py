@@ -1,4 +1,4 @@
-"""Rating by hand: the ballot is blind, votes outlive the server, the page lets nobody else in, the tally is right."""
+"""Rating by hand: the ballot is blind, votes survive the server, other sites are refused, the tally is right."""
 
 import http.client
 import json
@@ -42,7 +42,7 @@ def ballot(models: dict[str, Generator], faces: FaceDataset) -> Ballot:
 
 
 class Browser:
-    """Asks a server as a browser on this machine would, unless told to send other headers."""
+    """Sends requests as a browser on this machine would, with other headers if requested."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -53,8 +53,10 @@ class Browser:
             if body is None:
                 connection.request("GET", path, headers=headers)
             else:
-                sent = {"Content-Type": "application/json"} | {key.replace("_", "-"): it for key, it in headers.items()}
-                connection.request("POST", path, json.dumps(body), {key: it for key, it in sent.items() if it})
+                sent = {"Content-Type": "application/json"} | {
+                    key.replace("_", "-"): value for key, value in headers.items()
+                }
+                connection.request("POST", path, json.dumps(body), {key: value for key, value in sent.items() if value})
             response = connection.getresponse()
             return response.status, {key.lower(): value for key, value in response.getheaders()}, response.read()
         finally:
@@ -109,14 +111,14 @@ def test_the_order_follows_the_seed_and_mixes_the_sources(models: dict[str, Gene
     assert first.faces == again.faces
     assert first.sources != other.sources
     np.testing.assert_array_equal(first.images, again.images)
-    changes = sum(one != two for one, two in zip(first.sources, first.sources[1:], strict=False))
+    changes = sum(a != b for a, b in zip(first.sources, first.sources[1:], strict=False))
     assert changes > 4  # three blocks in a row would make 2
 
 
 def test_ballots_that_cannot_be_blind_or_fair_are_refused(models: dict[str, Generator], faces: FaceDataset):
     with pytest.raises(UserError, match="name a model"):
         build_ballot({}, faces)
-    with pytest.raises(UserError, match="one resolution"):
+    with pytest.raises(UserError, match="models of one resolution at a time"):
         build_ballot(models | {"runs/large": small_generator(resolution=64)}, faces)
     with pytest.raises(UserError, match="1 or more"):
         build_ballot(models, faces, n=0)
@@ -124,7 +126,7 @@ def test_ballots_that_cannot_be_blind_or_fair_are_refused(models: dict[str, Gene
         build_ballot(models | {"runs/copy": small_generator(1)}, faces)
 
 
-def test_fewer_real_faces_than_asked_for_are_all_shown(
+def test_fewer_real_faces_than_requested_are_all_shown(
     models: dict[str, Generator], faces: FaceDataset, caplog: pytest.LogCaptureFixture
 ):
     count = faces.count("val")
@@ -153,7 +155,7 @@ def test_every_face_is_shown_once_and_every_vote_stored(ballot: Ballot, tmp_path
     assert dict(rows) == dict(zip(ballot.faces, ballot.sources, strict=True))
 
 
-def test_undo_takes_back_the_latest_vote_on_this_ballot(ballot: Ballot, tmp_path: Path):
+def test_undo_removes_the_latest_vote_on_this_ballot(ballot: Ballot, tmp_path: Path):
     store = VoteStore(tmp_path)
     with serving(ballot, store) as browser:
         assert browser.json("/undo", {})["rated"] == 0
@@ -184,7 +186,7 @@ def test_a_longer_ballot_asks_only_for_what_is_new(models: dict[str, Generator],
         assert browser.json("/state")["rated"] == 4
 
 
-def test_faces_are_enlarged_smoothly_and_nothing_tells_where_they_are_from(ballot: Ballot, tmp_path: Path):
+def test_faces_are_enlarged_smoothly_and_nothing_reveals_their_source(ballot: Ballot, tmp_path: Path):
     with serving(ballot, VoteStore(tmp_path)) as browser:
         seen = []
         for position in range(12):
@@ -216,7 +218,7 @@ def test_the_result_is_shown_when_every_face_is_rated_and_not_before(ballot: Bal
         assert [name for name, _ in browser.json("/result")] == ["runs/one", "runs/two", REAL]
 
 
-def test_only_this_machines_names_and_this_pages_votes_are_taken(ballot: Ballot, tmp_path: Path):
+def test_only_this_machines_names_and_this_pages_votes_are_accepted(ballot: Ballot, tmp_path: Path):
     store = VoteStore(tmp_path)
     with serving(ballot, store) as browser:
         assert browser.ask("/state", Host="evil.example")[0] == 400
@@ -232,7 +234,7 @@ def test_only_this_machines_names_and_this_pages_votes_are_taken(ballot: Ballot,
     assert store.votes() == {}
 
 
-def test_the_page_needs_nothing_from_elsewhere(ballot: Ballot, tmp_path: Path):
+def test_the_page_loads_nothing_from_other_sites(ballot: Ballot, tmp_path: Path):
     with serving(ballot, VoteStore(tmp_path)) as browser:
         status, headers, page = browser.ask("/")
         assert status == 200
@@ -264,7 +266,7 @@ print("ended")
 """
 
 
-def test_a_killed_server_goes_on_where_the_rater_left_and_ctrl_c_ends_it_in_peace(tmp_path: Path):
+def test_a_killed_server_continues_where_the_rater_stopped_and_ctrl_c_ends_it_cleanly(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     browser = Browser(port)
@@ -295,14 +297,14 @@ def test_a_killed_server_goes_on_where_the_rater_left_and_ctrl_c_ends_it_in_peac
     assert VoteStore(tmp_path).votes() == {"face 0": True, "face 1": False}
 
 
-def test_a_port_that_is_taken_is_told_in_a_sentence(ballot: Ballot, tmp_path: Path):
+def test_a_port_in_use_is_reported_in_a_sentence(ballot: Ballot, tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="--port"):
         serve(ballot, VoteStore(tmp_path), taken.getsockname()[1])
     with pytest.raises(UserError, match="--port"):
         serve(ballot, VoteStore(tmp_path), 70000)
 
 
-def test_what_is_no_store_of_votes_is_told_in_a_sentence_and_left_alone(tmp_path: Path):
+def test_a_file_that_is_not_a_store_of_votes_is_reported_and_not_changed(tmp_path: Path):
     (tmp_path / NAME).write_bytes(b"not a database at all, but a text of some length")
     with pytest.raises(UserError, match="choose another folder"):
         VoteStore(tmp_path)
@@ -312,7 +314,7 @@ def test_what_is_no_store_of_votes_is_told_in_a_sentence_and_left_alone(tmp_path
         VoteStore(tmp_path / "file")
 
 
-def test_without_a_web_server_installed_the_sentence_says_what_to_install():
+def test_without_a_web_server_the_message_says_what_to_install():
     program = (
         "import sys; sys.modules['uvicorn'] = None\n"
         "from nijigan.errors import UserError\n"
@@ -345,9 +347,9 @@ def test_the_tally_counts_each_source_with_wilsons_interval(tmp_path: Path):
         assert words in str(count)
 
 
-def test_the_judge_sees_the_rated_faces_alone_and_is_compared_with_the_rater(tmp_path: Path):
+def test_the_judge_sees_only_the_rated_faces_and_is_compared_with_the_rater(tmp_path: Path):
     ballot, store = plain_ballot(*["a"] * 60), VoteStore(tmp_path)
-    for index in range(50):  # Cohen's textbook case: 20 both yes, 15 both no, 5 and 10 apart
+    for index in range(50):  # Cohen's textbook case: 20 both yes, 15 both no, 5 and 10 split
         store.cast(ballot.faces[index], "a", index < 25)
 
     def judge(images: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Sweeps on drawn faces: every combination, failures passed over, and going on where one was."""
+"""Sweeps on procedural faces: every combination, failed runs, and continued sweeps."""
 
 import json
 from dataclasses import replace
@@ -34,14 +34,14 @@ def test_words_numbers_and_switches(tiny: Recipe) -> None:
     assert (recipe.objective, recipe.epochs) == ("mse", None)
 
 
-def test_a_part_of_another_kind_takes_from_the_recipe_what_it_knows() -> None:
+def test_a_part_of_another_kind_keeps_the_settings_it_shares_with_the_recipe() -> None:
     cells = combinations(RECIPES["wgan-gp"], {"penalty.kind": ["wgan-gp", "r1", "clip"]})
     assert [recipe.penalty for _, recipe in cells] == [
         RECIPES["wgan-gp"].penalty, PenaltyConfig("r1"), PenaltyConfig("clip"),
     ]  # fmt: skip
 
 
-def test_lengths_in_kimg_outweigh_a_recipes_epochs(tiny: Recipe) -> None:
+def test_lengths_in_kimg_override_a_recipes_epochs(tiny: Recipe) -> None:
     cells = combinations(replace(tiny, epochs=25), {"kimg": ["1", "2"]})
     assert [recipe.resolved(1000).kimg for _, recipe in cells] == [1, 2]
 
@@ -56,7 +56,7 @@ def test_lengths_in_kimg_outweigh_a_recipes_epochs(tiny: Recipe) -> None:
         ({"batch_size": ["many"]}, "batch_size=many"),
         ({"resolution": ["65"]}, "choose 64"),
         ({"resolution": ["16", "32"]}, "cannot be compared"),
-        ({"name": ["a/../../b"]}, "no name for a folder"),
+        ({"name": ["a/../../b"]}, "cannot be used as the name of a folder"),
         ({"lr": ["1e-4", "0.0001"]}, "the same training"),
     ],
 )
@@ -78,7 +78,7 @@ def test_what_would_fail_at_the_end_is_refused_at_the_start(
     assert not (tmp_path / "sweep").exists()
 
 
-def test_what_is_no_runs_fault_ends_the_sweep_and_brands_no_run(
+def test_errors_that_settings_do_not_cause_end_the_sweep_and_mark_no_run_as_failed(
     tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -91,10 +91,10 @@ def test_what_is_no_runs_fault_ends_the_sweep_and_brands_no_run(
 
 
 @pytest.mark.slow
-def test_a_sweep_goes_on_where_it_was_and_passes_failures_over(
+def test_a_sweep_continues_and_skips_failed_runs(
     tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The least-squares run fails once with an error of no one's making; a second call trains nothing again."""
+    """The least-squares run fails once with an unexpected error; a second call trains nothing again."""
     out, vary = tmp_path / "sweep", {"optimizer": ["adam", "sgd"], "objective": ["bce", "mse"]}
     trained = []
     loop = trainer._loop

@@ -1,4 +1,4 @@
-"""Sweeps: the same training over a grid of settings and seeds, one after another, ending in a page that compares them.
+"""Sweeps: one training for each combination of settings and seeds, in sequence, and a page that compares them.
 
 sweep(find_recipe("dcgan"), dataset, {"optimizer": ["adam", "sgd"], "objective": ["bce", "mse"]}, Path("sweeps/a"))
 """
@@ -17,8 +17,9 @@ from nijigan.files import write_text
 from nijigan.jsonio import parse_json, read_json, to_json
 from nijigan.judges.evaluation import check_number
 from nijigan.judges.real import check_judgeable
-from nijigan.pages.comparison import ComparedModel, compare
+from nijigan.pages.comparison import write_comparison
 from nijigan.pages.models import evaluated
+from nijigan.pages.ranking import ComparedModel
 from nijigan.recipe.parts import PARTS_WITH_KINDS
 from nijigan.recipe.recipe import Recipe
 from nijigan.runs import read_log
@@ -28,7 +29,7 @@ from nijigan.training.trainer import finished
 log = logging.getLogger("nijigan")
 
 _BOTH = {"optimizer": "kind", "lr": "lr", "beta1": "beta1", "beta2": "beta2"}
-"""Names that stand for a field of both optimizers."""
+"""Short names for a field of both optimizers."""
 
 
 def sweep(
@@ -40,26 +41,26 @@ def sweep(
     device: str = "auto",
     n: int = 2000,
 ) -> Path:
-    """Train every combination into a folder of its own, judge each on val, and compare them in `compare.html`.
+    """Train every combination in its own folder, evaluate each on val, and compare them in `compare.html`.
 
-    Called again on the same folder it goes on where it was: finished runs are kept, a run that was cut off is resumed,
-    one that its settings brought down is not tried again (remove its folder to do so). Whatever else goes wrong, a full
-    disk or a busy folder, ends the sweep and is no run's fault.
+    A second call on the same folder continues the sweep: finished runs are kept, interrupted runs are resumed, and runs
+    that failed because of their settings are not repeated (remove the run's folder to repeat it). Other errors, such as
+    a full disk or a locked folder, end the sweep and do not mark the run as failed.
 
     Args:
-        recipe: what the combinations share.
+        recipe: the recipe that all combinations are based on.
         dataset: the faces.
-        vary: field → values, as they would be typed after the field's flag; `optimizer`, `lr`, `beta1` and `beta2` set
-            those of both networks.
+        vary: field → values, written as on the command line. `optimizer`, `lr`, `beta1` and `beta2` apply to both
+            networks.
         out: the sweep's folder.
         device: auto, cpu, cuda or mps.
-        n: faces drawn to judge each.
+        n: number of faces to generate for each evaluation.
 
     Returns:
-        The page.
+        The path of the page.
 
     Raises:
-        UserError: there is no such field, a value does not fit it, or `out` holds another sweep.
+        UserError: a field does not exist, a value is invalid for its field, or `out` contains another sweep.
     """
     check_number(n)
     check_judgeable(dataset, "val")
@@ -72,19 +73,19 @@ def sweep(
         entries.append(_run(name, cell, dataset, out / name, device, n))
     page = out / "compare.html"
     if not any(entry.metrics for entry in entries):
-        raise UserError(f"Every run of the sweep failed; the reasons are in failure.txt in each folder of {out}.")
-    compare(entries, page, axes={entry.name: dict(s) for entry, (s, _) in zip(entries, cells, strict=True)})
+        raise UserError(f"Every run of the sweep failed; see failure.txt in each folder of {out}.")
+    write_comparison(entries, page, axes={entry.name: dict(s) for entry, (s, _) in zip(entries, cells, strict=True)})
     return page
 
 
 def combinations(recipe: Recipe, vary: Mapping[str, Sequence[str]]) -> list[tuple[dict[str, str], Recipe]]:
-    """Every combination as (settings, recipe), all of them valid, the last field varying fastest.
+    """Every combination as (settings, recipe). All are valid; the last field varies fastest.
 
     Raises:
         UserError: as in `sweep`.
     """
     if not vary:
-        raise UserError("A sweep varies something: add --vary FIELD=VALUE,VALUE, such as --vary lr=1e-4,2e-4.")
+        raise UserError("A sweep needs a field to vary: add --vary FIELD=VALUE,VALUE, such as --vary lr=1e-4,2e-4.")
     cells = []
     for values in itertools.product(*vary.values()):
         settings = dict(zip(vary, values, strict=True))
@@ -96,11 +97,11 @@ def combinations(recipe: Recipe, vary: Mapping[str, Sequence[str]]) -> list[tupl
         cells.append((settings, parse_json(Recipe, json.dumps(fields), where)))
         name = _name(settings)
         if len(name.encode()) > 200 or any(mark in name for mark in "/\\"):
-            raise UserError(f"{where} makes no name for a folder; vary fields with short, plain values.")
+            raise UserError(f"{where} cannot be used as the name of a folder; use short values without slashes.")
         if any(cells[-1][1] == other for _, other in cells[:-1]):
-            raise UserError(f"{where} is the same training as another one; name each value once.")
+            raise UserError(f"{where} is the same training as another combination; list each value once.")
     if len({cell.resolution for _, cell in cells}) > 1:
-        raise UserError("Faces of different resolutions cannot be compared; sweep each resolution on its own.")
+        raise UserError("Faces of different resolutions cannot be compared; run one sweep for each resolution.")
     return cells
 
 
@@ -109,9 +110,9 @@ def _name(settings: Mapping[str, str]) -> str:
 
 
 def _set(fields: dict[str, Any], field: str, value: str) -> None:
-    """Put a value, as typed, into the nested fields of a recipe."""
+    """Set a field of a recipe, given as nested dicts, to a value as written on the command line."""
     if field == "kimg":
-        fields["epochs"] = None  # a recipe's length in epochs would outweigh it
+        fields["epochs"] = None  # a length in epochs would override it
     paths = [f"{player}_optimizer.{_BOTH[field]}" for player in "gd"] if field in _BOTH else [field]
     for path in paths:
         *parents, last = path.replace("-", "_").split(".")
@@ -120,18 +121,18 @@ def _set(fields: dict[str, Any], field: str, value: str) -> None:
             place = place.get(parent) if isinstance(place, dict) else None
         if not isinstance(place, dict) or last not in place or isinstance(place[last], dict):
             raise UserError(
-                f"There is no field {field} to vary; name one of the recipe's, such as batch_size or g_optimizer.lr, "
-                f"or {', '.join(_BOTH)} for both networks."
+                f"The recipe has no field {field}; vary a field such as batch_size or g_optimizer.lr, or one of "
+                f"{', '.join(_BOTH)} for both networks."
             )
         try:
             place[last] = json.loads(value.lower() if value in ("True", "False") else value)
-        except json.JSONDecodeError:  # a word
+        except json.JSONDecodeError:  # a plain word
             place[last] = value
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What a sweep is, kept in its folder."""
+    """The definition of a sweep, stored in its folder."""
 
     recipe: Recipe
     dataset: str
@@ -139,16 +140,16 @@ class _Plan:
 
 
 def _same_sweep(out: Path, recipe: Recipe, dataset: FaceDataset, vary: Mapping[str, Sequence[str]]) -> None:
-    """Write down what the sweep is, or refuse to mix it with another."""
+    """Store the definition of the sweep; a `UserError` if the folder contains another sweep."""
     plan, file = _Plan(recipe, dataset.fingerprint, {k: tuple(v) for k, v in vary.items()}), out / "sweep.json"
-    # A field that this version has and the one that began the sweep had not is at its default.
+    # Fields that are missing from the file, because an older version wrote it, have their defaults.
     if file.exists() and read_json(_Plan, file) != plan:
-        raise UserError(f"{out} holds another sweep; choose another --out, or type what you typed then.")
+        raise UserError(f"{out} contains another sweep; choose another --out, or repeat the original command.")
     write_text(file, to_json(plan))
 
 
 def _run(name: str, recipe: Recipe, dataset: FaceDataset, folder: Path, device: str, n: int) -> ComparedModel:
-    """Train one combination, or go on with it; a failure becomes part of the result."""
+    """Train or resume one combination; a failure becomes part of the result."""
     failure = folder / "failure.txt"
     if not failure.exists():
         try:
@@ -160,8 +161,8 @@ def _run(name: str, recipe: Recipe, dataset: FaceDataset, folder: Path, device: 
             write_text(failure, f"{error}\n")
         except UserError:
             raise
-        except Exception as error:  # a bug that these settings found: the other runs must go on
-            log.debug("The failure in full:", exc_info=True)
+        except Exception as error:  # a bug that only these settings trigger: the other runs must continue
+            log.debug("Traceback of the failure:", exc_info=True)
             write_text(failure, f"{error!r}\n")
     if not failure.exists():
         return evaluated(str(folder), dataset, name=name, n=n)

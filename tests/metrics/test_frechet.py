@@ -24,8 +24,8 @@ def same(a: Moments, b: Moments) -> bool:
 
 
 @given(st.integers(2, 40), st.integers(1, 50))
-def test_moments_are_numpys_whatever_the_block(n: int, block: int) -> None:
-    # Far from zero, where one-pass sums of squares would lose their digits.
+def test_moments_are_numpys_for_every_block_size(n: int, block: int) -> None:
+    # Values far from zero, where one-pass sums of squares lose their digits.
     features = np.random.default_rng(n).standard_normal((n, 3)).astype(np.float32) + 1000
     wide = features.astype(np.float64)
     assert same(moments(features, block), Moments(n, wide.mean(0), np.cov(wide.T)))
@@ -60,7 +60,7 @@ def test_agrees_with_scipys_matrix_root(rng: np.random.Generator) -> None:
 
 
 def test_singular_covariances_are_no_special_case(rng: np.random.Generator) -> None:
-    # On a plane within 12 dimensions the distance is that on the plane itself.
+    # For points on a plane in 12 dimensions, the distance equals that in the plane.
     plane, _ = np.linalg.qr(rng.standard_normal((DIMS, 2)))
     a, b = (rng.standard_normal((50, 2)) @ rng.standard_normal((2, 2)) for _ in range(2))
     flat = frechet_distance(*(Moments(50, x.mean(0), np.cov(x.T)) for x in (a, b)))

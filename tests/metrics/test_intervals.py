@@ -1,4 +1,4 @@
-"""Intervals against scipy's, and against the rate they claim."""
+"""Intervals against scipy's, and against their nominal coverage."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_wilson_is_scipys(counts: tuple[int, int], confidence: float) -> None:
 @pytest.mark.parametrize("n", [250, 2000])
 @pytest.mark.parametrize("truth", [0.02, 0.1, 0.5, 0.89])
 def test_a_yields_interval_covers_it_at_its_nominal_rate(n: int, truth: float) -> None:
-    """The exact rate: the mass of all counts whose interval holds the truth."""
+    """The exact rate: the probability of all counts whose interval contains the true share."""
     counts = np.arange(n + 1)
     intervals = np.array([wilson(int(count), n) for count in counts])
     covered = (intervals[:, 0] <= truth) & (truth <= intervals[:, 1])
@@ -33,13 +33,13 @@ def test_share_is_exact_at_the_borders() -> None:
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (-1, 5), (6, 5)])
-def test_wilson_refuses_what_is_no_share(successes: int, n: int) -> None:
+def test_wilson_refuses_impossible_counts(successes: int, n: int) -> None:
     with pytest.raises(ValueError, match="make no share"):
         wilson(successes, n)
 
 
 @given(st.floats(-10, 10), st.floats(0, 5), st.floats(0, 5))
-def test_affine_variance_ends_where_the_estimate_refutes_the_truth(
+def test_affine_variance_ends_where_the_estimate_rejects_the_truth(
     estimate: float, at_zero: float, slope: float
 ) -> None:
     low, high = affine_variance(estimate, at_zero, slope)

@@ -16,7 +16,7 @@ MIXING = np.random.default_rng(1).standard_normal((FACTORS, DIMS)).astype(np.flo
 
 
 def low_rank(rng: np.random.Generator, n: int, shift: float) -> FeatureArray:
-    """As features of real networks are: not negative, correlated, of few factors, the first of which is shifted."""
+    """Similar to features of real networks: non-negative and correlated, with few factors. The first one is shifted."""
     factors = rng.standard_normal((n, FACTORS), dtype=np.float32)
     factors[:, 0] += shift
     return np.asarray(np.maximum(factors @ MIXING * 0.5 + 0.5, 0))
@@ -71,10 +71,10 @@ def test_is_unbiased(rng: np.random.Generator) -> None:
 
     values = [kid(draw(a, factor_a, 60), draw(b, factor_b, 40)).value for _ in range(300)]
     assert np.mean(values) == pytest.approx(truth, abs=4 * np.std(values) / np.sqrt(300))
-    assert np.std(values) / np.sqrt(300) < 0.05 * truth  # so that the line above says something
+    assert np.std(values) / np.sqrt(300) < 0.05 * truth  # otherwise the line above checks little
 
 
-def test_a_set_against_itself_is_below_zero_and_has_an_interval(rng: np.random.Generator) -> None:
+def test_a_set_against_itself_is_negative_and_has_an_interval(rng: np.random.Generator) -> None:
     x = low_rank(rng, 50, 0)
     score = kid(x, x)
     assert score.value < 0
@@ -108,7 +108,7 @@ def coverage(found: list[Score], truth: float) -> float:
 
 @pytest.mark.parametrize("draw", [gaussian, low_rank])
 def test_interval_covers_equal_distributions(draw) -> None:
-    # 300 draws find the rate to within 1.3 points.
+    # With 300 draws the rate has a standard error of 1.3 points.
     assert coverage(scores(draw, 100, 150, 0, times=300), 0) == pytest.approx(0.95, abs=0.04)
 
 
@@ -123,6 +123,6 @@ def test_interval_covers_a_shift() -> None:
 @pytest.mark.parametrize("draw", [gaussian, low_rank])
 def test_interval_covers_at_its_nominal_rate(draw, shift: float) -> None:
     found = scores(draw, 500, 700, shift, times=400)
-    # The estimate is unbiased, so the mean over all draws is a truth that is 20 times as precise as any of them.
+    # The estimate is unbiased, so the mean over all draws is 20 times as precise as one of them.
     truth = np.mean([score.value for score in found]) if shift else 0.0
     assert coverage(found, float(truth)) == pytest.approx(0.95, abs=0.03)

@@ -1,4 +1,4 @@
-"""Nearest-neighbour scores against brute force in numpy, and against what they are for."""
+"""Nearest-neighbour scores against brute force in numpy, and on cases with a known result."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def cloud(rng: np.random.Generator, n: int, centre: float = 0) -> FeatureArray:
 
 
 def modes(rng: np.random.Generator, n: int, kept: int) -> FeatureArray:
-    """Faces of eight kinds, of which only some are drawn."""
+    """Faces of the first `kept` of eight kinds."""
     centres = 10 * np.eye(8, DIMS + 2, dtype=np.float32)
     return centres[rng.integers(kept, size=n)] + rng.standard_normal((n, DIMS + 2), dtype=np.float32)
 
@@ -42,13 +42,13 @@ def test_radii_equal_brute_force(rng: np.random.Generator, block: int) -> None:
     np.testing.assert_allclose(radii(features, 4, block), expected, rtol=1e-6)
 
 
-def test_all_but_oneself_can_be_neighbours(rng: np.random.Generator) -> None:
+def test_all_other_rows_can_be_neighbours(rng: np.random.Generator) -> None:
     features = cloud(rng, 5)
     np.testing.assert_allclose(radii(features, 4, block=2), all_distances(features, features).max(1), rtol=1e-6)
 
 
 def test_close_neighbours_far_from_zero_keep_their_digits() -> None:
-    # |x|² + |y|² - 2x·y in float32 knows nothing of a distance of 0.01 between rows as far apart as 4000.
+    # |x|² + |y|² - 2x·y in float32 cannot resolve a distance of 0.01 if the rows span 4000.
     ends = np.array([[0.0], [4000.0]], np.float32)
     references = np.concatenate([ends, ends + np.float32(0.0625), ends + np.float32(0.1875)])
     distances, indices = nearest(ends + np.float32(0.015625), references, k=2)
@@ -71,18 +71,18 @@ def test_manifold_scores_equal_brute_force(rng: np.random.Generator, block: int)
     }
     scores = manifold_scores(real, radii(real, k), fake, k, block)
     assert {name: score.value for name, score in scores.items()} == pytest.approx(expected)
-    assert 0 < expected["precision"] < 1  # or the line above says little
+    assert 0 < expected["precision"] < 1  # otherwise the line above checks little
 
 
 @BLOCKS
 def test_manifold_scores_of_identical_sets_are_one(rng: np.random.Generator, block: int) -> None:
-    # Every k-th neighbour lies exactly on the border of a ball: rounding must not decide.
+    # Every k-th neighbour lies exactly on the border of a ball, where rounding must not decide.
     features = cloud(rng, 60, centre=5)
     scores = manifold_scores(features, radii(features, 5, block), features, 5, block)
     assert [score.value for score in scores.values()] == [1, 1, 1, 1]
 
 
-def test_manifold_scores_of_another_world_are_zero(rng: np.random.Generator) -> None:
+def test_manifold_scores_of_distant_sets_are_zero(rng: np.random.Generator) -> None:
     real = cloud(rng, 50)
     scores = manifold_scores(real, radii(real, 3), cloud(rng, 50, centre=100), 3)
     assert [score.value for score in scores.values()] == [0, 0, 0, 0]
@@ -131,12 +131,12 @@ def test_realism_of_a_real_face_is_without_bound(rng: np.random.Generator) -> No
 def test_originality_finds_planted_copies(rng: np.random.Generator) -> None:
     train, test, generated = cloud(rng, 300), cloud(rng, 200), cloud(rng, 400)
     generated[::4] = train[:100]
-    near_test, near_drawn = (nearest(faces, train)[0][:, 0] for faces in (test, generated))
-    assert not near_drawn[::4].any()
-    score = originality(near_drawn, near_test)
+    near_test, near_generated = (nearest(faces, train)[0][:, 0] for faces in (test, generated))
+    assert not near_generated[::4].any()
+    score = originality(near_generated, near_test)
     assert score.value == pytest.approx(0.75 * 0.99, abs=0.02)
     assert score.low < score.value < score.high  # type: ignore[operator]
-    assert originality(near_drawn[::4], near_test).value == 0
+    assert originality(near_generated[::4], near_test).value == 0
 
 
 def test_unseen_real_faces_are_original_by_construction(rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""Invented scores, and a reader of the pages made from them."""
+"""Invented metrics, and a parser for the pages made from them."""
 
 import base64
 import io
@@ -31,8 +31,8 @@ def metrics(kid: float = 0.04, half: float = 0.002, model: str = "runs/dcgan", *
     return Metrics(model, "ef", 500.0, Protocol(**(fields | protocol)), scores)
 
 
-def obedient(*values: str, kid: float = 0.04, model: str = "runs/cgan", **protocol) -> Metrics:
-    """Of a generator that obeys the first value in 15 of 20 cases and takes the others for the one before."""
+def conditional_metrics(*values: str, kid: float = 0.04, model: str = "runs/cgan", **protocol) -> Metrics:
+    """Of a generator that is right in 15 of 20 cases for the first value, and always one value off for the others."""
     found = metrics(kid, model=model, **({"reader": "people", "reader_hash": "12", "n_asked": 20} | protocol))
     classes = {values[0]: ClassScores(Score(0.75, 0.5, 0.9, 0.85), Score(0.03, 0.01, 0.05), 81)}
     classes |= {value: ClassScores(Score(0.0, 0.0, 0.1), None, 0) for value in values[1:]}
@@ -56,7 +56,7 @@ def images_in(html: str) -> list[np.ndarray]:
 
 
 class Page(HTMLParser):
-    """Reads a page; fails on tags that do not nest, and keeps its text and where it would fetch from."""
+    """Parses a page; fails on tags that do not nest, and keeps the text and every address that would be fetched."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Page(HTMLParser):
 
 
 def check_page(html: str) -> Page:
-    """What holds of every page: it nests, fetches nothing, runs nothing, and has a strict policy."""
+    """Check what every page must fulfil: it nests, fetches nothing, runs nothing, and has a strict policy."""
     page = Page(html)
     assert not re.search(r"https?://|url\(|@import", html)
     assert all(source.startswith("data:image/webp;base64,") for source in page.fetched)
@@ -107,3 +107,18 @@ def check_page(html: str) -> Page:
     assert page.policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "unsafe" not in page.policy
     return page
+
+
+def hostile(text: str) -> Metrics:
+    """Metrics in which every string of a file, and every name that it may choose, is this text."""
+    found = conditional_metrics(text, text + "2", model=text)
+    strings = {name: text for name, value in vars(found.protocol).items() if isinstance(value, str)}
+    return replace(
+        found,
+        weights=text,
+        protocol=replace(found.protocol, **strings),
+        scores={
+            ("accuracy-" + text if name == "accuracy-hair" else name): score for name, score in found.scores.items()
+        },
+        conditional_accuracy={text: replace(found.conditional_accuracy["hair"], read=(text, text + "2", text + "3"))},
+    )

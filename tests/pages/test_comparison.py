@@ -2,13 +2,14 @@ import re
 
 import numpy as np
 import pytest
-from evaluations import check_page, images_in, metrics, obedient, pictures
+from evaluations import check_page, conditional_metrics, hostile, images_in, metrics, pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nijigan.errors import UserError
 from nijigan.metrics.score import Score
-from nijigan.pages.comparison import ComparedModel, compare, ranks
+from nijigan.pages.comparison import write_comparison
+from nijigan.pages.ranking import ComparedModel, ranks
 
 numbers = st.floats(-10, 10)
 scores = st.tuples(numbers, st.floats(0, 5), st.floats(0, 5), st.booleans()).map(
@@ -25,13 +26,13 @@ def failure(name: str, sentence: str = "The loss is not a number.") -> ComparedM
 
 
 def page(tmp_path, entries, axes=None) -> str:
-    compare(entries, tmp_path / "compare.html", axes)
+    write_comparison(entries, tmp_path / "compare.html", axes)
     return (tmp_path / "compare.html").read_text(encoding="utf-8")
 
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(st.permutations(range(6)))
-def test_disjoint_intervals_give_exact_places(order):
+def test_disjoint_intervals_give_exact_ranks(order):
     found = ranks([Score(x, x - 0.4, x + 0.4) for x in order], lower_is_better=True)
     assert found == [(x + 1, x + 1) for x in order]
     found = ranks([Score(x, x - 0.4, x + 0.4) for x in order], lower_is_better=False)
@@ -40,31 +41,31 @@ def test_disjoint_intervals_give_exact_places(order):
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=8), st.booleans())
-def test_overlapping_intervals_leave_every_place_open(values, lower):
+def test_overlapping_intervals_leave_every_rank_open(values, lower):
     assert ranks([Score(x, -1, 1) for x in values], lower) == [(1, len(values))] * len(values)
 
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(scores, max_size=8), st.booleans())
-def test_the_place_by_value_is_always_among_the_places(found, lower):
+def test_the_rank_by_value_is_always_among_the_ranks(found, lower):
     order = sorted(range(len(found)), key=lambda i: found[i].value if lower else -found[i].value)
     places = ranks(found, lower)
     assert all(places[i][0] <= place <= places[i][1] for place, i in enumerate(order, 1))
 
 
-def test_touching_intervals_overlap_and_a_chain_shares_its_places():
+def test_touching_intervals_overlap_and_a_chain_shares_its_ranks():
     chain = [Score(1, 0, 2), Score(3, 2, 4), Score(5, 4, 6)]
     assert ranks(chain, lower_is_better=True) == [(1, 2), (1, 3), (2, 3)]
 
 
-def test_models_are_sorted_by_kid_and_placed_by_intervals(tmp_path):
+def test_models_are_sorted_by_kid_and_ranked_by_intervals(tmp_path):
     html = page(tmp_path, [entry("worst", 0.09), entry("good", 0.041), entry("best", 0.04)])
     text = check_page(html).text
     names = re.findall(r'<th scope="row">(\w+)<br>', html)
     assert names == ["best", "good", "worst"]
-    places = re.findall(r'</th><td class="nowrap">([\d–]+)</td>', html)
+    places = re.findall(r'</th>\s*<td class="nowrap">([\d–]+)</td>', html)
     assert places == ["1–2", "1–2", "3"]
-    assert "best and good may each be the best by KID: their intervals overlap." in text
+    assert "best and good share the first rank by KID: their intervals overlap." in text
     assert "500 kimg in 67 min" in text
 
 
@@ -85,7 +86,7 @@ def test_strips_show_the_same_seeds_of_every_model_in_the_order_of_the_table(tmp
 )  # fmt: skip
 def test_different_protocols_are_refused_by_name(tmp_path, field, value):
     with pytest.raises(UserError, match=rf"'a' and 'b' cannot be compared, since {field} differs"):
-        compare([entry("a"), entry("b", **{field: value})], tmp_path / "compare.html")
+        write_comparison([entry("a"), entry("b", **{field: value})], tmp_path / "compare.html")
     assert not (tmp_path / "compare.html").exists()
 
 
@@ -97,17 +98,17 @@ def test_names_and_seeds_may_differ(tmp_path, field, value):
 def test_metrics_without_kid_and_an_empty_list_are_refused(tmp_path):
     bare = entry("a")
     bare.metrics.scores.pop("kid")
-    with pytest.raises(UserError, match="hold no KID"):
-        compare([bare], tmp_path / "compare.html")
+    with pytest.raises(UserError, match="contain no KID, which ranks the models"):
+        write_comparison([bare], tmp_path / "compare.html")
     with pytest.raises(UserError, match="nothing to compare"):
-        compare([], tmp_path / "compare.html")
+        write_comparison([], tmp_path / "compare.html")
 
 
-def test_a_failure_is_told_and_the_rest_is_compared(tmp_path):
+def test_a_failure_is_reported_and_the_rest_is_compared(tmp_path):
     text = check_page(page(tmp_path, [entry("a"), failure("b"), entry("c", 0.09)])).text
     assert "b The loss is not a number." in text
     assert "a is the best by KID." in text
-    assert "None of them could be judged." in check_page(page(tmp_path, [failure("b")])).text
+    assert "No model could be evaluated." in check_page(page(tmp_path, [failure("b")])).text
 
 
 def test_a_score_that_one_model_lacks_is_a_dash(tmp_path):
@@ -119,20 +120,22 @@ def test_a_score_that_one_model_lacks_is_a_dash(tmp_path):
 
 
 def conditional(name: str, kid: float = 0.04, **protocol) -> ComparedModel:
-    return ComparedModel(name, obedient("red", "blue", kid=kid, model=name, **protocol), pictures(20), None, [], None)
+    return ComparedModel(
+        name, conditional_metrics("red", "blue", kid=kid, model=name, **protocol), pictures(20), None, [], None
+    )
 
 
 def test_models_with_and_without_attributes_stand_side_by_side(tmp_path):
     html = page(tmp_path, [entry("a", 0.03), conditional("b"), conditional("c", 0.09)])
     text = check_page(html).text
-    assert text.count("Obeys: hair") == 2  # a column, and what it means
+    assert text.count("Accuracy: hair") == 2  # a column, and what it means
     assert text.count("37.5 % 30.0 to 45.0") == 2
     assert html.count("<td>–</td>") == 1
     assert re.search("Real faces .* 80.0 %", text)  # though the first has no such score
 
 
 @pytest.mark.parametrize("changed", [{"reader_hash": "x"}, {"n_asked": 50}])
-def test_obedience_in_the_eyes_of_others_is_refused(tmp_path, changed):
+def test_conditional_accuracy_by_another_reader_or_number_is_refused(tmp_path, changed):
     with pytest.raises(UserError, match=f"'b' and 'c' cannot be compared, since {next(iter(changed))} differs"):
         page(tmp_path, [entry("a"), conditional("b"), conditional("c", **changed)])
 
@@ -146,6 +149,17 @@ def test_strings_from_outside_are_text(tmp_path):
     assert page_read.text.count(evil) >= 8
 
 
+def test_a_script_in_every_string_of_the_metrics_is_text(tmp_path):
+    evil = "<script>"
+    entries = [ComparedModel(evil * n, hostile(evil), pictures(20), 1.0, [], None) for n in (1, 2)] + [
+        failure("c", evil)
+    ]
+    axes = {e.name: {evil: str(i % 2), evil + "2": evil + str(i), "seed": evil + str(i)} for i, e in enumerate(entries)}
+    html = page(tmp_path, entries, axes)
+    assert check_page(html).text.count(evil) >= 20
+    assert evil not in html
+
+
 def grid_of(*fields: str) -> tuple[list[ComparedModel], dict[str, dict[str, str]]]:
     axes = {f"{a}-{b}": dict(zip(fields, (a, b), strict=True)) for a in ("adam", "sgd") for b in ("bce", "mse")}
     return [entry(name, 0.04 + 0.01 * i, seed=i) for i, name in enumerate(axes)], axes
@@ -157,7 +171,7 @@ def test_two_varied_fields_make_a_matrix_with_each_run_in_its_cell(tmp_path):
     html = page(tmp_path, entries, {name: {**fields, "fixed": "1"} for name, fields in axes.items()})
     assert "optimizer × objective" in check_page(html).text
     (table,) = re.findall(r'<table class="matrix">.*?</table>', html, re.DOTALL)
-    rows = re.findall(r'<tr><th scope="row">(\w+)</th>(.*?)</tr>', table, re.DOTALL)
+    rows = re.findall(r'<tr>\s*<th scope="row">(\w+)</th>(.*?)</tr>', table, re.DOTALL)
     cells = {name: row.split("<td>")[1:] for name, row in rows}
     assert "Failed." in cells["sgd"][0]
     for row, column, index in [("adam", 0, 0), ("adam", 1, 1), ("sgd", 1, 3)]:
@@ -174,14 +188,14 @@ def test_one_or_three_varied_fields_make_none(tmp_path):
         assert 'class="matrix"' not in page(tmp_path, entries, varied)
 
 
-def test_runs_that_differ_in_seed_alone_are_summed_up_by_setting(tmp_path):
+def test_runs_that_differ_only_in_seed_are_averaged_by_setting(tmp_path):
     kids = {("sgd", "1"): 0.06, ("sgd", "2"): 0.05, ("adam", "1"): 0.01, ("adam", "2"): 0.07, ("adam", "3"): 0.07}
     axes = {f"{kind}-{seed}": {"optimizer": kind, "seed": seed} for kind, seed in [*kids, ("sgd", "3")]}
     entries = [entry(name, kid) for name, kid in zip(axes, kids.values(), strict=False)] + [failure("sgd-3")]
     html = page(tmp_path, entries, axes)
     text = check_page(html).text
     adam, sgd = "optimizer=adam 3 50.0 10.0 to 70.0 62.0 %", "optimizer=sgd 2 of 3 55.0 50.0 to 60.0 62.0 %"
-    assert text.index("Over seeds") < text.index(adam) < text.index(sgd) < text.index("Best KID first")
+    assert text.index("Over seeds") < text.index(adam) < text.index(sgd) < text.index("Sorted by KID, best first.")
 
 
 def test_seeds_alone_are_one_setting_and_without_several_seeds_there_is_none(tmp_path):
@@ -191,7 +205,7 @@ def test_seeds_alone_are_one_setting_and_without_several_seeds_there_is_none(tmp
         assert "Over seeds" not in page(tmp_path, entries, axes)
 
 
-def test_all_curves_are_in_one_drawing_with_a_legend(tmp_path):
+def test_all_curves_are_in_one_chart_with_a_legend(tmp_path):
     curve = [{"kimg": float(k), "kid": 0.2 / k} for k in range(1, 5)]
     html = page(tmp_path, [entry(name, curve=curve) for name in "abc"])
     check_page(html)

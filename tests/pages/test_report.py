@@ -5,7 +5,7 @@ from dataclasses import MISSING, fields, replace
 
 import numpy as np
 import pytest
-from evaluations import check_page, images_in, metrics, obedient, pictures
+from evaluations import check_page, conditional_metrics, hostile, images_in, metrics, pictures
 
 from nijigan.judges.results import Protocol
 from nijigan.metrics.score import Score
@@ -33,23 +33,23 @@ def report(tmp_path, numbers=None, shown=None) -> str:
 def test_shows_every_score_the_whole_protocol_and_the_curves(tmp_path):
     html = report(tmp_path)
     page = check_page(html)
-    assert "62 of 100 faces are good; real faces score 93." in page.text
+    assert "62 % of the generated faces are good (real faces: 93 %)." in page.text
     assert "40.0 38.0 to 42.0" in page.text  # KID, times 1000
     assert all(meaning.label in page.text and meaning.sentence in page.text for meaning in MEANINGS.values())
     assert all(field.name in page.text for field in fields(Protocol) if field.default is MISSING)
     assert html.count("<polyline") == 6
 
 
-def test_pictures_are_what_was_drawn_to_the_last_bit(tmp_path):
+def test_pictures_are_lossless(tmp_path):
     shown = gallery()
-    nearest = [face for drawn, real, _ in shown.nearest for face in (drawn, real)]
+    nearest = [face for generated, real, _ in shown.nearest for face in (generated, real)]
     expected = [*shown.samples, *shown.best, *shown.worst, *nearest]
     found = images_in(report(tmp_path, shown=shown))
     assert len(found) == len(expected)
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-def test_sample_n_is_named_by_the_seed_that_drew_it(tmp_path):
+def test_samples_are_named_by_their_seeds(tmp_path):
     assert re.findall(r'title="(seed \d+)"', report(tmp_path)) == ["seed 7", "seed 8", "seed 9"]
 
 
@@ -74,21 +74,22 @@ def test_a_generator_without_a_log_or_neighbours_has_a_report_without_them(tmp_p
 
 
 def test_a_generator_with_attributes_is_shown_value_by_value(tmp_path):
-    drawn = pictures(6, 9).reshape(2, 3, 16, 16, 3)
-    html = report(tmp_path, obedient("red", "blue"), gallery(asked={"hair": drawn}))
+    requested = pictures(6, 9).reshape(2, 3, 16, 16, 3)
+    html = report(tmp_path, conditional_metrics("red", "blue"), gallery(requested={"hair": requested}))
     page = check_page(html)
-    assert "Obeys: hair" in page.text
-    assert "20 faces asked for of each" in page.text
-    assert "37.5 % are what they were asked to be; of real ones it is 80.0 %; by chance it would be 50.0 %" in page.text
+    assert "Conditional accuracy: hair" in page.text
+    assert "20 faces were generated for each of 2 values" in page.text
+    assert "(people) recognises the requested value in 37.5 % of the faces." in page.text
+    assert "For real faces it recognises the labelled value in 80.0 %. Chance is 50.0 %." in page.text
     assert "red 81 real 75.0 % 50.0 to 90.0 85.0 % 30.0 10.0 to 50.0" in page.text
     assert "blue 0 real 0.0 % 0.0 to 10.0 – too few faces" in page.text
     (table,) = re.findall(r'<table class="confusion">.*?</table>', html, re.DOTALL)
     assert check_rows(table) == [["hair", "red", "blue", "plaid"], ["red", "75", "", "25"], ["blue", "100", "", ""]]
     assert re.findall(r'<td class="(s\d+)">', table) == ["s8", "s0", "s2", "s10", "s0", "s0"]
-    asked = images_in(re.findall(r'<table class="values">.*?</table>', html, re.DOTALL)[0])
-    assert np.array_equal(asked, drawn.reshape(6, 16, 16, 3))
+    found = images_in(re.findall(r'<table class="values">.*?</table>', html, re.DOTALL)[0])
+    assert np.array_equal(found, requested.reshape(6, 16, 16, 3))
     assert all(field.name in page.text for field in fields(Protocol))
-    assert "Obeys" not in check_page(report(tmp_path)).text
+    assert "Conditional accuracy" not in check_page(report(tmp_path)).text
 
 
 def check_rows(table: str) -> list[list[str]]:
@@ -99,18 +100,29 @@ def check_rows(table: str) -> list[list[str]]:
 
 def test_names_of_values_are_text(tmp_path):
     evil = '"><script>alert(1)</script>&'
-    drawn = np.zeros((2, 1, 16, 16, 3), np.uint8)
-    page = check_page(report(tmp_path, obedient(evil, "b", reader=evil), gallery(asked={"hair": drawn})))
+    requested = {"hair": np.zeros((2, 1, 16, 16, 3), np.uint8)}
+    page = check_page(report(tmp_path, conditional_metrics(evil, "b", reader=evil), gallery(requested=requested)))
     assert page.text.count(evil) >= 4
 
 
-def test_obedience_is_a_curve_where_the_log_has_it(tmp_path):
+def test_a_script_in_every_string_of_the_metrics_is_text(tmp_path):
+    evil = "<script>"
+    requested = {evil: np.zeros((2, 1, 16, 16, 3), np.uint8)}
+    log = [line | {f"accuracy-{evil}": 0.5, "accuracy-b": 0.5} for line in LOG]
+    html = report(tmp_path, hostile(evil), gallery(requested=requested, curves=log))
+    page = check_page(html)
+    assert evil not in html
+    # In the title, the heading, the facts, the scores, two tables, a legend and a dozen terms of the protocol.
+    assert page.text.count(evil) >= 25
+
+
+def test_conditional_accuracy_is_a_curve_where_the_log_has_it(tmp_path):
     log = [line | {"accuracy-hair": 0.5, "accuracy-eyes": 0.25} for line in LOG]
-    assert "Obedience in % " in check_page(report(tmp_path, shown=gallery(curves=log))).text
+    assert "Conditional accuracy in % " in check_page(report(tmp_path, shown=gallery(curves=log))).text
 
 
 def test_headline_without_a_floor_or_a_yield():
-    assert headline({"yield": Score(0.5)}) == "50 of 100 faces are good."
+    assert headline({"yield": Score(0.5)}) == "50 % of the generated faces are good."
     assert headline({"kid": Score(0.0123)}) == "KID × 1000 is 12.3."
 
 
@@ -127,14 +139,14 @@ def test_points_leave_out_what_is_missing_or_no_number():
     assert points(lines, "kid", 1000) == [(4.0, 500.0)]
 
 
-def drawn_points(svg: str) -> np.ndarray:
+def plotted_points(svg: str) -> np.ndarray:
     (path,) = re.findall(r'points="([^"]+)"', svg)
     return np.array([[float(x) for x in point.split(",")] for point in path.split()])
 
 
 def test_a_line_is_drawn_straight_and_stays_inside_the_frame():
     svg = chart("a", [("b", [(float(k), 3.0 * k) for k in range(50)])])
-    places = drawn_points(svg)
+    places = plotted_points(svg)
     assert np.abs(np.diff(places, 2, axis=0)).max() < 0.21  # coordinates are rounded to 0.1
     assert places.min() >= 0
     assert places[:, 0].max() <= 480
@@ -143,7 +155,7 @@ def test_a_line_is_drawn_straight_and_stays_inside_the_frame():
 
 def test_on_a_logarithmic_scale_a_geometric_series_is_straight():
     series = [(float(k), 100.0 * 0.8**k) for k in range(30)]
-    assert np.abs(np.diff(drawn_points(chart("a", [("b", series)], log=True)), 2, axis=0)).max() < 0.21
+    assert np.abs(np.diff(plotted_points(chart("a", [("b", series)], log=True)), 2, axis=0)).max() < 0.21
     assert "logarithmic" not in chart("a", [("b", [*series, (30.0, -1.0)])], log=True)
 
 

@@ -1,4 +1,4 @@
-"""Commands that judge."""
+"""Commands that judge generators: evaluate, compare, rate."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,39 +8,37 @@ import tyro
 from tyro.conf import Positional
 
 from nijigan.cli.common import Device, Model, narrate, open_or_import, progress_bar, torch_device
-from nijigan.errors import UserError
 
 Models = Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL...", help_behavior_hint="(required)")]
 
-_SPACES = "The feature space: lite0, anime, inception, a path to an .onnx file, or module:attribute."
+_SPACES = "Feature space: lite0, anime, inception, a path to an .onnx file, or module:attribute."
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score a generator against real faces: metrics.json, and a report to read."""
+    """Score a generator against real faces, and write metrics.json and an HTML report."""
 
     data: Path
-    """The dataset it learnt from, or its pictures."""
+    """Dataset that the generator was trained on, or its pictures."""
     model: Model = None
-    """A run folder, a .safetensors file or a Hub id; left out, the generator that comes with nijigan."""
+    """Run folder, .safetensors file or Hub id. Default: the packaged generator."""
     out: Path | None = None
-    """Folder for metrics.json and report.html; left out, evaluation/ in the run, or here for a file."""
+    """Folder for metrics.json and report.html. Default: evaluation/ in the run folder, or in the current folder."""
     split: Literal["val", "test"] = "test"
-    """The faces to score against: val while you still choose, test once, for what you publish."""
+    """Split to score against: val for choices between models, test once, for publication."""
     n: int = 5000
-    """Faces to draw."""
+    """Number of faces to generate."""
     seed: int = 0
     """Seed of the first face."""
     psi: float = 1.0
-    """Truncation; scores are those of the model as trained at 1 alone."""
+    """Truncation. Scores at values other than 1 are not those of the trained model."""
     features: Annotated[str, tyro.conf.arg(help=_SPACES)] = "lite0"
     reader: Literal["auto", "people", "own"] = "auto"
-    """Who reads attributes off drawn faces: people, taught by people's tags; own, taught by the labels of these faces;
-    auto, people where it knows every value."""
+    """Attribute reader: people (trained on human tags), own (on this dataset), auto (people if it knows all values)."""
     n_asked: int = 100
-    """Faces to ask for of each value of each attribute."""
+    """Number of faces to request for each value of each attribute."""
     device: Device = "auto"
-    """Where to draw."""
+    """Device that generates the faces."""
     json: bool = False
     """Print the metrics as JSON."""
 
@@ -55,7 +53,7 @@ class Evaluate:
             evaluation = evaluate(
                 generator, open_or_import(self.data), split=self.split, n=self.n, seed=self.seed, psi=self.psi,
                 features=self.features, reader=self.reader, n_asked=self.n_asked,
-                model=self.model or "the generator in the box", progress=progress,
+                model=self.model or "the packaged generator", progress=progress,
             )  # fmt: skip
         print(evaluation.metrics.to_json() if self.json else evaluation.metrics)
         run = Path(self.model) if self.model and Path(self.model).is_dir() else None
@@ -65,65 +63,52 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Compare:
-    """Put models side by side on one page: the same latents, and ranks only where intervals separate them."""
+    """Compare models on one page, with the same latents and with ranks where intervals separate them."""
 
     models: Models
     """Run folders, .safetensors files or Hub ids."""
     data: Path | None = None
-    """The faces to score against; left out, those that the first run was trained on."""
+    """Dataset to score against. Default: the one that the first run was trained on."""
     out: Path = Path("compare.html")
-    """The page."""
+    """Path of the page."""
     split: Literal["val", "test"] = "val"
-    """The faces to score against."""
+    """Split to score against."""
     n: int = 5000
-    """Faces to draw from each."""
+    """Number of faces to generate with each model."""
     features: Annotated[str, tyro.conf.arg(help=_SPACES)] = "lite0"
     device: Device = "auto"
-    """Where to draw."""
+    """Device that generates the faces."""
 
     def run(self) -> None:
         """Compare."""
-        from nijigan.judges.evaluation import check_number
-        from nijigan.pages.comparison import compare
-        from nijigan.pages.models import common_reader, dataset_of, evaluated
-        from nijigan.pages.report import model_name
+        from nijigan.pages.comparing import check_named, compare
 
-        check_number(self.n)
-        device = torch_device(self.device)
-        _check_named(self.models)
-        dataset = open_or_import(self.data) if self.data else dataset_of(self.models)
-        with progress_bar("Learning to read") as progress:
-            reader = common_reader(self.models, dataset, progress)
-        names = [model_name(model) for model in self.models]
-        entries = []
-        for model, name in zip(self.models, names, strict=True):
-            shown = name if names.count(name) == 1 else model
-            with progress_bar(f"Judging {model}") as progress:
-                entry = evaluated(
-                    model, dataset, name=shown, split=self.split, n=self.n, features=self.features, reader=reader,
-                    device=device, progress=progress,
-                )  # fmt: skip
-            entries.append(entry)
-        compare(entries, self.out)
+        check_named(self.models)
+        device, dataset = torch_device(self.device), open_or_import(self.data) if self.data else None
+        with progress_bar("Judging") as progress:
+            compare(
+                self.models, self.out, dataset=dataset, split=self.split, n=self.n, features=self.features,
+                device=device, progress=progress,
+            )  # fmt: skip
         print(self.out)
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Rate faces by hand in the browser, blind between models and real faces: yield by a person."""
+    """Rate faces by hand in the browser, without knowing which model made them or whether they are real."""
 
     models: Models
     """Run folders, .safetensors files or Hub ids."""
     data: Path
-    """The dataset whose validation faces are mixed in."""
+    """Dataset whose validation faces are mixed in."""
     out: Path = Path("ratings")
-    """Folder for the votes, ratings.sqlite; the same folder goes on where you left."""
+    """Folder for the votes (ratings.sqlite). Use the same folder to continue a rating."""
     n: int = 100
-    """Faces from each model, and real ones."""
+    """Number of faces from each model, and of real faces."""
     seed: int = 0
-    """Decides the faces and their order."""
+    """Seed of the faces and of their order."""
     port: int = 7861
-    """Of the page, on this machine alone."""
+    """Port of the local web page."""
 
     def run(self) -> None:
         """Serve the page until Ctrl-C, then print the result."""
@@ -133,12 +118,13 @@ class Rate:
         from nijigan.judges.evaluation import good_faces
         from nijigan.judges.feature_spaces import open_feature_space
         from nijigan.judges.real import real_faces
+        from nijigan.pages.comparing import check_named
         from nijigan.rate.ballot import build_ballot
         from nijigan.rate.server import serve
         from nijigan.rate.store import VoteStore
         from nijigan.rate.tally import tally
 
-        _check_named(self.models)
+        check_named(self.models)
         dataset = open_or_import(self.data)
         ballot = build_ballot({model: Generator.load(model) for model in self.models}, dataset, self.n, self.seed)
         store = VoteStore(self.out)
@@ -148,12 +134,5 @@ class Rate:
         print(tally(ballot, store))
         with progress_bar("Judging") as progress:
             real = real_faces(dataset, "val", ballot.images.shape[1], open_feature_space(), progress)
-        narrate("With the automatic yield beside:")
+        narrate("With the automatic yield for comparison:")
         print(tally(ballot, store, partial(good_faces, real=real)))
-
-
-def _check_named(models: tuple[str, ...]) -> None:
-    if not models:
-        raise UserError("Name a model, or several: run folders, .safetensors files or Hub ids.")
-    if len(set(models)) < len(models):
-        raise UserError("A model is named twice; name each once.")

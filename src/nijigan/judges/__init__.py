@@ -1,1 +1,1 @@
-"""Who judges a generator: feature spaces, attribute readers, the evaluation."""
+"""Judges of a generator: feature spaces, attribute readers, and the evaluation that uses them."""

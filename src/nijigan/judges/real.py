@@ -1,7 +1,7 @@
-"""The real side of an evaluation: features of real faces and what follows from them, computed once and kept.
+"""Features of real faces and the values derived from them, computed once and cached.
 
-Everything is cached inside the dataset's folder under a hash of the content it follows from (dataset, split,
-resolution, feature space), and may be deleted at any time.
+The cache is in the dataset's folder. Each file is named by a hash of everything that its content depends on (dataset,
+split, resolution, feature space), and may be deleted at any time.
 """
 
 import hashlib
@@ -24,44 +24,49 @@ from nijigan.metrics.neighbours import nearest, radii, realism
 from nijigan.vision.finder import have_faces
 
 NEIGHBOURS = 5
-"""k of every nearest-neighbour score."""
+"""The k of every nearest-neighbour score."""
 
-_FORMAT = 1  # of the cache; raise it when what is cached is computed in another way
-_FEWEST = 20  # faces in a split that say anything
+_FORMAT = 1  # of the cache; increase it when a cached value is computed differently
+_MIN_FACES = 20  # in a split
 
 
 @dataclass(frozen=True)
 class RealFaces:
-    """What drawn faces are measured against."""
+    """The real faces that generated faces are compared with."""
 
     dataset: FaceDataset
     split: str
     resolution: int
     space: FeatureSpace
     train: FeatureArray
-    """Features of the training faces, N×D, memory-mapped: the manifold that realism and originality refer to."""
+    """Features of the training faces, N×D, memory-mapped: the manifold of realism and originality."""
     radii: FeatureArray
-    """Distance of each to its k-th neighbour among them, N."""
+    """Distance from each training face to its k-th neighbour among them, N."""
     features: FeatureArray
     """Features of the split's faces, n×D, memory-mapped."""
     realism: FeatureArray
-    """Realism of each of them, n."""
+    """Realism of each face of the split, n."""
     nearest: FeatureArray
-    """Distance of each to its nearest training face, n."""
+    """Distance from each face of the split to its nearest training face, n."""
     found: npt.NDArray[np.bool_]
-    """Whether the face finder sees a face in each, n."""
+    """Whether the face detector finds a face in each, n."""
     threshold: float
-    """Realism that 95 of 100 validation faces reach: what is below lies outside the real manifold."""
+    """The realism that 95 % of the validation faces reach: faces below it lie outside the real manifold."""
 
     @property
     def good(self) -> npt.NDArray[np.bool_]:
-        """Which of the split's faces pass as good: what real faces score as yield."""
+        """Which of the split's faces are good; their share is the ceiling of yield."""
         return self.are_good(self.found, self.realism)
 
     def are_good(self, found: npt.NDArray[np.bool_], realism: FeatureArray) -> npt.NDArray[np.bool_]:
-        """Which faces are good, of equally many verdicts: those that the finder sees and that lie inside the manifold.
+        """Which of N faces are good: the detector finds a face, and it lies within the manifold.
 
-        Either alone is blind: muddy pictures pass the finder, clean blends of faces pass the manifold.
+        Each criterion misses something: the detector accepts muddy pictures, the manifold accepts clean blends of two
+        faces.
+
+        Args:
+            found: whether the detector finds a face in each, N.
+            realism: realism of each, N.
         """
         return np.asarray(found & (realism >= self.threshold))
 
@@ -69,14 +74,14 @@ class RealFaces:
 def real_faces(
     dataset: FaceDataset, split: str, resolution: int, space: FeatureSpace, progress: Progress | None = None
 ) -> RealFaces:
-    """Describe the real faces of a dataset, or read what was described before.
+    """Compute the features of a dataset's real faces and what is derived from them, or read them from the cache.
 
     Args:
         dataset: the faces.
         split: val or test.
-        resolution: in pixels; both sides of a comparison must have passed the same resize.
-        space: the features.
-        progress: called with (done, total) while faces are described for the first time.
+        resolution: in pixels. Real and generated faces must be compared at the same resolution.
+        space: the feature space.
+        progress: called with (done, total) while faces are processed for the first time.
 
     Raises:
         UserError: a split has too few faces.
@@ -85,30 +90,30 @@ def real_faces(
     train = _features(dataset, "train", resolution, space, progress)
     manifold = _cached(dataset, "radii", "train", resolution, space, lambda: radii(train, NEIGHBOURS))
 
-    def depth(name: str) -> tuple[FeatureArray, FeatureArray]:
-        described = _features(dataset, name, resolution, space, progress)
-        real = _cached(dataset, "realism", name, resolution, space, lambda: realism(described, train, manifold))
-        return described, real
+    def features_and_realism(name: str) -> tuple[FeatureArray, FeatureArray]:
+        features = _features(dataset, name, resolution, space, progress)
+        depth = _cached(dataset, "realism", name, resolution, space, lambda: realism(features, train, manifold))
+        return features, depth
 
-    threshold = float(np.quantile(depth("val")[1], 0.05))
-    described, real = depth(split)
-    near = _cached(dataset, "nearest", split, resolution, space, lambda: nearest(described, train)[0][:, 0])
+    threshold = float(np.quantile(features_and_realism("val")[1], 0.05))
+    features, depth = features_and_realism(split)
+    near = _cached(dataset, "nearest", split, resolution, space, lambda: nearest(features, train)[0][:, 0])
     found = _cached(
         dataset, "found", split, resolution, None,
         lambda: have_faces(dataset.pixels(split, resolution), progress=progress).astype(np.float32),
     )  # fmt: skip
     return RealFaces(
-        dataset, split, resolution, space, train, manifold, described, real, near, found.astype(bool), threshold
+        dataset, split, resolution, space, train, manifold, features, depth, near, found.astype(bool), threshold
     )
 
 
 def check_judgeable(dataset: FaceDataset, split: str) -> None:
-    """Refuse, with a `UserError`, a dataset with too few faces to judge against a split."""
+    """Raise a `UserError` if a dataset has too few faces to judge against a split."""
     for name in ("train", "val", split):
-        if dataset.count(name) < _FEWEST:
+        if dataset.count(name) < _MIN_FACES:
             raise UserError(
-                f"{dataset.path} has {dataset.count(name)} faces in its {name} split; judging takes {_FEWEST} or more "
-                "in each: import more pictures, or hold more out with --holdout."
+                f"Judging needs at least {_MIN_FACES} faces in the {name} split; {dataset.path} has "
+                f"{dataset.count(name)}. Import more, or import again into a new folder with a larger --holdout."
             )
 
 
@@ -129,7 +134,7 @@ def _cached(
     space: FeatureSpace | None,
     compute: Callable[[], FeatureArray],
 ) -> FeatureArray:
-    """What `compute` gives, kept in a file that is named for everything it follows from."""
+    """The result of `compute`, cached in a file whose name is a hash of everything that the result depends on."""
     key = [_FORMAT, dataset.fingerprint, split, resolution, space.hash if space else "", NEIGHBOURS]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     path = dataset.path / "cache" / f"judge-{what}-{split}-{resolution}-{digest}.npy"
@@ -144,7 +149,7 @@ def _cached(
 
 
 def _open(path: Path) -> FeatureArray | None:
-    with suppress(OSError, ValueError, EOFError):  # not there, or cut short
+    with suppress(OSError, ValueError, EOFError):  # missing or truncated
         array: FeatureArray = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
     return None

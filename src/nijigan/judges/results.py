@@ -1,4 +1,4 @@
-"""What an evaluation finds: scores with their uncertainty, and the protocol that they were taken by."""
+"""The outcome of an evaluation: scores with their uncertainty, and the protocol under which they were measured."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,67 +12,71 @@ from nijigan.metrics.score import Score
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything that must be equal before two scores may be compared, and everything needed to take them again."""
+    """Everything that must be equal before two scores are compared, and everything needed to measure them again."""
 
     dataset: str
     """Name of the dataset's folder."""
     fingerprint: str
-    """Of its content."""
+    """Fingerprint of its content."""
     split: str
-    """The faces scored against: val steers, test is for what is published."""
+    """The faces scored against: val for choices, test for publication."""
     resolution: int
+    """Height and width in pixels."""
     features: str
     """The feature space, such as lite0@128."""
     features_hash: str
     """SHA-256 of its weights and preprocessing."""
     n_fake: int
+    """Number of generated faces."""
     n_real: int
+    """Number of real faces."""
     n_yield: int
-    """How many of the drawn faces the face finder looked at."""
+    """Number of generated faces that the face detector was shown."""
     neighbours: int
-    """k of the nearest-neighbour scores."""
+    """The k of nearest-neighbour scores."""
     seed: int
-    """Of the first drawn face."""
+    """Seed of the first generated face."""
     psi: float
+    """Truncation."""
     version: str
-    """Of nijigan."""
+    """Version of nijigan."""
     reader: str | None = None
-    """Who read attributes off drawn faces; None for a generator without attributes, as for the next two."""
+    """The attribute reader. This and the next two are None for an unconditional generator."""
     reader_hash: str | None = None
     """SHA-256 of the reader's weights and vocabularies."""
     n_asked: int | None = None
-    """Faces that were asked for of each value of each attribute."""
+    """Number of faces requested for each value of each attribute."""
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """What came of asking for one value of an attribute."""
+    """The scores of the faces for which one value of an attribute was requested."""
 
     accuracy: Score
-    """The share of these faces that the reader reads as that value; floor: of real faces labelled so."""
+    """The share in which the reader recognises that value; its floor is that share of real faces with this label."""
     kid: Score | None
-    """Between these faces and real ones labelled so; None where either are too few."""
+    """KID between these faces and real faces with this label; None if there are too few of either."""
     n_real: int
-    """Faces of the split that are labelled so."""
+    """Number of faces of the split with this label."""
     diversity: Score | None = None
-    """How different these faces are from each other, over how different real ones labelled so are: near 0 where the
-    generator ignores its latents. None where either are too few."""
+    """Mean distance of these faces from each other over that of real faces with this label: near 0 if the generator
+    ignores its latents. None if there are too few of either."""
 
 
 @dataclass(frozen=True)
 class ConditionalAccuracy:
-    """What a generator draws when it is asked for each value of an attribute, `Protocol.n_asked` times."""
+    """What a reader recognises when each value of an attribute is requested `Protocol.n_asked` times."""
 
     classes: dict[str, ClassScores]
-    """By the value asked for."""
+    """By requested value."""
     read: tuple[str, ...]
-    """What the reader may read: the values asked for, in their order, then those that it knows beside."""
+    """What the reader can recognise: the requested values, in their order, then its other values."""
     confusion: tuple[tuple[int, ...], ...]
-    """How many faces asked to be the value of the row were read as that of the column."""
+    """Number of faces with the requested value of the row that were recognised as the value of the column."""
 
     @property
     def chance(self) -> float:
-        """The balanced accuracy of a generator that ignores what it is asked, at best."""
+        """The highest balanced accuracy of a generator that ignores its labels."""
         return 1 / len(self.classes)
 
 
@@ -81,26 +85,26 @@ class Metrics:
     """The outcome of one evaluation: `metrics.json`."""
 
     model: str
-    """Where the generator was."""
+    """Where the generator came from."""
     weights: str
-    """Its weights' hash."""
+    """Hash of its weights."""
     kimg: float
-    """Its age."""
+    """Length of its training, in thousands of real images."""
     protocol: Protocol
     scores: dict[str, Score]
     """By name: kid, fd, precision, recall, density, coverage, diversity, yield, originality, accuracy-hair, ..."""
     conditional_accuracy: Annotated[
         dict[str, ConditionalAccuracy], Field(validation_alias=AliasChoices("conditional_accuracy", "obedience"))
-    ] = field(default_factory=dict)  # files of version 0.1 say "obedience"
-    """By attribute; empty for a generator without."""
+    ] = field(default_factory=dict)  # the key in files of version 0.1 is "obedience"
+    """By attribute; empty for an unconditional generator."""
 
     def __str__(self) -> str:
-        """A table for the terminal; KID times 1,000, as it is usually printed."""
+        """A table for the terminal. KID is multiplied by 1,000, as usual."""
         protocol = self.protocol
         width = max(16, *(len(name) + 2 for name in self.scores))
         lines = [
-            f"{protocol.n_fake:,} drawn faces against {protocol.n_real:,} of {protocol.dataset}/{protocol.split} "
-            f"at {protocol.resolution} px, features {protocol.features}",
+            f"{protocol.n_fake:,} generated faces against {protocol.n_real:,} real faces "
+            f"({protocol.dataset}, {protocol.split} split) at {protocol.resolution} px, features {protocol.features}",
             f"{'':{width}}{'score':>10}   {'95 % interval':^19}{'real faces':>12}",
         ]
         for name, score in self.scores.items():
@@ -112,10 +116,10 @@ class Metrics:
             lines.append(
                 f"{name + (' ×1000' if times > 1 else ''):{width}}{values[0]:>10}   {between:^19}{values[3] or '':>12}"
             )
-        for name, one in self.conditional_accuracy.items():
+        for name, found in self.conditional_accuracy.items():
             lines.append(
-                f"{name}: {protocol.n_asked} faces asked for of each of {len(one.classes)} values, "
-                f"read by {protocol.reader}; by chance {one.chance:.3f}"
+                f"{name}: {protocol.n_asked} faces for each of {len(found.classes)} values, read by {protocol.reader}; "
+                f"chance {found.chance:.3f}"
             )
         return "\n".join(lines)
 
@@ -125,10 +129,10 @@ class Metrics:
 
     @classmethod
     def from_json(cls, text: str, source: str = "The metrics") -> Self:
-        """Read what `to_json` wrote; anything else is a `UserError` that names `source`."""
+        """Parse the output of `to_json`; anything else is a `UserError` that names `source`."""
         return parse_json(cls, text, source)
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a `metrics.json`; what cannot be read is a `UserError`."""
+        """Read a `metrics.json`; a file that cannot be read is a `UserError`."""
         return read_json(cls, path)

@@ -1,1 +1,1 @@
-"""Scores over arrays of features, with their uncertainty."""
+"""Scores as functions of feature arrays, with their uncertainty."""

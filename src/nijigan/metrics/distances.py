@@ -1,7 +1,8 @@
 """Euclidean distances between two feature arrays, a block at a time.
 
-A block is multiplied in float32, where |x|² + |y|² - 2x·y loses its digits between close rows. So it only proposes:
-whatever a score rests on is measured again by `between`, from the difference of the two rows.
+A block is computed in float32, where |x|² + |y|² - 2x·y loses its digits for rows that are close to each other. It is
+therefore only used to find candidates. Every distance that a score depends on is computed again by `between`, from the
+difference of the two rows.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from torch import Tensor
 from nijigan.metrics.arrays import FeatureArray, blocks
 
 _ROUNDING = 1e-5
-"""Bound on the error of a multiplied squared distance, as a share of |x|² + |y|²."""
+"""Bound on the error of a squared distance in a block, as a fraction of |x|² + |y|²."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class DistanceBlock:
     squares: Tensor
     """Squared distances, at least 0."""
     error: Tensor
-    """How far each of them may be off."""
+    """Bound on the error of each of them."""
 
 
 def distance_blocks(queries: FeatureArray, references: FeatureArray, block: int) -> Iterator[DistanceBlock]:
@@ -41,19 +42,19 @@ def distance_blocks(queries: FeatureArray, references: FeatureArray, block: int)
 def distance_block(
     queries: FeatureArray, rows: slice, references: FeatureArray, columns: slice, centre: FeatureArray
 ) -> DistanceBlock:
-    """One block; rows are taken relative to `centre`, which shortens them and so their rounding errors."""
+    """One block. `centre` is subtracted from all rows, which makes them shorter and reduces rounding errors."""
     x, y = torch.from_numpy(queries[rows] - centre), torch.from_numpy(references[columns] - centre)
     norms = x.square().sum(1)[:, None] + y.square().sum(1)
     return DistanceBlock(rows, columns, torch.addmm(norms, x, y.T, alpha=-2).clamp_(min=0), norms.mul_(_ROUNDING))
 
 
 def mean_row(features: FeatureArray) -> FeatureArray:
-    """The mean of all rows, gathered in float64."""
+    """The mean of all rows, summed in float64."""
     return np.asarray(features.mean(axis=0, dtype=np.float64), np.float32)
 
 
 def within(queries: FeatureArray, references: FeatureArray, part: DistanceBlock, reach: Tensor) -> Tensor:
-    """Which distances of a block are below `reach` (of its shape, or broadcast to it); close calls are measured."""
+    """Which distances of a block are below `reach` (broadcast to its shape); those close to it are computed again."""
     margin = part.squares - reach.square()
     below = margin < 0
     close = (margin.abs() <= part.error).nonzero()

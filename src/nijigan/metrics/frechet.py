@@ -1,4 +1,4 @@
-"""Fréchet distance between two sets of features, from moments that are gathered block by block."""
+"""Fréchet distance between two sets of features, from moments that are accumulated block by block."""
 
 from dataclasses import dataclass
 from statistics import fmean
@@ -14,18 +14,18 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """All that a Fréchet distance knows of a set of features."""
+    """The statistics of a set of features that a Fréchet distance depends on."""
 
     n: int
-    """How many rows were measured."""
+    """Number of rows."""
     mean: npt.NDArray[np.float64]
-    """Of each of the D dimensions."""
+    """Mean of each of the D dimensions."""
     cov: Matrix
     """D×D covariance, normalised by n - 1."""
 
 
 def moments(features: FeatureArray, block: int = 4096) -> Moments:
-    """Measure N×D features in float64, `block` rows at a time.
+    """Moments of N×D features, in float64, `block` rows at a time.
 
     Raises:
         UserError: There are fewer than 2 rows, or values that are not finite.
@@ -52,8 +52,8 @@ def merge(a: Moments, b: Moments) -> Moments:
 def frechet_distance(a: Moments, b: Moments) -> float:
     """Squared Fréchet distance of two Gaussians (Dowson & Landau 1982; for images Heusel et al. 2017, eq. 6).
 
-    |μa - μb|² + tr(A + B - 2(AB)^½). It is biased upwards the more, the smaller the sets: compare only distances that
-    were taken at equal numbers, and look at the distance between real halves beside them.
+    |μa - μb|² + tr(A + B - 2(AB)^½). Its upward bias grows as the sets get smaller: compare only distances between sets
+    of equal size, and relate them to the distance between two halves of the real faces.
 
     Returns:
         The distance, at least 0.
@@ -62,18 +62,18 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def frechet_score(features: FeatureArray, real: Moments, size: int) -> Score:
-    """The mean distance of disjoint subsets, and between which least and greatest the luck of the draw moves it.
+    """The mean distance over disjoint subsets, with its minimum and maximum.
 
-    No confidence is claimed. Since the bias depends on the size of a set, so do all three numbers: they compare only
-    with distances taken at `size` faces.
+    The range is not a confidence interval. The bias depends on the size of a set, and so do all three numbers: compare
+    them only with distances at `size` faces.
 
     Args:
-        features: N×D features of drawn faces; consecutive rows make a subset, and what is left over is not used.
+        features: N×D features of generated faces. Consecutive rows form a subset; the remainder is not used.
         real: Moments of the real faces.
         size: Faces in each subset, from 2 to N.
 
     Returns:
-        The score; without low and high where there is but one subset.
+        The score; without low and high if there is only one subset.
 
     Raises:
         UserError: There are not enough features, or some are not finite.
@@ -91,14 +91,14 @@ def frechet_score(features: FeatureArray, real: Moments, size: int) -> Score:
 def _distance(a: Moments, factor: Matrix, b: Moments) -> float:
     """The distance, given a factor F of `a`'s covariance, FFᵀ = A."""
     gap = a.mean - b.mean
-    # tr (AB)^½ is the sum of the singular values of FᵀG, where GGᵀ = B. Unlike the root of a product, it needs no
-    # full rank: fewer faces than dimensions are no special case.
+    # tr (AB)^½ is the sum of the singular values of FᵀG, where GGᵀ = B. Unlike the root of a product, this does not
+    # require full rank, so sets with fewer faces than dimensions need no special case.
     overlap = np.linalg.svd(factor.T @ _factor(b.cov), compute_uv=False).sum()
     return max(0.0, float(gap @ gap + np.trace(a.cov) + np.trace(b.cov) - 2 * overlap))
 
 
 def _factor(cov: Matrix) -> Matrix:
-    """F of full column rank with FFᵀ = `cov`, leaving out directions whose variance is rounding error."""
+    """F of full column rank with FFᵀ = `cov`; directions whose variance is rounding error are omitted."""
     values, vectors = np.linalg.eigh(cov)
     kept = values > values[-1] * len(cov) * np.finfo(np.float64).eps
     return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))

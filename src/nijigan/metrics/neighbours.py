@@ -1,7 +1,7 @@
-"""Scores that ask who lives next to whom: precision and recall, density and coverage, diversity, realism, originality.
+"""Scores based on nearest neighbours: precision, recall, density, coverage, diversity, realism and originality.
 
-Distances are Euclidean. No outcome depends on the size of the blocks that are worked in, and memory does not grow
-with the square of the number of faces.
+Distances are Euclidean. No result depends on the block size, and memory does not grow with the square of the number of
+faces.
 """
 
 from itertools import combinations_with_replacement
@@ -18,7 +18,7 @@ from nijigan.metrics.score import Score
 Indices = npt.NDArray[np.int64]
 
 _SPARE = 4
-"""Candidates kept beyond the k nearest, among which the measured distances decide."""
+"""Candidates kept in addition to the k nearest; their recomputed distances decide which are the nearest."""
 
 
 def nearest(
@@ -29,8 +29,8 @@ def nearest(
     Args:
         queries: N×D.
         references: M×D, at least `k`.
-        k: How many.
-        block: Rows at a time; memory is 4·block² bytes a few times over.
+        k: Number of references.
+        block: Rows per block. Memory is a small multiple of 4·block² bytes.
 
     Returns:
         Distances (N×k float32, ascending) and row numbers among the references (N×k int64).
@@ -48,7 +48,7 @@ def radii(features: FeatureArray, k: int, block: int = 2048) -> FeatureArray:
     """Each row's distance to its `k`-th nearest neighbour among the other rows: N float32.
 
     Raises:
-        UserError: There are not more than `k` rows, or values that are not finite.
+        UserError: There are at most `k` rows, or values that are not finite.
     """
     check_features(features, at_least=k + 1)
     return _nearest(features, features, k, block, skip_diagonal=True)[0][:, -1]
@@ -59,22 +59,25 @@ def manifold_scores(
 ) -> dict[str, Score]:
     """Improved precision and recall (Kynkäänniemi et al. 2019, eqs. 1-2), density and coverage (Naeem et al. 2020).
 
-    A manifold is the union of the balls around its members that reach to their `k`-th neighbour. Balls are open, so
-    that the density of a set against itself is exactly 1. The Wilson intervals take one side as given:
+    The manifold of a set is the union of balls around its faces; the radius of a ball is the distance to the `k`-th
+    neighbour. Balls are open, so that the density of a set against itself is exactly 1. The Wilson intervals are
+    conditional on one of the two sets:
 
-    - precision (share of drawn faces within the real manifold): given the real faces, drawn ones are independent.
-    - recall (share of real faces within the drawn manifold): given the drawn faces, real ones are independent.
-    - coverage (share of real balls that hold a drawn face): given the drawn faces. Real balls overlap, so they are
-      not quite independent, and the interval is a guide.
+    - precision (share of generated faces within the real manifold): given the real faces, generated ones are
+      independent.
+    - recall (share of real faces within the generated manifold): given the generated faces, real ones are independent.
+    - coverage (share of real balls that contain a generated face): given the generated faces. Real balls overlap, so
+      they are not quite independent, and the interval is approximate.
 
-    Density (how many real balls hold a drawn face, over `k`) is a mean of dependent counts and has no interval.
+    Density (number of real balls that contain a generated face, divided by `k`) is a mean of dependent counts and has
+    no interval.
 
     Args:
         real: M×D.
         real_radii: `radii(real, k)`.
-        fake: N×D. Recall and coverage grow with N: compare at equal numbers.
-        k: Neighbours; fewer than rows on either side.
-        block: Rows at a time.
+        fake: N×D. Recall and coverage grow with N: compare them only at equal N.
+        k: Number of neighbours; less than M and N.
+        block: Rows per block.
 
     Returns:
         precision, recall, density, coverage.
@@ -84,24 +87,24 @@ def manifold_scores(
     """
     check_features(real, fake, at_least=k + 1)
     real_reach, fake_reach = torch.tensor(real_radii), torch.tensor(radii(fake, k, block))[:, None]
-    holders = torch.zeros(len(fake), dtype=torch.int64)  # how many real balls hold each drawn face
+    containing = torch.zeros(len(fake), dtype=torch.int64)  # real balls that contain each generated face
     covered = torch.zeros(len(real), dtype=torch.bool)
     recalled = torch.zeros(len(real), dtype=torch.bool)
     for part in distance_blocks(fake, real, block):
         inside = within(fake, real, part, real_reach[part.columns])
-        holders[part.rows] += inside.sum(1)
+        containing[part.rows] += inside.sum(1)
         covered[part.columns] |= inside.any(0)
         recalled[part.columns] |= within(fake, real, part, fake_reach[part.rows]).any(0)
     return {
-        "precision": share(int(holders.count_nonzero()), len(fake)),
+        "precision": share(int(containing.count_nonzero()), len(fake)),
         "recall": share(int(recalled.count_nonzero()), len(real)),
-        "density": Score(float(holders.double().mean()) / k),
+        "density": Score(float(containing.double().mean()) / k),
         "coverage": share(int(covered.count_nonzero()), len(real)),
     }
 
 
 def diversity(real: FeatureArray, fake: FeatureArray, block: int = 2048) -> Score:
-    """Mean distance between drawn faces over that between real ones: 1 is as varied as life, 0 one face always.
+    """Mean distance between generated faces over that between real faces: 0 if all generated faces are the same.
 
     Raises:
         UserError: The arrays are too small, of unequal dimension or not finite.
@@ -121,7 +124,7 @@ def mean_distance(features: FeatureArray, block: int = 2048) -> float:
     total = 0.0
     for rows, columns in combinations_with_replacement(blocks(len(features), block), 2):
         squares = distance_block(features, rows, features, columns, centre).squares
-        # Row against row is measured as rounding error, not 0; every pair counts in one block only.
+        # The distance of a row to itself is rounding error, not 0; each pair counts in one block only.
         total += float((squares.triu_(1) if rows == columns else squares).sqrt_().sum(dtype=torch.float64))
     return total / (len(features) * (len(features) - 1) / 2)
 
@@ -129,17 +132,17 @@ def mean_distance(features: FeatureArray, block: int = 2048) -> float:
 def realism(features: FeatureArray, references: FeatureArray, radii: FeatureArray, block: int = 2048) -> FeatureArray:
     """How deep within the real manifold each face lies (Kynkäänniemi et al. 2019, eq. 3).
 
-    The greatest radius(r) / |x - r| over real faces r. As in the paper, those with a radius above the median are left
-    out: their balls reach into empty space.
+    It is the maximum of radius(r) / |x - r| over real faces r. As in the paper, real faces whose radius is above the
+    median are omitted, because their balls extend into empty space.
 
     Args:
         features: N×D, the faces to judge.
         references: M×D real faces.
         radii: `radii(references, k)`.
-        block: Rows at a time.
+        block: Rows per block.
 
     Returns:
-        N float32; at least 1 within the pruned manifold, infinite where a face equals a real one.
+        N float32; at least 1 within the pruned manifold, infinite if a face equals a real one.
 
     Raises:
         UserError: The arrays are too small, of unequal dimension or not finite.
@@ -150,7 +153,7 @@ def realism(features: FeatureArray, references: FeatureArray, radii: FeatureArra
     best = torch.full((len(features),), -1.0)
     where = torch.zeros(len(features), dtype=torch.int64)
     for part in distance_blocks(features, references, block):
-        # Within rounding error a face counts as equal: the closest reference is as good as any.
+        # References within rounding error of a face count as equal to it; any of them will do.
         ratio, index = (reach[part.columns] ** 2 / part.squares.clamp_(min=1e-30)).max(1)
         better = ratio > best[part.rows]
         best[part.rows] = ratio.where(better, best[part.rows])
@@ -161,14 +164,14 @@ def realism(features: FeatureArray, references: FeatureArray, radii: FeatureArra
 
 
 def originality(generated_nearest: FeatureArray, test_nearest: FeatureArray) -> Score:
-    """Share of drawn faces that are farther from every training face than the closest 1 % of unseen real faces are.
+    """Share of generated faces that are farther from every training face than the closest 1 % of unseen real faces.
 
-    Genuinely new faces score 0.99, copies 0. The Wilson interval takes the threshold as given, which some hundreds of
-    unseen faces make steady; with up to 100 it is the least of their distances.
+    New faces score 0.99, copies 0. The Wilson interval treats the threshold as known; a few hundred unseen faces are
+    enough to make it stable. With up to 100 of them the threshold is their smallest distance.
 
     Args:
-        generated_nearest: Each generated face's distance to its nearest training face.
-        test_nearest: The same of real faces that were not trained on.
+        generated_nearest: Distance from each generated face to its nearest training face.
+        test_nearest: Distance from each unseen real face to its nearest training face.
 
     Raises:
         UserError: One of them is empty or not finite.
@@ -181,7 +184,7 @@ def originality(generated_nearest: FeatureArray, test_nearest: FeatureArray) -> 
 def _nearest(
     queries: FeatureArray, references: FeatureArray, k: int, block: int, *, skip_diagonal: bool
 ) -> tuple[FeatureArray, Indices]:
-    """The work of `nearest`; with `skip_diagonal`, row i of the references is no neighbour of query i."""
+    """As `nearest`, without its checks. With `skip_diagonal`, row i of the references is no neighbour of query i."""
     n, candidates = len(queries), min(k + _SPARE, len(references))
     squares = torch.full((n, candidates), torch.inf)
     indices = torch.zeros((n, candidates), dtype=torch.int64)

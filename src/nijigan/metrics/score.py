@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Score:
-    """A number and how far it can be trusted."""
+    """A number and its uncertainty."""
 
     value: float
     low: float | None = None
-    """Lower end of the 95 % interval. A Fréchet distance has none that is honest: there it is the least of its disjoint
-    subsets. None where there is nothing to say."""
+    """Lower end of the 95 % interval. A Fréchet distance has no valid interval; its low and high are the minimum and
+    maximum over disjoint subsets. None if unknown."""
     high: float | None = None
-    """Upper end."""
+    """Upper end of the interval."""
     floor: float | None = None
-    """What real faces score in the place of drawn ones, at the same number: no generator can be expected to pass it."""
+    """The score of as many real faces in place of the generated ones. No generator can be expected to do better."""

@@ -1,1 +1,1 @@
-"""What is shown of evaluations, as HTML."""
+"""Evaluations as HTML pages."""

@@ -1,18 +1,21 @@
-"""Small drawings in SVG that take their colours from the page: an interval on its scale, curves over kimg.
+"""Small SVG charts that take their colours from the page: a score on its scale, curves over kimg.
 
-Written by hand because matplotlib's SVG carries inline styles, which know no dark mode and which the page's content
-security policy forbids.
+They are written by hand because matplotlib's SVG contains inline styles. Those ignore dark mode, and the page's content
+security policy forbids them.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, isfinite, log10
 from typing import Any
 
+from markupsafe import Markup
+
 from nijigan.metrics.score import Score
 
 Line = Mapping[str, Any]
-"""A line of a run's log: kimg, and by name whatever was measured there."""
+"""A line of a run's log: kimg, and whatever was measured then, by name."""
 Points = Sequence[tuple[float, float]]
 
 _COLOURS = 6
@@ -21,12 +24,12 @@ _WIDTH, _HEIGHT = 480, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 18, 10, 42
 
 
-def interval_bar(score: Score, top: float | None = None) -> str:
-    """A score as a dot, its interval as a band and real faces as a stroke, on a scale from 0.
+def interval_bar(score: Score, top: float | None = None) -> Markup:
+    """A score as a dot, its interval as a band and the score of real faces as a vertical line, on a scale from 0.
 
     Args:
-        score: what is drawn.
-        top: the end of the scale; left out, a little beyond what is drawn.
+        score: the score.
+        top: the end of the scale. Default: slightly more than the largest of these numbers.
     """
     numbers = [x for x in (score.value, score.low, score.high, score.floor) if x is not None]
     bottom = min(0.0, *numbers)
@@ -42,72 +45,102 @@ def interval_bar(score: Score, top: float | None = None) -> str:
     if score.floor is not None:
         parts.append(f'<line class="floor" x1="{x(score.floor)}" y1="2" x2="{x(score.floor)}" y2="22"/>')
     parts.append(f'<circle class="dot" cx="{x(score.value)}" cy="12" r="3"/>')
-    return f'<svg class="bar" viewBox="0 0 176 24" aria-hidden="true">{"".join(parts)}</svg>'
+    return Markup(f'<svg class="bar" viewBox="0 0 176 24" aria-hidden="true">{"".join(parts)}</svg>')
 
 
 def points(lines: Sequence[Line], key: str, scale: float = 1) -> Points:
-    """(kimg, value × scale) of the log lines that hold a finite value of `key`."""
+    """(kimg, value × scale) of the log lines in which `key` has a finite value."""
     found = ((line["kimg"], line.get(key)) for line in lines)
     return [(kimg, scale * value) for kimg, value in found if isinstance(value, int | float) and isfinite(value)]
 
 
-def chart(title: str, curves: Sequence[tuple[str, Points]], log: bool = False) -> str:
+def chart(title: str, curves: Sequence[tuple[str, Points]], log: bool = False) -> Markup:
     """Curves over kimg, with a legend if there are several.
 
     Args:
-        title: what is drawn, plain text.
-        curves: label (plain text) and points of each; those without points are left out.
-        log: draw on a logarithmic scale if all values allow it and they span more than a decade.
+        title: plain text.
+        curves: label (plain text) and points of each. Curves without points are omitted.
+        log: use a logarithmic scale if all values are positive and they span more than a decade.
 
     Returns:
-        A <figure>, or nothing where there is nothing to draw.
+        A `<figure>`; empty if no curve has points.
     """
     curves = [(label, path) for label, path in curves if path]
     if not curves:
-        return ""
-    xs, ys = zip(*(point for _, path in curves for point in path), strict=True)
-    log = log and min(ys) > 0 and max(ys) > 10 * min(ys)
-    y_ticks = _log_ticks(min(ys), max(ys)) if log else _ticks(min(0.0, *ys), max(ys))
-    x_ticks = _ticks(0.0, max(xs))
-    low, high = min(y_ticks[0], *ys), max(y_ticks[-1], *ys)
+        return Markup("")
+    axes = _axes([point for _, path in curves for point in path], log)
+    heading = escape(title + (" (logarithmic scale)" if axes.log else ""))
+    drawing = _grid(axes) + "".join(_curve(axes, index, path) for index, (_, path) in enumerate(curves))
+    legend = _legend([label for label, _ in curves]) if len(curves) > 1 else ""
+    return Markup(
+        f'<figure>\n<h3>{heading}</h3>\n<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'aria-label="{heading}">{drawing}</svg>\n{legend}</figure>'
+    )
 
-    def x(kimg: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * kimg / x_ticks[-1]
 
-    def y(value: float) -> float:
-        share = (log10(value) - log10(low)) / (log10(high) - log10(low)) if log else (value - low) / (high - low)
+@dataclass(frozen=True)
+class _Axes:
+    """Where values lie in the drawing."""
+
+    x_ticks: Sequence[float]
+    y_ticks: Sequence[float]
+    low: float
+    high: float
+    log: bool
+
+    def x(self, kimg: float) -> float:
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * kimg / self.x_ticks[-1]
+
+    def y(self, value: float) -> float:
+        if self.log:
+            share = (log10(value) - log10(self.low)) / (log10(self.high) - log10(self.low))
+        else:
+            share = (value - self.low) / (self.high - self.low)
         return _HEIGHT - _BOTTOM - (_HEIGHT - _BOTTOM - _TOP) * share
 
+
+def _axes(places: Points, log: bool) -> _Axes:
+    """Axes that hold all of these points."""
+    xs, ys = zip(*places, strict=True)
+    log = log and min(ys) > 0 and max(ys) > 10 * min(ys)
+    y_ticks = _log_ticks(min(ys), max(ys)) if log else _ticks(min(0.0, *ys), max(ys))
+    return _Axes(_ticks(0.0, max(xs)), y_ticks, min(y_ticks[0], *ys), max(y_ticks[-1], *ys), log)
+
+
+def _grid(axes: _Axes) -> str:
+    """Horizontal lines with their values, the values of kimg, and the label of the x axis."""
     parts = []
-    for tick in y_ticks:
+    for tick in axes.y_ticks:
+        y = axes.y(tick)
         parts.append(
-            f'<line class="grid" x1="{_LEFT}" y1="{y(tick):.1f}" x2="{_WIDTH - _RIGHT}" y2="{y(tick):.1f}"/>'
-            f'<text x="{_LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>'
+            f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}"/>'
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>'
         )
-    for tick in x_ticks:
-        parts.append(f'<text x="{x(tick):.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{tick:g}</text>')
+    for tick in axes.x_ticks:
+        parts.append(f'<text x="{axes.x(tick):.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{tick:g}</text>')
     middle = (_LEFT + _WIDTH - _RIGHT) // 2
     parts.append(
         f'<text x="{middle}" y="{_HEIGHT - 4}" text-anchor="middle">thousands of real images seen (kimg)</text>'
     )
-    for index, (_, path) in enumerate(curves):
-        if len(path) == 1:
-            ((kimg, value),) = path
-            parts.append(f'<circle class="{_style(index)}" cx="{x(kimg):.1f}" cy="{y(value):.1f}" r="2.5"/>')
-        else:
-            places = " ".join(f"{x(kimg):.1f},{y(value):.1f}" for kimg, value in path)
-            parts.append(f'<polyline class="{_style(index)}" points="{places}"/>')
+    return "".join(parts)
+
+
+def _curve(axes: _Axes, index: int, path: Points) -> str:
+    """A line through several points, or a dot for one."""
+    if len(path) == 1:
+        ((kimg, value),) = path
+        return f'<circle class="{_style(index)}" cx="{axes.x(kimg):.1f}" cy="{axes.y(value):.1f}" r="2.5"/>'
+    places = " ".join(f"{axes.x(kimg):.1f},{axes.y(value):.1f}" for kimg, value in path)
+    return f'<polyline class="{_style(index)}" points="{places}"/>'
+
+
+def _legend(labels: Sequence[str]) -> str:
     keys = "".join(
         f'<li><svg viewBox="0 0 28 12" aria-hidden="true"><line class="{_style(index)}" x1="0" y1="6" x2="28" y2="6"/>'
         f"</svg> {escape(label)}</li>"
-        for index, (label, _) in enumerate(curves)
+        for index, label in enumerate(labels)
     )
-    legend = f'<ul class="legend">{keys}</ul>\n' if len(curves) > 1 else ""
-    heading = escape(title + (" (logarithmic scale)" if log else ""))
-    return (
-        f'<figure>\n<h3>{heading}</h3>\n<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-label="{heading}">{"".join(parts)}</svg>\n{legend}</figure>'
-    )
+    return f'<ul class="legend">{keys}</ul>\n'
 
 
 def _style(index: int) -> str:
@@ -115,7 +148,7 @@ def _style(index: int) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Five to twelve round numbers, 1, 2 or 5 times a power of ten apart, that enclose low to high."""
+    """Five to twelve round numbers that enclose low to high; their distance is 1, 2 or 5 times a power of ten."""
     span = (high - low) or abs(high) or 1.0
     power = 10 ** floor(log10(span / 4))
     step = next(power * factor for factor in (5, 2, 1) if power * factor <= span / 4)

@@ -8,7 +8,7 @@ from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.judges.evaluation import check_number
 from nijigan.judges.feature_spaces import DEFAULT
-from nijigan.pages import comparison
+from nijigan.pages.comparison import write_comparison
 from nijigan.pages.models import common_reader, dataset_of, evaluated
 from nijigan.pages.report import model_name
 
@@ -45,10 +45,7 @@ def compare(
     """
     check_number(n)
     paths = [str(model) for model in models]
-    if not paths:
-        raise UserError("There is nothing to compare; name one model or more.")
-    if len(set(paths)) < len(paths):
-        raise UserError("A model is named twice; name each once.")
+    check_named(paths)
     dataset = dataset or dataset_of(paths)
     reader = common_reader(paths, dataset, progress)
     names = [model_name(path) for path in paths]
@@ -59,5 +56,13 @@ def compare(
         )
         for path, name in zip(paths, names, strict=True)
     ]  # fmt: skip
-    comparison.compare(entries, out)
+    write_comparison(entries, out)
     return out
+
+
+def check_named(models: Sequence[str]) -> None:
+    """Refuse, with a `UserError`, no models and the same one twice."""
+    if not models:
+        raise UserError("Name a model or several: run folders, .safetensors files or Hub ids.")
+    if len(set(models)) < len(models):
+        raise UserError("A model is named twice; name each once.")

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: `metrics.json` and the pictures of its report."""
+"""The files of an evaluation: `metrics.json`, and `report.html` with its pictures."""
 
 from pathlib import Path
 
@@ -12,49 +12,76 @@ from nijigan.judges.evaluation import Evaluation
 from nijigan.pages.report import Gallery, write_report
 from nijigan.runs import read_log
 
-_SAMPLES, _EXTREMES, _PAIRS, _ASKED = 64, 24, 12, 8
+_SAMPLES, _EXTREMES, _PAIRS, _PER_VALUE = 64, 24, 12, 8  # faces shown
 
 
 def write_evaluation(evaluation: Evaluation, generator: Generator, out: Path, run: Path | None = None) -> Path:
     """Write `metrics.json` and `report.html` into a folder.
 
     Args:
-        evaluation: of `generator`.
-        generator: draws once more the faces that are shown.
+        evaluation: the evaluation of `generator`.
+        generator: generates the faces that the report shows again, from their seeds.
         out: the folder.
-        run: the run folder that the generator came from, if any: its curves are shown.
+        run: the run folder that the generator came from, if any; the report shows its curves.
 
     Returns:
-        The report.
+        The path of the report.
     """
-    protocol, scored = evaluation.metrics.protocol, evaluation.scored
-
-    def faces(rows: npt.NDArray[np.int64]) -> Images:
-        generated = [generator.sample(1, seed=protocol.seed + int(row), psi=protocol.psi) for row in rows]
-        return np.concatenate(generated)
-
-    def asked(name: str, value: str) -> Images:
-        return generator.sample(_ASKED, seed=protocol.seed, psi=protocol.psi, **{name: value})  # type: ignore[arg-type]
-
-    # A copy of a training face has infinite realism; copies are shown among the pairs, not as the best.
-    finite = np.flatnonzero(np.isfinite(scored.realism))
-    order = finite[np.argsort(scored.realism[finite])]
-    closest = np.argsort(scored.distance)[:_PAIRS]
-    training = evaluation.real.dataset.pixels("train", protocol.resolution)
+    best, worst = _extremes(evaluation, generator)
     gallery = Gallery(
-        samples=generator.sample(min(_SAMPLES, protocol.n_fake), seed=protocol.seed, psi=protocol.psi),
-        best=faces(order[::-1][:_EXTREMES]),
-        worst=faces(order[:_EXTREMES]),
-        nearest=[
-            (face, np.asarray(training[scored.nearest[place]]), float(scored.distance[place]))
-            for face, place in zip(faces(closest), closest, strict=True)
-        ],
+        samples=_samples(evaluation, generator),
+        best=best,
+        worst=worst,
+        nearest=_nearest(evaluation, generator),
         curves=read_log(run) if run else [],
-        asked={
-            name: np.stack([asked(name, value) for value in values])
-            for name, values in generator.header.attributes.items()
-        },
+        requested=_requested(evaluation, generator),
     )
     write_text(out / "metrics.json", evaluation.metrics.to_json())
     write_report(evaluation.metrics, gallery, out / "report.html")
     return out / "report.html"
+
+
+def _samples(evaluation: Evaluation, generator: Generator) -> Images:
+    protocol = evaluation.metrics.protocol
+    return generator.sample(min(_SAMPLES, protocol.n_fake), seed=protocol.seed, psi=protocol.psi)
+
+
+def _extremes(evaluation: Evaluation, generator: Generator) -> tuple[Images, Images]:
+    """The faces of highest and of lowest realism, most extreme first.
+
+    A copy of a training face has infinite realism. Copies are shown among the nearest pairs, not as the best faces.
+    """
+    realism = evaluation.scored.realism
+    finite = np.flatnonzero(np.isfinite(realism))
+    order = finite[np.argsort(realism[finite])]
+    best, worst = order[::-1][:_EXTREMES], order[:_EXTREMES]
+    return _faces(evaluation, generator, best), _faces(evaluation, generator, worst)
+
+
+def _nearest(evaluation: Evaluation, generator: Generator) -> list[tuple[Images, Images, float]]:
+    """The generated faces closest to the training set, each with its nearest training face and their distance."""
+    scored = evaluation.scored
+    training = evaluation.real.dataset.pixels("train", evaluation.metrics.protocol.resolution)
+    closest = np.argsort(scored.distance)[:_PAIRS]
+    return [
+        (face, np.asarray(training[scored.nearest[row]]), float(scored.distance[row]))
+        for face, row in zip(_faces(evaluation, generator, closest), closest, strict=True)
+    ]
+
+
+def _requested(evaluation: Evaluation, generator: Generator) -> dict[str, Images]:
+    """By attribute K×n×H×W×3: n faces for each of its K values."""
+    protocol = evaluation.metrics.protocol
+
+    def faces(name: str, value: str) -> Images:
+        return generator.sample(_PER_VALUE, seed=protocol.seed, psi=protocol.psi, **{name: value})  # type: ignore[arg-type]
+
+    return {
+        name: np.stack([faces(name, value) for value in values]) for name, values in generator.header.attributes.items()
+    }
+
+
+def _faces(evaluation: Evaluation, generator: Generator, rows: npt.NDArray[np.int64]) -> Images:
+    """The generated faces in these rows of the evaluation's arrays, N×H×W×3."""
+    protocol = evaluation.metrics.protocol
+    return np.concatenate([generator.sample(1, seed=protocol.seed + int(row), psi=protocol.psi) for row in rows])

@@ -1,82 +1,86 @@
-"""Pages that explain scores: one HTML file each, with style and pictures inside and nothing fetched from anywhere.
+"""What all pages share: the templates, the style, and pictures that are embedded in the file.
 
-Every string that comes from outside goes through `escape` before it enters HTML.
+A page fetches nothing and runs no script. Jinja2 escapes every string that a template prints; only `Markup`, which
+`nijigan.pages.charts` and the style sheet are, enters a page as HTML.
 """
 
 import base64
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from html import escape
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 
 from nijigan.aliases import Images
 from nijigan.files import write_text
 from nijigan.judges.results import Protocol
+from nijigan.pages.charts import interval_bar
 
-_CSS = Path(__file__).with_name("page.css")
+_HERE = Path(__file__).parent
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(_HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+_ENVIRONMENT.globals["interval_bar"] = interval_bar
+_ENVIRONMENT.filters["thousands"] = "{:,}".format
 
 
-def write_page(path: Path, title: str, body: str) -> None:
-    """Write an HTML page that works offline, in light and dark, on paper and on a phone.
+@dataclass(frozen=True)
+class Picture:
+    """A picture as an `<img>` shows it."""
 
-    Its content security policy lets a browser use this very style and pictures inside the file, and nothing else.
+    source: str
+    """A data URI that holds the whole picture."""
+    width: int
+    """Displayed width, in CSS pixels."""
+    height: int
+    """Displayed height, in CSS pixels."""
+    name: str
+    """Its tooltip, and its text for screen readers."""
+
+
+def write_page(path: Path, template: str, **content: object) -> None:
+    """Render a template to an HTML page that works offline, in light and dark mode, in print and on a phone.
+
+    The page's content security policy admits the embedded style sheet and embedded pictures, and nothing else.
 
     Args:
         path: the file, written whole or not at all.
-        title: plain text.
-        body: HTML.
+        template: a file in `templates/` that extends `base.html`.
+        **content: the template's variables. A missing one is an error.
     """
-    style = _CSS.read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    head = (
-        '<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{style}</style>"
-    )
-    write_text(path, f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n')
+    style = (_HERE / "page.css").read_text(encoding="utf-8")
+    style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    page = _ENVIRONMENT.get_template(template).render(style=Markup(style), style_hash=style_hash, **content)
+    write_text(path, page)
 
 
-def section(title: str, note: str, content: str) -> str:
-    """A part of a page: its title and note are plain text, its content is HTML."""
-    return f'<section>\n<h2>{escape(title)}</h2>\n<p class="soft">{escape(note)}</p>\n{content}\n</section>'
+def pictures(images: Images, names: Iterable[str]) -> list[Picture]:
+    """N×H×W×3 images as lossless pictures at twice their size, with their names."""
+    return [_picture(image, name) for image, name in zip(images, names, strict=True)]
 
 
-def faces(images: Images, names: Iterable[str]) -> str:
-    """A grid of N×H×W×3 faces at full quality; each one's name is its tooltip and its text for screen readers."""
-    return f'<div class="faces">{"".join(map(_face, images, names))}</div>'
+def seeded(images: Images, first: int = 0) -> list[Picture]:
+    """Pictures of generated faces with consecutive seeds, named by their seeds.
+
+    Args:
+        images: uint8 RGB, N×H×W×3.
+        first: the seed of the first face.
+    """
+    return pictures(images, [f"seed {first + index}" for index in range(len(images))])
 
 
-def breakable(name: str) -> str:
-    """A name as HTML that may be broken after its commas, as the long names of a sweep must be on a narrow screen."""
-    return escape(name).replace(",", ",<wbr>")
-
-
-def seeds(first: int, images: Images) -> list[str]:
-    """Names of faces that were drawn with consecutive seeds."""
-    return [f"seed {first + index}" for index in range(len(images))]
-
-
-def definitions(terms: Mapping[str, object]) -> str:
-    """A list of terms and what they are."""
-    rows = (f"<dt>{escape(term)}</dt><dd>{escape(_plain(what))}</dd>" for term, what in terms.items())
-    return f"<dl>{''.join(rows)}</dl>"
-
-
-def protocol_details(protocol: Protocol, more: Mapping[str, object] | None = None) -> str:
-    """The whole protocol, folded away, under the names of `metrics.json`; `more` comes first."""
-    taken = {name: value for name, value in asdict(protocol).items() if value is not None}
-    return details("Protocol: how these numbers were taken", definitions({**(more or {}), **taken}))
-
-
-def details(summary: str, content: str) -> str:
-    """HTML folded away under a line of plain text."""
-    return f"<details>\n<summary>{escape(summary)}</summary>\n{content}\n</details>"
+def protocol_terms(protocol: Protocol) -> dict[str, str]:
+    """Every entry of a protocol that has a value, under its name in `metrics.json`."""
+    return {name: _plain(value) for name, value in asdict(protocol).items() if value is not None}
 
 
 def join(names: Sequence[str]) -> str:
@@ -84,13 +88,12 @@ def join(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
-def _face(image: Images, name: str) -> str:
+def _picture(image: Images, name: str) -> Picture:
     height, width, _ = image.shape
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "WEBP", lossless=True)
     source = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    name = escape(name)
-    return f'<img src="{source}" width="{2 * width}" height="{2 * height}" alt="{name}" title="{name}">'
+    return Picture(source, 2 * width, 2 * height, name)
 
 
 def _plain(value: object) -> str:

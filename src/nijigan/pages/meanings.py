@@ -1,4 +1,4 @@
-"""What each score is called, how it is printed, and what it says in a plain sentence."""
+"""The label, the format and a one-sentence explanation of each score."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from nijigan.metrics.score import Score
 
 @dataclass(frozen=True)
 class Meaning:
-    """How to show one score to a person."""
+    """How a page shows a score."""
 
     label: str
     sentence: str
     better: int = 0
-    """-1: lower is better; 1: higher is better; 0: the nearer to that of real faces the better."""
+    """-1: lower is better; 1: higher is better; 0: the closer to the score of real faces, the better."""
     scale: float = 1
-    """Shown times this."""
+    """The printed number is the score times this."""
     share: bool = False
-    """It is a share of faces, shown as a percentage."""
+    """Whether the score is a share of faces, printed as a percentage."""
 
     def show(self, value: float | None) -> str:
-        """The value as people read it, to about three digits."""
+        """The value as printed, to about three digits; a dash for None."""
         if value is None:
             return "–"
         if self.share:
@@ -31,7 +31,7 @@ class Meaning:
         return text.replace("-", "−")
 
     def show_interval(self, score: Score) -> str:
-        """The ends of the score's interval, without the unit; nothing where it has none."""
+        """The ends of the score's interval as printed, without a unit; empty if there is no interval."""
         if score.low is None or score.high is None:
             return ""
         return f"{self.show(score.low)} to {self.show(score.high)}".replace(" %", "")
@@ -40,60 +40,62 @@ class Meaning:
 MEANINGS = {
     "kid": Meaning(
         "KID × 1000",
-        "How far the drawn faces as a whole are from real ones; 0 is no difference. This one decides.",
+        "The distance between the distributions of generated and real faces; 0 means no difference. Models are ranked "
+        "by KID.",
         better=-1,
         scale=1000,
     ),
     "fd": Meaning(
         "FD",
-        "Another distance from real faces. It depends on how many faces were used: compare it with that of real "
-        "faces only. Its range is over disjoint parts of the faces, not an interval.",
+        "Another distance between generated and real faces. It depends on the number of faces: compare it only with "
+        "the value for real faces. The range covers disjoint subsets of the faces; it is not an interval.",
         better=-1,
     ),
-    "precision": Meaning("Precision", "The share of drawn faces that look like some real face.", better=1, share=True),
-    "recall": Meaning("Recall", "The share of real faces that look like some drawn face.", better=1, share=True),
+    "precision": Meaning("Precision", "The share of generated faces that resemble a real face.", better=1, share=True),
+    "recall": Meaning("Recall", "The share of real faces that resemble a generated face.", better=1, share=True),
     "density": Meaning(
         "Density",
-        "How deep the drawn faces lie among real ones: like precision, but outliers count for less.",
+        "How deep the generated faces lie among real ones: like precision, but less sensitive to outliers.",
         better=1,
     ),
     "coverage": Meaning(
         "Coverage",
-        "The share of real faces with a drawn face close by: it falls when kinds of faces are never drawn.",
+        "The share of real faces with a generated face nearby. It falls when the generator omits kinds of faces.",
         better=1,
         share=True,
     ),
     "diversity": Meaning(
         "Diversity",
-        "How different the drawn faces are from each other: 1 is as varied as real ones, 0 one face always.",
+        "How much the generated faces differ from each other: 1 is as varied as real faces, 0 is always the same face.",
     ),
     "yield": Meaning(
         "Yield",
-        "The share of good faces: a face finder sees a face, and it lies within the range of real ones.",
+        "The share of good faces: a face detector finds a face, and it lies within the range of real faces.",
         better=1,
         share=True,
     ),
     "originality": Meaning(
         "Originality",
-        "The share of drawn faces that are farther from every training face than the closest 1 % of unseen real faces "
-        "are: about 99 % is as new as real faces, clearly less means copying.",
+        "The share of generated faces that are farther from every training face than the closest 1 % of unseen real "
+        "faces. About 99 % is as new as real faces; clearly less means copying.",
         share=True,
     ),
 }
-"""By the names of `Metrics.scores`, in the order in which they are shown; `meanings_of` knows attributes as well."""
+"""By the names of `Metrics.scores`, in display order; `meanings_of` adds the accuracy of attributes."""
 
 _ACCURACY = "accuracy-"
 
 
 def meanings_of(scores: Iterable[str]) -> dict[str, Meaning]:
-    """The meanings of scores by their names, in the order in which they are shown: attributes last."""
+    """The meanings of scores by name, in display order, with conditional accuracies last."""
     names = list(scores)
     attributes = [name.removeprefix(_ACCURACY) for name in names if name.startswith(_ACCURACY)]
     return {name: meaning for name, meaning in MEANINGS.items() if name in names} | {
         f"{_ACCURACY}{attribute}": Meaning(
-            f"Obeys: {attribute}",
-            f"The share of faces that show the {attribute} they were asked for, in the eyes of a network that reads "
-            "faces; every value counts alike. Real faces are read as they are labelled only so often.",
+            f"Accuracy: {attribute}",
+            f"Conditional accuracy: the share of faces in which an attribute reader recognises the requested "
+            f"{attribute}, every value weighted equally. The reader also errs on real faces, so compare it with their "
+            "score.",
             better=1,
             share=True,
         )

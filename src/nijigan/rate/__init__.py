@@ -1,1 +1,1 @@
-"""Yield by a person: faces of models and real ones, shown one by one in a browser, blind, and called good or bad."""
+"""Rating by hand: a person rates generated and real faces in a browser, without knowing which is which."""

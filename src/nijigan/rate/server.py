@@ -1,4 +1,4 @@
-"""The rating page: a server for one person on this machine."""
+"""The server of the rating page, for one person on this machine."""
 
 import logging
 import socket
@@ -23,38 +23,38 @@ try:
     from starlette.middleware.base import RequestResponseEndpoint
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 except ImportError as error:
-    raise UserError("Rating needs a small web server; install it: pip install 'nijigan[studio]'.") from error
+    raise UserError("Rating requires a web server: pip install 'nijigan[studio]'.") from error
 
 HOST = "127.0.0.1"
 SHOWN_SIDE = 384
-"""About how many pixels wide a face is shown, whatever its resolution."""
+"""Approximate width of a face on the page in pixels, for every resolution."""
 
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    "Cache-Control": "no-store",  # the next ballot has other faces under the same addresses
+    "Cache-Control": "no-store",  # another ballot has other faces at the same addresses
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",  # or any page could show the faces as its own pictures
+    "Cross-Origin-Resource-Policy": "same-origin",  # otherwise any page could embed the faces
 }
 
 log = logging.getLogger("nijigan")
 
 
 class Vote(BaseModel):
-    """What the page sends."""
+    """A vote, as the page sends it."""
 
     position: int
-    """On the ballot."""
+    """Index of the face on the ballot."""
     good: bool
 
 
 def create_app(ballot: Ballot, store: VoteStore) -> FastAPI:
-    """The page and what it talks to.
+    """The page and its endpoints.
 
-    It answers only to this machine's own names (another site could point its name at 127.0.0.1), takes votes only as
-    JSON (which other sites' pages may not send here), and says nothing of sources until every face is rated.
+    The app answers only to this machine's own names, because another site could point its name at 127.0.0.1. It accepts
+    votes only as JSON, which pages of other sites may not send here. It reveals no source until every face is rated.
     """
     app = FastAPI(title="nijigan rate", openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
@@ -94,7 +94,7 @@ def create_app(ballot: Ballot, store: VoteStore) -> FastAPI:
     def result() -> list[tuple[str, str]]:
         count = tally(ballot, store)
         if count.rated < count.total:
-            raise HTTPException(403, "Not before every face is rated.")
+            raise HTTPException(403, "The result is available when every face is rated.")
         return count.rows()
 
     app.mount("/", StaticFiles(directory=Path(__file__).with_name("page"), html=True))
@@ -105,17 +105,17 @@ def serve(ballot: Ballot, store: VoteStore, port: int = 7861) -> None:
     """Serve the page to this machine until Ctrl-C.
 
     Raises:
-        UserError: the port is taken, or none.
+        UserError: the port is invalid or in use.
     """
     if not 0 <= port < 65536:
-        raise UserError(f"There is no port {port}; choose one up to 65535 with --port.")
+        raise UserError(f"{port} is not a valid port; choose 0 to 65535 with --port.")
     try:
         listener = socket.create_server((HOST, port))
     except OSError as error:
         raise UserError(f"Port {port} cannot be used ({error.strerror}); choose another with --port.") from error
     config = uvicorn.Config(create_app(ballot, store), log_level="warning", ws="none")
-    with listener, suppress(KeyboardInterrupt):  # which uvicorn raises again once it has closed its connections
-        log.info("Rate at http://%s:%d and press Ctrl-C here to end; votes are kept.", *listener.getsockname())
+    with listener, suppress(KeyboardInterrupt):  # uvicorn raises it again after closing its connections
+        log.info("Rate at http://%s:%d. Press Ctrl-C here to stop; votes are kept.", *listener.getsockname())
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -126,6 +126,6 @@ def _check(position: int, ballot: Ballot) -> int:
 
 
 def _refuse_other_sites(content_type: Annotated[str, Header()] = "") -> None:
-    """Browsers let any page send forms and plain text anywhere, but JSON only where it is asked for."""
+    """Refuse everything but JSON: browsers let any page send forms and plain text to any site, but not JSON."""
     if content_type != "application/json":
         raise HTTPException(415, "Send JSON.")

@@ -1,4 +1,4 @@
-"""The votes, in one SQLite file: each is on disk before the next face is shown."""
+"""The votes, in one SQLite file. Each vote is on disk before the next face is shown."""
 
 import sqlite3
 from collections.abc import Collection, Iterator
@@ -21,15 +21,15 @@ CREATE TABLE IF NOT EXISTS votes (
 
 
 class VoteStore:
-    """The votes of one rater, by face: a face that is on a later ballot too is not asked for again.
+    """The votes of one rater, by face. A vote also counts on later ballots with the same face.
 
-    Every call opens the file anew, so that any thread and any number of processes may make it.
+    Every call opens the file, so calls may come from any thread and from several processes.
 
     Args:
-        folder: where the file is, or will be.
+        folder: the folder of the file; both are created if missing.
 
     Raises:
-        UserError: the folder cannot be written to, or the file is no such store.
+        UserError: the folder is not writable, or the file is not a store of votes.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,15 +41,15 @@ class VoteStore:
                 database.execute(_TABLE)
                 database.execute("SELECT id, face, source, good, cast_at FROM votes LIMIT 1")
         except (OSError, sqlite3.Error) as error:
-            raise UserError(f"Votes cannot be kept in {self.path} ({error}); choose another folder.") from error
+            raise UserError(f"Votes cannot be stored in {self.path} ({error}); choose another folder.") from error
 
     def cast(self, face: str, source: str, good: bool) -> None:
-        """Record a vote; a second one on the same face takes the place of the first."""
+        """Record a vote; it replaces an earlier one on the same face."""
         with self._open() as database:
             database.execute("REPLACE INTO votes (face, source, good) VALUES (?, ?, ?)", (face, source, good))
 
     def undo(self, faces: Collection[str]) -> None:
-        """Remove the latest vote on any of these faces; without one, do nothing."""
+        """Remove the latest vote on any of these faces, if there is one."""
         with self._open() as database:
             for number, face in database.execute("SELECT id, face FROM votes ORDER BY id DESC").fetchall():
                 if face in faces:

@@ -1,4 +1,4 @@
-"""What the votes say: yield by a person, and how far the automatic yield agrees with them."""
+"""The result of a rating: yield by hand, and its agreement with the automatic yield."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,42 +18,44 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often two raters of the same faces say the same."""
+    """The agreement of two raters on the same faces."""
 
     share: Score
+    """The share of faces on which they agree."""
     kappa: float | None
-    """Cohen's: 0 is chance, 1 always (Cohen 1960); None if both said the same of every face, as chance then would."""
+    """Cohen's kappa: 0 is chance, 1 is always (Cohen 1960). None if both gave every face the same rating, so that
+    agreement by chance is certain."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """The count so far."""
+    """The votes on a ballot so far."""
 
     rated: int
+    """Number of rated faces."""
     total: int
+    """Number of faces on the ballot."""
     yields: dict[str, Score]
-    """By model: the share of good faces with its 95 % Wilson interval. Models none of whose faces is rated are left
-    out."""
+    """By model: the share of good faces with its 95 % Wilson interval. Models without rated faces are omitted."""
     real: Score | None
-    """The same of real faces: the rater's ceiling; None while none is rated."""
+    """The same for real faces: the rater's ceiling. None if no real face is rated."""
     agreement: Agreement | None
-    """With the automatic judge, over all rated faces; None without one, or without votes."""
+    """The agreement with the automatic judge on all rated faces; None without a judge or without votes."""
 
     def rows(self) -> list[tuple[str, str]]:
-        """What was rated and the share of it that is good, models before real faces, in words."""
+        """Each source and its share of good faces as text, models before real faces."""
         scores = self.yields | ({REAL: self.real} if self.real else {})
         return [(name, _describe(score)) for name, score in scores.items()]
 
     def __str__(self) -> str:
-        """Some lines for people."""
+        """A table for the terminal."""
         width = max(map(len, [*self.yields, REAL]))
-        lines = [f"{self.rated} of {self.total} faces rated; good, by your eyes, are"]
+        lines = [f"{self.rated} of {self.total} faces rated. Share rated as good:"]
         lines += [f"  {name:{width}}  {words}" for name, words in self.rows()]
         if self.agreement:
+            agreed = _describe(self.agreement.share)
             kappa = "undefined" if self.agreement.kappa is None else f"{self.agreement.kappa:.2f}"
-            lines.append(
-                f"The automatic yield agrees with you on {_describe(self.agreement.share)}; Cohen's kappa {kappa}"
-            )
+            lines.append(f"The automatic yield agrees with you on {agreed} of the faces; Cohen's kappa {kappa}")
         return "\n".join(lines)
 
 
@@ -61,9 +63,9 @@ def tally(ballot: Ballot, store: VoteStore, judge: Callable[[Images], npt.NDArra
     """Count the votes on a ballot.
 
     Args:
-        ballot: what was asked.
-        store: what was answered.
-        judge: N×H×W×3 → bool of length N, the automatic verdict; shown the rated faces alone.
+        ballot: the faces to rate.
+        store: the votes.
+        judge: the automatic judge, N×H×W×3 → bool of length N. It sees only the rated faces.
     """
     votes = store.votes()
     rated = [index for index, face in enumerate(ballot.faces) if face in votes]
@@ -75,15 +77,15 @@ def tally(ballot: Ballot, store: VoteStore, judge: Callable[[Images], npt.NDArra
     return Tally(len(rated), len(ballot.faces), shares, real, agreement)
 
 
-def agree(one: Bools, other: Bools) -> Agreement:
-    """Compare two raters' verdicts on the same faces, bool of length N ≥ 1."""
-    observed = float((one == other).mean())
-    chance = float(one.mean() * other.mean() + (~one).mean() * (~other).mean())
-    return Agreement(_share(one == other), (observed - chance) / (1 - chance) if chance < 1 else None)
+def agree(first: Bools, second: Bools) -> Agreement:
+    """Compare the ratings of the same N ≥ 1 faces by two raters."""
+    observed = float((first == second).mean())
+    chance = float(first.mean() * second.mean() + (~first).mean() * (~second).mean())
+    return Agreement(_share(first == second), (observed - chance) / (1 - chance) if chance < 1 else None)
 
 
-def _share(verdicts: npt.NDArray[Any]) -> Score:
-    return share(int(verdicts.sum()), len(verdicts))
+def _share(ratings: npt.NDArray[Any]) -> Score:
+    return share(int(ratings.sum()), len(ratings))
 
 
 def _describe(score: Score) -> str:

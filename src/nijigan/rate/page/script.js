@@ -2,9 +2,9 @@
 
 const KEYS = { g: "good", arrowright: "good", b: "bad", arrowleft: "bad", u: "undo", backspace: "undo" };
 const part = (id) => document.getElementById(id);
-const pictures = new Map(); // by position: the face that is shown and the next one, loaded ahead
+const pictures = new Map(); // by position: the current face and the next one, which is preloaded
 
-let position = null; // of the face that is shown
+let position = null; // of the current face
 let busy = true;
 
 async function ask(path, body) {
@@ -52,14 +52,14 @@ async function show(state) {
     state.next.forEach(picture);
   }
   face.className = done ? "face result" : "face";
-  document.querySelector("h1").textContent = done ? "Good faces, by your eyes" : "Is this a good face?";
+  document.querySelector("h1").textContent = done ? "Share of good faces" : "Is this a good face?";
   document.querySelector("header p").hidden = done;
   part("good").disabled = part("bad").disabled = done;
   part("undo").disabled = state.rated === 0;
   part("bar").max = state.total;
   part("bar").value = state.rated;
   part("status").textContent = done
-    ? "Every face is rated and every vote kept. Press Ctrl-C in the terminal to end."
+    ? "Every face is rated and all votes are saved. Press Ctrl-C in the terminal to stop."
     : `Face ${state.rated + 1} of ${state.total}`;
 }
 
@@ -83,7 +83,7 @@ async function act(what) {
 
 function complain() {
   part("problem").textContent =
-    "The server does not answer. Your votes so far are kept: start nijigan rate again as before and reload this page.";
+    "The server does not respond. Your votes are saved: run the same nijigan rate command again, then reload this page.";
   part("problem").hidden = false;
 }
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nijigan.generator.generator import Generator
-from nijigan.judges.accuracy import conditional_accuracy
+from nijigan.judges.conditional_accuracy import conditional_accuracy
 from nijigan.judges.evaluation import kid_and_yield
 from nijigan.judges.feature_spaces import DEFAULT, open_feature_space
 from nijigan.judges.readers import open_reader

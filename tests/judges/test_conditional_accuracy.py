@@ -1,4 +1,4 @@
-"""Obedience of generators whose obedience is known: they paint the code that they were asked for, or another."""
+"""Conditional accuracy of generators that paint the code of the requested value, or of another one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,15 +12,15 @@ import nijigan
 from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset
 from nijigan.generator.generator import Generator
-from nijigan.judges import accuracy as attributes
-from nijigan.judges.accuracy import accuracy, conditional_accuracy, judge_conditional_accuracy
+from nijigan.judges import conditional_accuracy as module
+from nijigan.judges.conditional_accuracy import accuracy, conditional_accuracy, judge_conditional_accuracy
 from nijigan.judges.feature_spaces import FeatureSpace, open_feature_space
 from nijigan.judges.readers import AttributeReader, AttributeReaderHeader, people
 from nijigan.judges.real import RealFaces, real_faces
 from nijigan.metrics.kid import kid
 from small import small_generator
 
-ASKED = {"hair": ("red", "blue", "pink"), "eyes": ("green", "brown")}
+VALUES = {"hair": ("red", "blue", "pink"), "eyes": ("green", "brown")}
 KNOWN = {"eyes": ("black", "brown", "green"), "hair": ("blue", "green", "pink", "red")}
 STEP = 40  # grey levels between two codes
 
@@ -29,25 +29,25 @@ class Paints(Generator):
     """Paints flat pictures: the reader's code of hair in the red channel and of eyes in the green one.
 
     Args:
-        drawn: (seed, the value asked for) → the value that is drawn.
+        painted: (seed, requested value) → the value that is painted.
     """
 
-    def __init__(self, generated: Callable[[int, str], str]) -> None:
+    def __init__(self, painted: Callable[[int, str], str]) -> None:
         small = small_generator()
-        super().__init__(small.module, replace(small.header, attributes=ASKED, priors=((0, 0, 1),)))
-        self.generated = generated
+        super().__init__(small.module, replace(small.header, attributes=VALUES, priors=((0, 0, 1),)))
+        self.painted = painted
         self.calls: list[tuple[str, range]] = []
 
-    def sample(self, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64, **asked: str) -> Images:
-        ((name, value),) = asked.items()
+    def sample(self, n: int = 1, *, seed: int = 0, psi: float = 1.0, batch_size: int = 64, **requested: str) -> Images:
+        ((name, value),) = requested.items()
         self.calls.append((f"{name}={value}", range(seed, seed + n)))
         faces = np.zeros((n, 32, 32, 3), np.uint8)
-        codes = [KNOWN[name].index(self.generated(s, value)) for s in range(seed, seed + n)]
+        codes = [KNOWN[name].index(self.painted(s, value)) for s in range(seed, seed + n)]
         faces[..., ("hair", "eyes").index(name)] = STEP * np.array(codes)[:, None, None]
         return faces
 
 
-def obeys(seed: int, value: str) -> str:
+def right(seed: int, value: str) -> str:
     return value
 
 
@@ -68,41 +68,41 @@ def real(judged_faces: FaceDataset) -> RealFaces:
     return real_faces(judged_faces, "val", 32, open_feature_space("anime"))
 
 
-def test_a_generator_that_always_obeys_scores_1_and_one_that_never_does_0() -> None:
-    assert {name: score.value for name, score in conditional_accuracy(Paints(obeys), painted_reader()).items()} == {
+def test_a_generator_that_is_always_right_scores_1_and_one_that_never_is_0() -> None:
+    assert {name: score.value for name, score in conditional_accuracy(Paints(right), painted_reader()).items()} == {
         "hair": 1,
         "eyes": 1,
     }
-    stubborn = Paints(lambda seed, value: {"red": "blue", "blue": "pink", "pink": "green"}.get(value, "black"))
-    assert {score.value for score in conditional_accuracy(stubborn, painted_reader()).values()} == {0}
+    wrong = Paints(lambda seed, value: {"red": "blue", "blue": "pink", "pink": "green"}.get(value, "black"))
+    assert {score.value for score in conditional_accuracy(wrong, painted_reader()).values()} == {0}
 
 
-def test_a_generator_that_does_not_listen_scores_chance() -> None:
-    scores = conditional_accuracy(Paints(lambda seed, value: "green"), painted_reader())  # hair or eyes, all the same
+def test_a_generator_that_ignores_its_labels_scores_chance() -> None:
+    scores = conditional_accuracy(Paints(lambda seed, value: "green"), painted_reader())  # for hair and eyes
     assert scores["eyes"].value == 1 / 2
-    assert scores["hair"].value == 0  # a value that was never asked for is no value
-    deaf = Paints(lambda seed, value: ("brown", "green")[seed % 2] if value in ASKED["eyes"] else "pink")
-    assert [score.value for score in conditional_accuracy(deaf, painted_reader()).values()] == [1 / 3, 1 / 2]
+    assert scores["hair"].value == 0  # a value that is never requested does not count
+    constant = Paints(lambda seed, value: ("brown", "green")[seed % 2] if value in VALUES["eyes"] else "pink")
+    assert [score.value for score in conditional_accuracy(constant, painted_reader()).values()] == [1 / 3, 1 / 2]
 
 
-def test_what_is_taken_for_what(real: RealFaces) -> None:
-    moody = Paints(lambda seed, value: "green" if value == "red" and seed % 4 == 0 else value)
-    score, found = judge_conditional_accuracy(moody, painted_reader(), real, 20)["hair"]
+def test_the_confusion_matrix_counts_what_was_recognised(real: RealFaces) -> None:
+    unreliable = Paints(lambda seed, value: "green" if value == "red" and seed % 4 == 0 else value)
+    score, found = judge_conditional_accuracy(unreliable, painted_reader(), real, 20)["hair"]
     assert found.read == ("red", "blue", "pink", "green")
     assert found.confusion == ((15, 0, 0, 5), (0, 20, 0, 0), (0, 0, 20, 0))
-    assert [one.accuracy.value for one in found.classes.values()] == [0.75, 1, 1]
+    assert [scores.accuracy.value for scores in found.classes.values()] == [0.75, 1, 1]
     assert score.value == pytest.approx((0.75 + 1 + 1) / 3)
     assert found.chance == pytest.approx(1 / 3)
 
 
-def test_every_value_has_seeds_of_its_own() -> None:
-    generator = Paints(obeys)
+def test_every_value_has_its_own_seeds() -> None:
+    generator = Paints(right)
     conditional_accuracy(generator, painted_reader(), m=10, seed=5)
     hair = [seeds for what, seeds in generator.calls if what.startswith("hair")]
     assert hair == [range(5, 15), range(15, 25), range(25, 35)]
 
 
-def test_the_interval_is_wilsons_and_holds_the_truth_as_often_as_it_says_or_more() -> None:
+def test_the_interval_is_wilsons_and_has_at_least_its_nominal_coverage() -> None:
     expected = binomtest(24, 30).proportion_ci(0.95, method="wilson")
     score = accuracy([(9, 1, 0), (2, 7, 1), (0, 2, 8)])
     assert (score.low, score.high) == pytest.approx((expected.low, expected.high))
@@ -113,14 +113,16 @@ def test_the_interval_is_wilsons_and_holds_the_truth_as_often_as_it_says_or_more
                             for k, h in enumerate(row)]) for row in hits.tolist()]  # fmt: skip
         held = np.mean([score.low <= np.mean(chances) <= score.high for score in scores])
         assert held > 0.94
-    assert held > 0.97  # of chances far apart
+    assert held > 0.97  # for probabilities that differ much
 
 
-def test_real_faces_labelled_so_are_read_beside(real: RealFaces, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_floor_is_the_readers_accuracy_on_real_faces_with_the_same_label(
+    real: RealFaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
     labels = real.dataset.labels("val")
     vocabularies = real.dataset.attributes
 
-    def knows_hair_and_takes_all_eyes_for_brown(self: AttributeReader, images: Images, progress: object = None) -> dict:
+    def knows_hair_and_reads_all_eyes_as_brown(self: AttributeReader, images: Images, progress: object = None) -> dict:
         if len(images) != real.dataset.count("val"):
             return {name: np.zeros(len(images), np.int64) for name in KNOWN}
         hair = [vocabularies["hair"][code] for code in labels["hair"]]
@@ -129,54 +131,54 @@ def test_real_faces_labelled_so_are_read_beside(real: RealFaces, monkeypatch: py
             "eyes": np.full(len(hair), KNOWN["eyes"].index("brown")),
         }
 
-    monkeypatch.setattr(AttributeReader, "read", knows_hair_and_takes_all_eyes_for_brown)
+    monkeypatch.setattr(AttributeReader, "read", knows_hair_and_reads_all_eyes_as_brown)
     few = min(
-        one.n_real
-        for one in judge_conditional_accuracy(Paints(obeys), painted_reader(), real, 20)["eyes"][1].classes.values()
+        scores.n_real
+        for scores in judge_conditional_accuracy(Paints(right), painted_reader(), real, 20)["eyes"][1].classes.values()
     )
-    monkeypatch.setattr(attributes, "_ENOUGH", few + 1)
+    monkeypatch.setattr(module, "_MIN_FOR_CEILING", few + 1)
     assert (
-        judge_conditional_accuracy(Paints(obeys), painted_reader(), real, 20)["eyes"][0].floor == 0
-    )  # of the other value alone
-    monkeypatch.setattr(attributes, "_ENOUGH", few)
-    found = judge_conditional_accuracy(Paints(obeys), painted_reader(), real, 20)
+        judge_conditional_accuracy(Paints(right), painted_reader(), real, 20)["eyes"][0].floor == 0
+    )  # only the other value counts
+    monkeypatch.setattr(module, "_MIN_FOR_CEILING", few)
+    found = judge_conditional_accuracy(Paints(right), painted_reader(), real, 20)
     assert found["hair"][0].floor == 1
     assert found["eyes"][0].floor == 1 / 2
-    assert [one.accuracy.floor for one in found["eyes"][1].classes.values()] == [0, 1]
-    for name, (_, one) in found.items():
-        for value, scores in one.classes.items():
+    assert [scores.accuracy.floor for scores in found["eyes"][1].classes.values()] == [0, 1]
+    for name, (_, details) in found.items():
+        for value, scores in details.classes.items():
             assert scores.n_real == (labels[name] == vocabularies[name].index(value)).sum() > 0
 
 
-def test_values_that_no_real_face_bears_have_no_floor(real: RealFaces, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_without_real_faces_have_no_floor(real: RealFaces, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real.dataset, "attributes", {"hair": real.dataset.attributes["hair"]})
-    found = judge_conditional_accuracy(Paints(obeys), painted_reader(), real, 20)
-    score, one = found["eyes"]
-    assert score.floor == 0.6  # what the reader was examined with
-    assert all(scores.accuracy.floor is None and scores.n_real == 0 for scores in one.classes.values())
+    found = judge_conditional_accuracy(Paints(right), painted_reader(), real, 20)
+    score, details = found["eyes"]
+    assert score.floor == 0.6  # the accuracy that the reader's file states
+    assert all(scores.accuracy.floor is None and scores.n_real == 0 for scores in details.classes.values())
 
 
 def test_distances_within_a_class_are_between_the_faces_of_that_class(
     real: RealFaces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generator, reader = Paints(obeys), painted_reader()
+    generator, reader = Paints(right), painted_reader()
     few = judge_conditional_accuracy(generator, reader, real, 20)["hair"][1].classes
     assert all(scores.kid is None for scores in few.values())
-    monkeypatch.setattr(attributes, "_FEWEST", 5)
+    monkeypatch.setattr(module, "_MIN_WITHIN_CLASS", 5)
     scores = judge_conditional_accuracy(generator, reader, real, 20)["hair"][1].classes["blue"]
     rows = real.dataset.labels("val")["hair"] == real.dataset.attributes["hair"].index("blue")
     generated = generator.sample(20, seed=20, hair="blue")
     assert scores.n_real == rows.sum() >= 5
     assert scores.kid == kid(real.features[rows], real.space.extract(generated))
     assert scores.diversity is not None
-    assert scores.diversity.value == pytest.approx(0, abs=1e-3)  # one picture for each value
+    assert scores.diversity.value == pytest.approx(0, abs=1e-3)  # one picture per value
 
 
-def test_the_generator_in_the_package_obeys() -> None:
+def test_the_packaged_generator_has_the_accuracy_that_its_file_states() -> None:
     generator = nijigan.load()
     scores = conditional_accuracy(generator, people(), m=16)
     assert set(scores) == {"hair", "eyes"}
-    assert scores["hair"].value > 0.6  # one in twelve by chance
+    assert scores["hair"].value > 0.6  # chance: 1/12
     assert scores["eyes"].value > 2 / 7
     for name, score in scores.items():
         promised = generator.header.metrics[f"{name}/people/test"]
@@ -186,6 +188,6 @@ def test_the_generator_in_the_package_obeys() -> None:
 def test_no_random_state_is_touched() -> None:
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
-    first = conditional_accuracy(Paints(obeys), painted_reader())
+    first = conditional_accuracy(Paints(right), painted_reader())
     assert torch.equal(before, torch.random.get_rng_state())
-    assert conditional_accuracy(Paints(obeys), painted_reader()) == first
+    assert conditional_accuracy(Paints(right), painted_reader()) == first
