@@ -81,10 +81,10 @@ def test_type_checkers_see_the_table_that_runs() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"models": []}, "nothing to compare"),
+        ({"models": []}, "Name a model"),
         ({"models": ["runs/a", Path("runs/a")]}, "named twice"),
         ({"models": ["runs/a"], "n": 99}, "100 to 100,000"),
-        ({"models": ["model.safetensors"]}, "None of these is a run"),
+        ({"models": ["model.safetensors"]}, "None of these models is a run"),
     ],
 )
 def test_impossible_comparisons_are_refused(arguments: dict[str, Any], sentence: str, tmp_path: Path) -> None:
