@@ -85,7 +85,7 @@ def test_a_part_of_another_kind_takes_from_the_recipe_what_it_knows() -> None:
     command = parse(["train", "wgan-gp", "--data", "x", "--penalty.kind", "clip"])
     assert isinstance(command, Train)
     assert command.settings.penalty == PenaltyConfig("clip")
-    with pytest.raises(UserError, match="penalty.weight belongs to .*, not to clip"):  # typed, and so meant
+    with pytest.raises(UserError, match="penalty.weight applies to .*, not to clip"):  # typed, and so meant
         parse(["train", "wgan-gp", "--data", "x", "--penalty.kind", "clip", "--penalty.weight", "3"])
 
 
@@ -95,11 +95,11 @@ def test_a_part_of_another_kind_takes_from_the_recipe_what_it_knows() -> None:
         (["train", "dcgn", "--data", "x"], "did you mean dcgan"),
         (["train", "dcgan", "--data", "nowhere"], "nothing at /"),
         (["demo", "--out", __file__], "holds something already"),
-        (["train", "dcgan", "--data", "x", "--resolution", "65"], "choose 64, 80"),
+        (["train", "dcgan", "--data", "x", "--resolution", "65"], "choose 64 or 80"),
         (["train", "dcgan", "--data", "x", "--latent.size", "0"], "choose 1 to 4096"),
         (["train", "dcgan", "--data", "x", "--label-smoothing", "0.1", "--objective", "mse"], "bce"),
         (["train", "dcgan", "--data", "x", "--dry-run", "--devices", "2"], "measures one device"),
-        (["train", "acgan", "--data", "x", "--attributes", ","], "attributes names none"),
+        (["train", "acgan", "--data", "x", "--attributes", ","], "attributes is empty"),
         (["import", "x", "--out", "y", "--min-count", "-1"], "choose 0"),
         (["generate", "--hair="], "wants a value"),
         (["walk", "--each", "hair"], "--each belongs to `nijigan generate` alone"),

@@ -280,7 +280,8 @@ def test_settings_of_other_kinds_are_refused(kind: str) -> None:
         if kind in kinds:
             assert getattr(ConditionConfig(kind, **{name: value}), name) == value
         else:
-            with pytest.raises(UserError, match=f"condition.{name} belongs to .*, not to {kind}; .* take back"):
+            words = f"condition.{name} applies to .*, not to {kind}; .* undo what the recipe sets"
+            with pytest.raises(UserError, match=words):
                 ConditionConfig(kind, **{name: value})
 
 
