@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nijigan.games.augment import augment, probability
+from nijigan.losses.augment import augment, probability
 from nijigan.procedural.faces import draw_faces
 from nijigan.recipe.parts import AugmentConfig
 

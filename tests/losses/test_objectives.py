@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from nijigan.games.objectives import bce_d_loss, build_objective
+from nijigan.losses.objectives import bce_d_loss, build_objective
 from nijigan.recipe.parts import TricksConfig
 from nijigan.recipe.recipe import Recipe
 

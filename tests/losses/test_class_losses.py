@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from nijigan.errors import UserError
-from nijigan.games.class_losses import ClassLoss, acgan_loss, build_class_loss, diversity_loss, reacgan_loss
+from nijigan.losses.class_losses import ClassLoss, acgan_loss, build_class_loss, diversity_loss, reacgan_loss
 from nijigan.networks import Critique
 from nijigan.recipe.parts import ConditionConfig
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nijigan.games.penalties import build_penalty, clip_weights, dragan, gradient_penalty, r1, r2, slopes
+from nijigan.losses.penalties import build_penalty, clip_weights, dragan, gradient_penalty, r1, r2, slopes
 from nijigan.recipe.parts import PenaltyConfig
 
 SHAPE = (3, 5, 4)
