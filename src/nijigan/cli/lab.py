@@ -27,7 +27,7 @@ class Lab:
     workers: int = os.cpu_count() or 1
     """Number of parallel processes, one core each."""
     json: bool = False
-    """Print the figures as JSON instead of a table."""
+    """Print the measures as JSON instead of a table."""
 
     def run(self) -> None:
         """Train, draw the figure, and print the table."""

@@ -1,1 +1,1 @@
-"""What the two networks play: objectives, class losses, penalties, augmentation."""
+"""What the networks minimise: objectives, class losses and penalties; and augmentation of what D sees."""
