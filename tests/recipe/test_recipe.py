@@ -24,7 +24,7 @@ def test_every_recipe_survives_json(recipe: Recipe) -> None:
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
-def test_names_of_the_table_are_the_names_of_the_recipes() -> None:
+def test_keys_of_the_table_are_names_of_recipes() -> None:
     assert all(recipe.name == name for name, recipe in RECIPES.items())
 
 
@@ -119,12 +119,12 @@ def test_parts_check_themselves(make: object, words: str) -> None:
         (lambda: replace(RECIPES["wgan"], burn_in=BurnInConfig(kimg=5, beta2=0.5)), "adam"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_what_would(make: Callable[[], object], words: str) -> None:
+def test_contradictions_are_refused_with_settings_that_work(make: Callable[[], object], words: str) -> None:
     with pytest.raises(UserError, match=words):
         make()
 
 
-def test_what_auto_stands_for() -> None:
+def test_auto_is_resolved() -> None:
     assert [GeneratorConfig(kind).normalisation for kind in ("dcgan", "resnet", "r3", "style")] == [
         "batch", "batch", "none", "none",
     ]  # fmt: skip
@@ -155,7 +155,7 @@ def test_bad_json_names_the_field(text: str, words: str) -> None:
         Recipe.from_json(text)
 
 
-def test_a_strangers_json_cannot_speak_to_the_terminal() -> None:
+def test_control_codes_in_json_do_not_reach_the_terminal() -> None:
     with pytest.raises(UserError) as error:
         Recipe.from_json(json.dumps({"\x1b[31m" * 100: 1}))
     assert "\x1b" not in str(error.value)

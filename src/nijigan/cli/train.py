@@ -94,11 +94,7 @@ class Papers:
 
 @dataclass(frozen=True)
 class Train:
-    """Train a recipe on a dataset of faces and write a run folder.
-
-    Every field of the recipe is an option. In the help texts, G is the generator and D the discriminator; kimg means
-    thousands of images.
-    """
+    """Train a recipe on a dataset of faces. In its help, G is the generator and D the discriminator."""
 
     recipe: Annotated[Positional[str], tyro.conf.arg(metavar="RECIPE")]
     """A name from `nijigan recipes`, or the path of a recipe's JSON file."""
