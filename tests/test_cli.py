@@ -44,7 +44,7 @@ def test_the_fields_of_the_named_recipe_are_the_defaults() -> None:
     assert (command.settings.generator.width, command.settings.kimg) == (7, 3)
 
 
-def test_a_flags_value_is_not_taken_for_the_recipe() -> None:
+def test_the_value_of_an_option_is_not_the_recipe() -> None:
     command = parse(["train", "--out", "wgan", "r3gan-small", "--data", "x"])
     assert isinstance(command, Train)
     assert (command.recipe, command.settings) == ("r3gan-small", RECIPES["r3gan-small"])
@@ -62,7 +62,7 @@ def test_help_shows_the_named_recipes_defaults(capsys: pytest.CaptureFixture[str
     assert "accumulation steps. (default: 256)" in text
 
 
-def test_a_length_in_kimg_outweighs_a_recipes_epochs() -> None:
+def test_kimg_overrides_a_recipes_epochs() -> None:
     command = parse(["train", "anik", "--data", "x", "--kimg", "10"])
     assert isinstance(command, Train)
     assert command.settings.resolved(60_000).kimg == 10
@@ -77,7 +77,7 @@ def test_a_length_in_kimg_outweighs_a_recipes_epochs() -> None:
     assert command.settings.resolved(10_000).kimg == 30
 
 
-def test_a_part_of_another_kind_takes_from_the_recipe_what_it_knows() -> None:
+def test_a_part_of_another_kind_keeps_the_recipes_values_that_it_has() -> None:
     command = parse(["train", "r3gan-small", "--data", "x", "--generator.kind=resnet", "--penalty.kind", "wgan-gp"])
     assert isinstance(command, Train)
     assert (command.settings.generator.upsample, command.settings.generator.width) == ("transposed", 56)
@@ -85,7 +85,7 @@ def test_a_part_of_another_kind_takes_from_the_recipe_what_it_knows() -> None:
     command = parse(["train", "wgan-gp", "--data", "x", "--penalty.kind", "clip"])
     assert isinstance(command, Train)
     assert command.settings.penalty == PenaltyConfig("clip")
-    with pytest.raises(UserError, match="penalty.weight belongs to .*, not to clip"):  # typed, and so meant
+    with pytest.raises(UserError, match="penalty.weight applies to .*, not to clip"):  # typed, and so meant
         parse(["train", "wgan-gp", "--data", "x", "--penalty.kind", "clip", "--penalty.weight", "3"])
 
 
@@ -95,11 +95,14 @@ def test_a_part_of_another_kind_takes_from_the_recipe_what_it_knows() -> None:
         (["train", "dcgn", "--data", "x"], "did you mean dcgan"),
         (["train", "dcgan", "--data", "nowhere"], "nothing at /"),
         (["demo", "--out", __file__], "exists and is not an empty folder"),
-        (["train", "dcgan", "--data", "x", "--resolution", "65"], "choose 64, 80"),
+        (["train", "dcgan", "--data", "x", "--resolution", "65"], "choose 64 or 80"),
         (["train", "dcgan", "--data", "x", "--latent.size", "0"], "choose 1 to 4096"),
         (["train", "dcgan", "--data", "x", "--label-smoothing", "0.1", "--objective", "mse"], "bce"),
-        (["train", "dcgan", "--data", "x", "--dry-run", "--devices", "2"], "measures one device"),
-        (["train", "acgan", "--data", "x", "--attributes", ","], "attributes names none"),
+        (
+            ["train", "dcgan", "--data", "x", "--dry-run", "--devices", "2"],
+            "measures one device and cannot predict several",
+        ),
+        (["train", "acgan", "--data", "x", "--attributes", ","], "attributes is empty"),
         (["import", "x", "--out", "y", "--min-count", "-1"], "choose 0"),
         (["generate", "--hair="], "needs a value"),
         (["walk", "--each", "hair"], "--each is an option of `nijigan generate` only"),
@@ -110,7 +113,7 @@ def test_a_part_of_another_kind_takes_from_the_recipe_what_it_knows() -> None:
         (["import", "nowhere", "--out", "x"], "nowhere"),
     ],
 )
-def test_mistakes_are_one_sentence_and_exit_2(
+def test_mistakes_print_one_sentence_and_exit_2(
     arguments: list[str],
     words: str,
     capsys: pytest.CaptureFixture[str],
@@ -127,14 +130,14 @@ def test_mistakes_are_one_sentence_and_exit_2(
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["paint"], ["train", "dcgan", "--data", "x", "--kimgs", "3"]])
-def test_words_that_are_no_command_exit_2(arguments: list[str]) -> None:
+def test_invalid_commands_exit_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2
 
 
 def test_the_main_job(faces: FaceDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Import, inspect, plan, train, resume, draw and walk, as a user types it."""
+    """Import, inspect, plan, train, resume, generate and walk, as a user types it."""
     pictures, run = faces.path.parent / "pictures", str(tmp_path / "run")
     data = str(tmp_path / "faces")
     assert main(["import", str(pictures), "--out", data]) == 0
@@ -154,7 +157,7 @@ def test_the_main_job(faces: FaceDataset, tmp_path: Path, capsys: pytest.Capture
     assert (tmp_path / "walk.webp").stat().st_size > 0
 
 
-def test_pictures_are_imported_beside_themselves_once(faces: FaceDataset, tmp_path: Path) -> None:
+def test_a_folder_of_pictures_is_imported_once(faces: FaceDataset, tmp_path: Path) -> None:
     pictures = tmp_path / "art.v1"
     shutil.copytree(faces.path.parent / "pictures", pictures)
     arguments = ["train", "dcgan", "--data", str(pictures), "--dry-run", *SMALL]
@@ -190,7 +193,7 @@ def test_the_module_runs() -> None:
 def test_judging_from_the_command_line(
     judged_faces: FaceDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two untrained generators: scored, put side by side, and scored no second time."""
+    """Two untrained generators are evaluated and compared, and not evaluated a second time."""
     runs = [tmp_path / name for name in ("a", "b")]
     for seed, run in enumerate(runs):
         small_generator(seed).save(run / "last.safetensors")
@@ -212,7 +215,7 @@ def test_judging_from_the_command_line(
     assert [path.stat().st_mtime_ns for path in kept] == times
 
 
-def test_what_is_typed_again_adds_to_what_was_typed_before() -> None:
+def test_repeated_options_are_appended() -> None:
     words = "import --label hair,eyes --merge orange=red art more --merge teal=aqua --label year --out faces"
     command = parse(words.split())
     assert isinstance(command, Import)
@@ -240,7 +243,7 @@ def test_what_is_typed_again_adds_to_what_was_typed_before() -> None:
         (["evaluate", "--data", "DATA", "--features", ":x"], "no network at :x"),
         (["sweep", "dcgan", "--data", "DATA", "--vary", "lr"], "--vary lr is not FIELD=VALUE"),
         (["sweep", "dcgan", "--data", "DATA", "--vary", "lr=1,,2"], "is not FIELD=VALUE"),
-        (["sweep", "dcgan", "--data", "DATA", "--vary", "lr=1e-4", "--vary", "lr=1e-3"], "a field of its own"),
+        (["sweep", "dcgan", "--data", "DATA", "--vary", "lr=1e-4", "--vary", "lr=1e-3"], "with a new field"),
         (["sweep", "dcgan", "--data", "DATA", "--vary", "colour=red"], "no field colour"),
         (["rate", "nowhere", "--data", "DATA"], "no generator at nowhere"),
     ],
@@ -271,7 +274,7 @@ def test_attributes_are_the_options_that_a_command_does_not_have() -> None:
     assert (command.model, command.n, command.attributes) == ("runs/a", 4, {"hair": "blue", "eye_colour": "red"})
 
 
-def test_a_value_named_like_an_option_is_no_option() -> None:
+def test_a_value_named_like_an_option_is_a_value() -> None:
     words = ["each", "--each", "hair", "--out", "scale", "--scale", "2"]
     assert take_attributes(words, Generate) == (words, {})
 

@@ -1,4 +1,4 @@
-"""The laboratory: its measures against closed forms and by hand, that every game is its own, that games end well."""
+"""The lab: measures against closed forms, every experiment differs from every other, and penalties help."""
 
 import json
 from dataclasses import replace
@@ -11,10 +11,20 @@ import torch
 from PIL import Image
 from scipy import stats
 
-from nijigan import lab as laboratory
 from nijigan.cli.lab import Lab
 from nijigan.errors import UserError
-from nijigan.lab import MIXTURES, OBJECTIVES, PENALTIES, Outcome, covered, draw, lab, play, wasserstein_distance
+from nijigan.lab import experiment
+from nijigan.lab.experiment import (
+    MIXTURES,
+    OBJECTIVES,
+    PENALTIES,
+    Outcome,
+    coverage,
+    run_all,
+    run_experiment,
+    wasserstein_distance,
+)
+from nijigan.lab.picture import draw_figure
 from nijigan.recipe.parts import PenaltyConfig
 
 RING = MIXTURES["ring"]
@@ -28,15 +38,15 @@ def outcome(**changes) -> Outcome:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer points to pair: those of an untrained generator lie on a heap, which takes long."""
-    monkeypatch.setattr(laboratory, "_ASSIGNED", 50)
+    """Assign fewer points: assignment is slow where points of an untrained generator nearly coincide."""
+    monkeypatch.setattr(experiment, "_ASSIGNED", 50)
 
 
 @pytest.fixture
 def few(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two objectives and two penalties."""
-    monkeypatch.setattr(laboratory, "OBJECTIVES", ("bce", "wasserstein"))
-    monkeypatch.setattr(laboratory, "PENALTIES", (PenaltyConfig(kind="none"), R1))
+    monkeypatch.setattr(experiment, "OBJECTIVES", ("bce", "wasserstein"))
+    monkeypatch.setattr(experiment, "PENALTIES", (PenaltyConfig(kind="none"), R1))
 
 
 def test_the_distance_of_a_shifted_set_is_the_length_of_the_shift(rng: np.random.Generator) -> None:
@@ -53,7 +63,7 @@ def test_the_distance_on_a_line_is_that_of_the_sorted_points(rng: np.random.Gene
     assert wasserstein_distance(a[:, None] * direction, b[:, None] * direction) == pytest.approx(expected)
 
 
-def test_the_distance_to_what_is_no_number_is_infinite() -> None:
+def test_the_distance_of_nan_is_infinite() -> None:
     assert wasserstein_distance(np.array([[0.0, nan]]), np.zeros((1, 2))) == inf
 
 
@@ -61,29 +71,29 @@ def test_modes_are_counted_by_hand() -> None:
     # 100 points are a mode's fair share, of which 98.9 are of high quality: ten cover it, nine do not.
     counts = [100, 100, 100, 100, 100, 10, 9, 0]
     points = np.concatenate([np.repeat(RING.centres, counts, axis=0), np.full((281, 2), 9.0)])
-    assert covered(points, RING) == (6, 519 / 800)
+    assert coverage(points, RING) == (6, 519 / 800)
 
 
 @pytest.mark.parametrize(("sigmas", "quality"), [(2.99, 1.0), (3.01, 0.0)])
 def test_high_quality_ends_at_three_sigmas(sigmas: float, quality: float) -> None:
     points = RING.centres + sigmas * RING.sigma * np.array([0.6, -0.8])
-    assert covered(points, RING) == (8 * quality, quality)
+    assert coverage(points, RING) == (8 * quality, quality)
 
 
 def test_a_smear_along_the_ring_covers_no_mode() -> None:
     angles = np.linspace(0, 2 * np.pi, 2000)
-    modes, quality = covered(2 * np.stack((np.cos(angles), np.sin(angles)), axis=1), RING)
+    modes, quality = coverage(2 * np.stack((np.cos(angles), np.sin(angles)), axis=1), RING)
     assert modes == 0
     assert quality == pytest.approx(8 * 6 * RING.sigma / (4 * np.pi), abs=0.01)
 
 
 @pytest.mark.parametrize("data", MIXTURES)
-def test_the_data_cover_themselves(data: laboratory.Data) -> None:
+def test_the_data_cover_themselves(data: experiment.Data) -> None:
     mixture = MIXTURES[data]
     with torch.random.fork_rng():
         torch.manual_seed(0)
         points = mixture.sample(2000).numpy().astype(float)
-    modes, quality = covered(points, mixture)
+    modes, quality = coverage(points, mixture)
     assert modes == len(mixture.centres)
     assert quality == pytest.approx(1 - np.exp(-4.5), abs=0.01)  # Rayleigh
     assert np.unique(mixture.centres, axis=0).shape == mixture.centres.shape
@@ -91,66 +101,66 @@ def test_the_data_cover_themselves(data: laboratory.Data) -> None:
     assert 0 < mixture.floor < 0.5
 
 
-def test_points_that_are_no_numbers_cover_nothing() -> None:
-    assert covered(np.array([[nan, 0], [inf, inf], [2.0, 0.0]]), RING) == (1, 1 / 3)
+def test_points_that_are_not_finite_cover_nothing() -> None:
+    assert coverage(np.array([[nan, 0], [inf, inf], [2.0, 0.0]]), RING) == (1, 1 / 3)
 
 
-def test_every_game_is_its_own(quick: None) -> None:
-    drawn = {
-        (objective, penalty.kind): play(objective, penalty, "ring", steps=3).points
+def test_every_experiment_differs(quick: None) -> None:
+    generated = {
+        (objective, penalty.kind): run_experiment(objective, penalty, "ring", steps=3).points
         for objective in OBJECTIVES
         for penalty in PENALTIES
     }
-    assert len(drawn) == 42
-    assert all(points.shape == (2000, 2) and np.isfinite(points).all() for points in drawn.values())
-    for penalty in PENALTIES:  # until an answer passes the margin, hinge has the gradients of wasserstein
-        assert np.allclose(drawn.pop(("hinge", penalty.kind)), drawn["wasserstein", penalty.kind])
-    assert len({points.tobytes() for points in drawn.values()}) == 35
+    assert len(generated) == 42
+    assert all(points.shape == (2000, 2) and np.isfinite(points).all() for points in generated.values())
+    for penalty in PENALTIES:  # until a logit passes the margin, hinge has the gradients of wasserstein
+        assert np.allclose(generated.pop(("hinge", penalty.kind)), generated["wasserstein", penalty.kind])
+    assert len({points.tobytes() for points in generated.values()}) == 35
 
 
-def test_a_game_depends_on_its_arguments_alone_and_leaves_torch_as_it_was(quick: None) -> None:
+def test_an_experiment_depends_only_on_its_arguments_and_restores_torch(quick: None) -> None:
     torch.manual_seed(1)
     state, threads = torch.get_rng_state(), torch.get_num_threads()
-    first = play("hinge", R1, "grid", steps=5, seed=3)
+    first = run_experiment("hinge", R1, "grid", steps=5, seed=3)
     assert torch.equal(torch.get_rng_state(), state)
     torch.rand(7)
-    again = play("hinge", R1, "grid", steps=5, seed=3)
+    again = run_experiment("hinge", R1, "grid", steps=5, seed=3)
     assert np.array_equal(first.points, again.points)
     assert (first.modes, first.quality, first.distance) == (again.modes, again.quality, again.distance)
-    assert not np.array_equal(first.points, play("hinge", R1, "grid", steps=5, seed=4).points)
+    assert not np.array_equal(first.points, run_experiment("hinge", R1, "grid", steps=5, seed=4).points)
     assert torch.get_num_threads() == threads
 
 
-def test_the_lab_plays_all_and_tells_how_far_it_is(few: None) -> None:
-    heard: list[tuple[int, int]] = []
-    outcomes = lab(steps=1, progress=lambda done, total: heard.append((done, total)))
-    assert heard == [(done, 8) for done in range(9)]
+def test_all_experiments_run_and_report_progress(few: None) -> None:
+    calls: list[tuple[int, int]] = []
+    outcomes = run_all(steps=1, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(done, 8) for done in range(9)]
     assert [(o.data, o.objective, o.penalty.kind) for o in outcomes] == [
         (data, objective, penalty)
         for data in ("ring", "grid")
         for objective in ("bce", "wasserstein")
         for penalty in ("none", "r1")
     ]
-    alone = play("wasserstein", R1, "grid", steps=1)
+    alone = run_experiment("wasserstein", R1, "grid", steps=1)
     assert np.array_equal(outcomes[-1].points, alone.points)
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"workers": 0}, {"seed": -1}])
-def test_impossible_labs_are_refused(wrong: dict[str, int]) -> None:
+def test_invalid_arguments_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(UserError):
-        lab(**wrong)
+        run_all(**wrong)
 
 
 def test_unknown_objectives_are_refused() -> None:
     with pytest.raises(UserError, match="no objective kl; choose bce, minimax, mse, wasserstein, hinge, relativistic"):
-        play("kl", R1, "ring", steps=1)
+        run_experiment("kl", R1, "ring", steps=1)
 
 
-def test_the_picture_shows_a_panel_for_each_game(tmp_path: Path) -> None:
+def test_the_figure_has_a_panel_for_each_experiment(tmp_path: Path) -> None:
     few, more = [outcome()], [outcome(), outcome(objective="hinge"), outcome(data="grid", points=np.zeros((5, 2)))]
     sizes = []
     for outcomes in (few, more):
-        draw(outcomes, tmp_path / "lab.png")
+        draw_figure(outcomes, tmp_path / "lab.png")
         with Image.open(tmp_path / "lab.png") as picture:
             sizes.append(picture.size)
             pixels = np.asarray(picture.convert("RGB")).astype(int)
@@ -162,21 +172,21 @@ def test_the_picture_shows_a_panel_for_each_game(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [".svg", ".pdf"])
-def test_a_game_gone_astray_can_be_drawn(tmp_path: Path, ending: str) -> None:
-    draw([outcome(points=np.full((20, 2), nan), modes=0, distance=inf)], tmp_path / f"lab{ending}")
+def test_an_outcome_that_diverged_can_be_drawn(tmp_path: Path, ending: str) -> None:
+    draw_figure([outcome(points=np.full((20, 2), nan), modes=0, distance=inf)], tmp_path / f"lab{ending}")
     assert (tmp_path / f"lab{ending}").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("name", ["lab", "lab.txt"])
-def test_other_endings_are_refused_before_anything_is_played(
+def test_other_extensions_are_refused_before_training(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(laboratory, "play", None)
+    monkeypatch.setattr(experiment, "run_experiment", None)
     with pytest.raises(UserError, match=r"\.png, \.svg, \.pdf"):
         Lab(out=tmp_path / name).run()
 
 
-def test_the_command_draws_and_tells(
+def test_the_command_draws_and_prints(
     few: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
@@ -197,14 +207,14 @@ def test_the_command_draws_and_tells(
 def test_json_has_no_infinity(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(laboratory, "lab", lambda *_: [outcome(distance=inf)])
+    monkeypatch.setattr(experiment, "run_all", lambda *_: [outcome(distance=inf)])
     Lab(out=tmp_path / "lab.png", json=True).run()
     assert json.loads(capsys.readouterr().out)[0]["distance"] is None
 
 
 @pytest.mark.slow
-def test_several_processes_find_what_one_does(few: None) -> None:
-    together, alone = lab(steps=2, workers=2), lab(steps=2)
+def test_several_processes_give_the_same_outcomes_as_one(few: None) -> None:
+    together, alone = run_all(steps=2, workers=2), run_all(steps=2)
     assert len(together) == 8
     assert [o.points.tobytes() for o in together] == [o.points.tobytes() for o in alone]
 
@@ -214,9 +224,9 @@ def test_several_processes_find_what_one_does(few: None) -> None:
     ("objective", "kind"),
     [("bce", "r1"), ("mse", "dragan"), ("wasserstein", "wgan-gp"), ("hinge", "r1"), ("relativistic", "r1r2")],
 )
-def test_the_family_covers_the_ring(objective: str, kind: str) -> None:
+def test_penalties_cover_the_ring(objective: str, kind: str) -> None:
     penalty = next(penalty for penalty in PENALTIES if penalty.kind == kind)
-    result = play(objective, penalty, "ring")
+    result = run_experiment(objective, penalty, "ring")
     assert result.modes >= 7
     assert result.quality > 0.5
     assert result.distance < 0.5

@@ -1,18 +1,18 @@
-"""The one exception a user's mistake raises."""
+"""The exceptions for mistakes of the user."""
 
 
 class UserError(Exception):
-    """Something the user can mend: one sentence that says what is wrong and what to do.
+    """A mistake that the user can correct. The message is one sentence that says what is wrong and what to do.
 
-    The command line prints the sentence without a traceback and exits with code 2.
+    The command line prints the message without a traceback and exits with code 2.
     """
 
 
 class TrainingFailedError(UserError):
-    """A training that its own settings brought down: a loss that is no longer finite, or a memory that is too small."""
+    """Training failed because of its settings: the loss is no longer finite, or memory ran out."""
 
 
 def check(condition: bool, sentence: str) -> None:
-    """Refuse, with a `UserError` that says `sentence`, what does not meet a condition."""
+    """Raise a `UserError` with the message `sentence` unless `condition` holds."""
     if not condition:
         raise UserError(sentence)

@@ -1,4 +1,4 @@
-"""Dataclasses as JSON, written for people and read strictly."""
+"""Dataclasses as JSON: indented when written, validated strictly when read."""
 
 import json
 from dataclasses import asdict
@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 def to_json(value: Any) -> str:
-    """A dataclass as indented JSON, readable by `parse_json` and by people."""
+    """A dataclass as indented JSON, for `parse_json` and for people."""
     return json.dumps(asdict(value), indent=2) + "\n"
 
 
 def parse_json(kind: type[T], text: str, source: str) -> T:
-    """Build a dataclass from JSON, strictly: every unknown or ill-typed field is a `UserError` that names `source`."""
+    """Build a dataclass from JSON. Any unknown or ill-typed field raises a `UserError` that names it and `source`."""
     from pydantic import TypeAdapter, ValidationError
 
     try:
@@ -25,13 +25,13 @@ def parse_json(kind: type[T], text: str, source: str) -> T:
         raise UserError(f"{source} is not valid: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        # A stranger's file may hold control codes that a terminal would obey.
+        # An untrusted file may contain terminal control codes.
         where = ascii(".".join(map(str, first["loc"])))[1:-1][:80]
         raise UserError(f"{source} is not valid: {where + ': ' if where else ''}{first['msg']}.") from error
 
 
 def read_json(kind: type[T], path: Path) -> T:
-    """Read a dataclass from a JSON file, strictly; what cannot be read is a `UserError` that names the file."""
+    """Read a dataclass from a JSON file, as in `parse_json`. An unreadable file raises a `UserError` that names it."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

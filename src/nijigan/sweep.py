@@ -20,7 +20,6 @@ from nijigan.judges.real import check_judgeable
 from nijigan.pages.comparison import write_comparison
 from nijigan.pages.models import evaluated
 from nijigan.pages.ranking import ComparedModel
-from nijigan.recipe.parts import PARTS_WITH_KINDS
 from nijigan.recipe.recipe import Recipe
 from nijigan.runs import read_log
 from nijigan.training import resume, train
@@ -89,8 +88,7 @@ def combinations(recipe: Recipe, vary: Mapping[str, Sequence[str]]) -> list[tupl
     cells = []
     for values in itertools.product(*vary.values()):
         settings = dict(zip(vary, values, strict=True))
-        kinds = {part: settings[field] for part in PARTS_WITH_KINDS if (field := f"{part}.kind") in settings}
-        fields = asdict(recipe.ready_for(kinds))
+        fields = asdict(recipe.reset_for(settings))
         for field, value in settings.items():
             _set(fields, field, value)
         where = "The combination " + ", ".join(f"{field}={value}" for field, value in settings.items())

@@ -1,8 +1,8 @@
-"""Words and limits that labels and requests share."""
+"""Reserved words and limits for the values of attributes."""
 
 ANY, UNKNOWN = "any", "unknown"
-"""No values: whoever draws faces asks with the first for whatever comes, with the second for faces like those whose
-value is not known. A tag that says `unknown` says as much as none."""
+"""Reserved words, not values. A request for `any` leaves the attribute to chance; a request for `unknown` conditions on
+the faces without a label. A tag `unknown` counts as no tag."""
 
 LONGEST_VALUE = 100
-"""In characters."""
+"""Maximum length of a value, in characters."""

@@ -1,4 +1,4 @@
-"""What every generator and every discriminator must do, whatever its options."""
+"""Checks that every generator and every discriminator must pass, whatever its options."""
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ def count(module: nn.Module) -> int:
 
 
 def wake(module: nn.Module) -> None:
-    """Give what starts at zero a value, or it would hide the layers before it."""
+    """Replace zeros by other values, because a layer of zeros would hide the layers before it."""
     for parameter in module.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, std=0.1)
@@ -48,13 +48,13 @@ def check_generator(config: GeneratorConfig, resolution: int = 16) -> None:
 
     generator.eval()
     with torch.no_grad():
-        alone, together = generator(z[:1]), generator(z[:7])
-        torch.testing.assert_close(alone, together[:1], atol=1e-5, rtol=0)
-        assert float((together[0] - together[1]).abs().max()) > 1e-3
+        single, batch = generator(z[:1]), generator(z[:7])
+        torch.testing.assert_close(single, batch[:1], atol=1e-5, rtol=0)
+        assert float((batch[0] - batch[1]).abs().max()) > 1e-3
         with torch.device("meta"):
             other = build_generator(config, LATENT, resolution)
         other.load_state_dict(generator.state_dict(), assign=True)
-        torch.testing.assert_close(other.eval()(z[:7]), together, atol=0, rtol=0)
+        torch.testing.assert_close(other.eval()(z[:7]), batch, atol=0, rtol=0)
         check_bf16(generator, z, generator(z))
 
 
@@ -76,7 +76,7 @@ def check_discriminator(config: DiscriminatorConfig, resolution: int = 16) -> No
 
 
 def check_second_derivative(discriminator: nn.Module, images: Tensor) -> None:
-    """The slope of E‖∇D‖² along a direction in weight space: by autograd, and by a difference quotient."""
+    """Compare the derivative of E‖∇D‖² along a direction in weight space with a difference quotient."""
     images.requires_grad_()
     parameters = list(discriminator.parameters())
     direction = [torch.randn_like(p) * p.detach().abs().mean() for p in parameters]
@@ -102,7 +102,7 @@ def check_second_derivative(discriminator: nn.Module, images: Tensor) -> None:
 
 
 def check_bf16(module: nn.Module, inputs: Tensor, expected: Tensor) -> None:
-    """In half precision and channels last it gives nearly the same."""
+    """Check that half precision and channels-last memory give nearly the same output."""
     module.to(memory_format=torch.channels_last)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         outputs = module(inputs)

@@ -1,4 +1,4 @@
-"""What the networks share, by hand and against NumPy."""
+"""Shared layers and initialisation, against values computed by hand and with NumPy."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What being told of attributes adds to the networks, and that it adds nothing where there are none."""
+"""Conditional networks, and that networks without attributes are the unconditional ones."""
 
 from dataclasses import replace
 from itertools import product
@@ -51,7 +51,7 @@ def images(n: int = len(CODES), resolution: int = 16) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
-def test_a_generator_without_attributes_is_what_it_was(kind: str) -> None:
+def test_a_generator_without_attributes_is_unconditional(kind: str) -> None:
     config = GeneratorConfig(kind, width=4, max_width=16)
     torch.manual_seed(3)
     plain = GENERATORS[kind](config, LATENT.size, 28)
@@ -65,7 +65,7 @@ def test_a_generator_without_attributes_is_what_it_was(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", DISCRIMINATORS)
 @pytest.mark.parametrize("stddev", [False, True])
-def test_a_discriminator_without_attributes_is_what_it_was(kind: str, stddev: bool) -> None:
+def test_a_discriminator_without_attributes_is_unconditional(kind: str, stddev: bool) -> None:
     config = DiscriminatorConfig(kind, width=4, max_width=16, minibatch_stddev=stddev)
     torch.manual_seed(3)
     plain = DISCRIMINATORS[kind](config, 28)
@@ -124,7 +124,7 @@ def test_features_are_what_the_last_layer_sees(kind: str, stddev: bool) -> None:
 
 @pytest.mark.parametrize("resolution", [28, 64])
 @pytest.mark.parametrize("kind", GENERATORS)
-def test_every_generator_takes_every_combination_and_heeds_it(kind: str, resolution: int) -> None:
+def test_every_generator_takes_every_combination_and_depends_on_it(kind: str, resolution: int) -> None:
     module = generator(kind, resolution).eval()
     wake(module)
     z = torch.randn(1, LATENT.size).expand(len(CODES), -1)
@@ -135,8 +135,8 @@ def test_every_generator_takes_every_combination_and_heeds_it(kind: str, resolut
         differences = torch.pdist(pictures.flatten(1))
         assert float(differences.min()) > 0.05 * float(differences.max()) > 0
         for row in (0, 5):
-            alone = module(z[:1], CODES[row : row + 1])
-            torch.testing.assert_close(alone, pictures[row : row + 1], atol=1e-5, rtol=0)
+            single = module(z[:1], CODES[row : row + 1])
+            torch.testing.assert_close(single, pictures[row : row + 1], atol=1e-5, rtol=0)
         check_bf16_with(module, (z, CODES), pictures)
 
 
@@ -177,7 +177,7 @@ def test_the_embedding_is_a_sum_of_one_row_for_each_attribute() -> None:
     torch.testing.assert_close(joined[:, 1:], torch.stack([hair[3] + eyes[0], hair[0] + eyes[0], hair[1] + eyes[2]]))
 
 
-def test_only_what_was_asked_for_is_learnt() -> None:
+def test_only_requested_values_are_learnt() -> None:
     module = generator()
     codes = torch.tensor([[2, -1], [0, -1], [2, -1]])
     module(torch.randn(3, LATENT.size), codes).square().sum().backward()
@@ -198,7 +198,7 @@ def test_truncation_and_mean_style_with_attributes() -> None:
         alike = CODES[:1].expand_as(CODES)
         flat = module(z, alike, psi=0.0)
         assert torch.allclose(flat, flat[:1].expand_as(flat), atol=1e-5)
-        assert not torch.allclose(module(z, CODES, psi=0.0), flat, atol=1e-3)  # what was asked for stays
+        assert not torch.allclose(module(z, CODES, psi=0.0), flat, atol=1e-3)  # requested values keep their effect
         assert torch.equal(module(z, CODES, 1.0), module(z, CODES))
         assert not torch.allclose(module(z, CODES, 0.5), module(z, CODES), atol=1e-3)
     generator().estimate_mean_style(iter([]))  # where there is no mean style, there is nothing to do
@@ -206,16 +206,16 @@ def test_truncation_and_mean_style_with_attributes() -> None:
         generator()(z, CODES, psi=0.5)
 
 
-def test_mixed_styles_do_not_mix_what_was_asked_for() -> None:
-    """An image's gradient falls on its own values alone, though from some layer on its style is another's."""
+def test_mixed_styles_do_not_mix_requested_values() -> None:
+    """Gradients of an image reach only the embeddings of its own values, even where it has the style of another one."""
     module = generator("style", style_mixing=1.0)
     codes = torch.tensor([[0, 0], [1, 1], [2, 0], [0, 1]])
     for place, (hair, eyes) in enumerate(codes.tolist()):
         module.zero_grad()
         module(torch.randn(4, LATENT.size), codes)[place].square().sum().backward()
         for table, code in zip(module.embeddings, (hair, eyes), strict=True):
-            (asked,) = table.weight.grad.abs().sum(1).nonzero().T
-            assert asked.tolist() == [code + 1]
+            (learnt,) = table.weight.grad.abs().sum(1).nonzero().T
+            assert learnt.tolist() == [code + 1]
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
@@ -287,7 +287,7 @@ def test_projection_is_a_sum_of_inner_products(base: str) -> None:
             torch.testing.assert_close(critique.logits[row], expected, atol=1e-5, rtol=1e-5)
 
 
-def test_projection_learns_nothing_of_the_unknown() -> None:
+def test_projection_learns_nothing_from_unknown_values() -> None:
     module = discriminator("projection", norm="layer")
     module(images(3), torch.tensor([[-1, -1], [2, -1], [2, -1]])).logits.sum().backward()
     hair, eyes = (head.weight.grad for head in module.heads)
@@ -343,8 +343,8 @@ def test_attributes_need_a_kind() -> None:
 
 def test_building_on_meta_takes_no_memory() -> None:
     with torch.device("meta"):
-        drawn = generator("style", 64)(torch.empty(4, LATENT.size), torch.empty(4, 2, dtype=torch.int64))
+        pixels = generator("style", 64)(torch.empty(4, LATENT.size), torch.empty(4, 2, dtype=torch.int64))
         for kind in KINDS:
             config = replace(DiscriminatorConfig(), minibatch_stddev=True)
             module = build_discriminator(config, 64, ATTRIBUTES, condition(kind))
-            assert module(drawn, torch.empty(4, 2, dtype=torch.int64)).logits.shape == (4,)
+            assert module(pixels, torch.empty(4, 2, dtype=torch.int64)).logits.shape == (4,)

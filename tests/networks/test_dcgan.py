@@ -1,4 +1,4 @@
-"""Shapes against those of the authors' released code, and what makes a DCGAN one."""
+"""DCGAN: shapes and initial weights against the authors' released code, and the options."""
 
 from dataclasses import replace
 from itertools import product
@@ -50,7 +50,7 @@ def test_every_resolution_from_one_definition(resolution, depth):
 
 
 def test_the_discriminator_sees_contrast():
-    """Batch norm would hide the scale of a whole batch from it, were it not for the first bias."""
+    """Without the bias of the first layer, batch norm would hide the scale of a whole batch."""
     torch.manual_seed(0)
     discriminator = build_discriminator(DiscriminatorConfig(width=8), 32)
     images = 100 * torch.randn(16, 3, 32, 32)  # far above batch norm's epsilon
@@ -84,25 +84,25 @@ def test_initial_weights_are_normal_with_the_papers_deviation():
 
 
 def reference_networks(width, latent_size):
-    """Both networks at 32 px in the authors' layout, and their first weights."""
+    """Both networks at 32 px in the authors' layout, with their initial weights."""
     g = nn.Sequential(
         nn.ConvTranspose2d(latent_size, 4 * width, 4, 1, 0, bias=False), nn.BatchNorm2d(4 * width), nn.ReLU(),
         nn.ConvTranspose2d(4 * width, 2 * width, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * width), nn.ReLU(),
         nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
         nn.ConvTranspose2d(width, 3, 4, 2, 1, bias=False), nn.Tanh(),
     )  # fmt: skip
-    _first_weights(g)
+    _init_weights(g)
     d = nn.Sequential(
         nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2),
         nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * width), nn.LeakyReLU(0.2),
         nn.Conv2d(2 * width, 4 * width, 4, 2, 1, bias=False), nn.BatchNorm2d(4 * width), nn.LeakyReLU(0.2),
         nn.Conv2d(4 * width, 1, 4, 1, 0, bias=False),
     )  # fmt: skip
-    _first_weights(d)
+    _init_weights(d)
     return g, d
 
 
-def _first_weights(network):
+def _init_weights(network):
     for layer in network:
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(layer.weight, 0.0, 0.02)
@@ -113,7 +113,7 @@ def _first_weights(network):
 
 
 def test_the_default_is_the_published_network_to_the_bit():
-    """Names, order, first weights for a seed, and pictures: what old files and recipes rely on."""
+    """Existing files rely on names, order, initial weights for a seed, and images."""
     torch.manual_seed(0)
     expected = reference_networks(4, 10)
     torch.manual_seed(0)
@@ -128,8 +128,8 @@ def test_the_default_is_the_published_network_to_the_bit():
     assert torch.equal(ours[1](images).logits, expected[1](images).flatten())
 
 
-def test_names_in_files_stay_what_they_were():
-    """Files written by earlier versions hold these; options put their layers elsewhere."""
+def test_names_in_files_do_not_change():
+    """Files of earlier versions contain these names. Options put their layers under other names."""
     with torch.device("meta"):
         generator = build_generator(GeneratorConfig(), LatentConfig(), 64)
     names = [f"layers.{index}.weight" for index in (0, 3, 6, 9, 12)]
@@ -164,7 +164,7 @@ def test_spectral_norm_needs_no_memory_to_be_built():
         assert discriminator(torch.empty(2, 3, 16, 16)).logits.shape == (2,)
 
 
-def test_no_layer_is_wider_than_asked():
+def test_no_layer_is_wider_than_max_width():
     with torch.device("meta"):
         generator = build_generator(GeneratorConfig(max_width=200), LATENT, 64)
         discriminator = build_discriminator(DiscriminatorConfig(max_width=200), 64)

@@ -16,9 +16,9 @@ def draw(prior, n=2000, size=50, seed=0):
 
 
 def test_normal_latents_are_torchs_own():
-    drawn = draw("normal", seed=3)
+    latents = draw("normal", seed=3)
     torch.manual_seed(3)
-    assert torch.equal(drawn, torch.randn(2000, 50))
+    assert torch.equal(latents, torch.randn(2000, 50))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_latents_on_the_sphere_are_on_it_and_all_over_it():
 
 
 @pytest.mark.parametrize("prior", ["normal", "truncated-normal", "uniform", "sphere"])
-def test_latents_are_single_precision_of_the_asked_shape(prior):
+def test_latents_are_single_precision_and_have_the_requested_shape(prior):
     z = draw(prior, n=3, size=7)
     assert z.shape == (3, 7)
     assert z.dtype == torch.float32

@@ -1,4 +1,4 @@
-"""Sizes by hand, and what the first weights must make of latents and images."""
+"""R3GAN: sizes computed by hand, and the output of newly initialised networks."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ TINY_G, TINY_D = replace(G, width=4, max_width=8), replace(D, width=4, max_width
 
 
 def published_blocks() -> int:
-    """Two at each of 4, 8, 16 and 32 px with 768 channels, two at 64 px with 384; 96 and 48 groups of 16."""
+    """Parameters of two blocks at each of 4, 8, 16 and 32 px with 768 channels and two at 64 px with 384."""
     total = 0
     for channels, groups, blocks in ((768, 96, 8), (384, 48, 2)):
         hidden = 2 * channels
@@ -78,7 +78,7 @@ def test_blocks_are_nothing_at_the_start():
 
 
 def test_the_first_kernels_of_blocks_shrink_with_their_number():
-    """He's deviation times L^(-1/4), L = 5 resolutions × depth; the ends keep the variance."""
+    """He's standard deviation times L^(-1/4), L = 5 resolutions × depth; first and last layers preserve variance."""
     torch.manual_seed(0)
     generator = build_generator(replace(G, width=32, max_width=64), LATENT, 64)
     for block in generator.modules():

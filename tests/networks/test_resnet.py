@@ -1,4 +1,4 @@
-"""Shapes against the paper's tables, and what holds whatever the options."""
+"""Residual networks: shapes against the paper's tables, and the options."""
 
 from dataclasses import replace
 from itertools import pairwise, product
@@ -44,7 +44,7 @@ def test_the_published_discriminator(resolution, widths):
 
 
 def test_where_the_discriminator_halves():
-    """Five maps of the published table at 128 px: 64×64×64, 128×32×32, 256×16×16, 512×8×8, 1024×4×4, and 1024×4×4."""
+    """The maps in the published table at 128 px: 64×64×64, 128×32×32, 256×16×16, 512×8×8, 1024×4×4 and 1024×4×4."""
     with torch.device("meta"):
         features = torch.empty(1, 3, 128, 128)
         shapes = []
@@ -75,7 +75,7 @@ def test_discriminator_options(norm, stddev, depth):
     check_discriminator(replace(TINY_D, norm=norm, minibatch_stddev=stddev, depth=depth))
 
 
-def test_the_first_weights_are_xaviers():
+def test_initial_weights_are_xaviers():
     """Uniform within ±gain·sqrt(6 / (fan in + fan out))."""
     generator = build_generator(replace(G, width=16), LATENT, 32)
     block = generator.layers[0]  # 128 → 64
@@ -103,7 +103,7 @@ def test_every_kernel_has_spectral_norm_1():
 
 
 def test_a_shortcut_is_the_papers():
-    """Doubling and then a 1×1 convolution, or that and then pooling, as the paper has them."""
+    """In the paper's order: upsampling before the 1×1 convolution, or pooling after it."""
     torch.manual_seed(0)
     x = torch.randn(2, 8, 8, 8)
     up = build_generator(TINY_G, LATENT, 8).layers[0]

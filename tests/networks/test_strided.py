@@ -1,4 +1,4 @@
-"""Convolutions with a gradient of their own, against the library's."""
+"""Convolutions with our own gradient, against those of torch."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from torch.nn.functional import cosine_similarity
 from nijigan.networks.strided import Double, Halve, _Strided
 
 WIDE = 192
-"""Channels from which on the own gradient is used."""
+"""The smallest number of channels for which our gradient is used."""
 
 
 @pytest.mark.parametrize("doubles", [False, True], ids=["halve", "double"])
@@ -23,7 +23,7 @@ def test_gradients_equal_finite_differences(doubles, bias, size):
 
 
 def twins(kind):
-    """A wide layer and the library's own with the same weights, and features for them."""
+    """A wide layer, torch's layer with the same weights, and features for both."""
     torch.manual_seed(0)
     if kind is Halve:
         layer, plain, features = Halve(8, WIDE, True), nn.Conv2d(8, WIDE, 4, 2, 1), torch.randn(3, 8, 8, 8)
@@ -35,7 +35,7 @@ def twins(kind):
 
 
 def gradients(layer, features):
-    """Of a loss that is no plain sum, for the features and for each parameter."""
+    """Gradients of a nonlinear loss, for the features and for each parameter."""
     features = features.clone().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
         loss = layer(features).float().square().sum()
@@ -43,13 +43,13 @@ def gradients(layer, features):
 
 
 @pytest.mark.parametrize("kind", [Halve, Double])
-def test_in_bf16_as_the_library_has_it_to_rounding(kind):
+def test_bf16_gradients_equal_torchs_up_to_rounding(kind):
     layer, plain, features = twins(kind)
     with torch.autocast("cpu", torch.bfloat16):
-        drawn = layer(features)
-        assert "_Strided" in type(drawn.grad_fn).__name__
-        assert drawn.dtype == torch.bfloat16
-        assert torch.equal(drawn, plain(features))
+        output = layer(features)
+        assert "_Strided" in type(output.grad_fn).__name__
+        assert output.dtype == torch.bfloat16
+        assert torch.equal(output, plain(features))
     for ours, theirs in zip(gradients(layer, features), gradients(plain, features), strict=True):
         assert ours.dtype == theirs.dtype == torch.float32
         assert cosine_similarity(ours.flatten(), theirs.flatten(), dim=0) > 0.9999
@@ -57,7 +57,7 @@ def test_in_bf16_as_the_library_has_it_to_rounding(kind):
 
 
 @pytest.mark.parametrize("kind", [Halve, Double])
-def test_the_library_serves_where_it_is_as_fast_or_must_be_differentiated_twice(kind):
+def test_torchs_gradient_is_used_where_it_is_as_fast_or_differentiated_twice(kind):
     layer, plain, features = twins(kind)
     assert torch.equal(layer(features), plain(features))  # fp32
     assert "_Strided" not in type(layer(features).grad_fn).__name__
@@ -73,7 +73,7 @@ def test_the_library_serves_where_it_is_as_fast_or_must_be_differentiated_twice(
     assert layer.weight.grad is not None
 
 
-def test_odd_sizes_and_sizes_that_are_asked_for_are_the_librarys() -> None:
+def test_odd_sizes_and_requested_output_sizes_use_torchs_gradient() -> None:
     (halve, plain, _), (double, transposed, small) = twins(Halve), twins(Double)
     odd = torch.randn(2, 8, 9, 7, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):

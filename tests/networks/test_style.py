@@ -1,4 +1,4 @@
-"""The style-based generator against its papers' equations, computed here in another way."""
+"""The style-based generator against the equations of its papers, computed in another way."""
 
 import pytest
 import torch
@@ -120,16 +120,16 @@ def test_the_picture_is_the_sum_of_those_of_all_resolutions() -> None:
     generator, z = build(16).eval(), torch.randn(2, 10)
     generator.output = nn.Identity()
     weights = [to_rgb.weight.detach().clone() for to_rgb in generator.to_rgb]
-    alone = []
+    images = []
     with torch.no_grad():
         whole = generator(z)
         for level in range(3):
             for other, to_rgb in enumerate(generator.to_rgb):
                 to_rgb.weight.copy_(weights[other] * (other == level))
-            alone.append(generator(z))
-    assert torch.allclose(sum(alone), whole, atol=1e-5)
+            images.append(generator(z))
+    assert torch.allclose(sum(images), whole, atol=1e-5)
     # A picture of 4×4 pixels, blown up, has no more than 4 rows that are independent of each other.
-    coarse, middle, fine = (int(torch.linalg.matrix_rank(image[0, 0], rtol=1e-4)) for image in alone)
+    coarse, middle, fine = (int(torch.linalg.matrix_rank(image[0, 0], rtol=1e-4)) for image in images)
     assert (coarse, middle) == (4, 8)
     assert fine > 8
 
@@ -167,7 +167,7 @@ def test_truncation_is_a_line_through_styles() -> None:
             assert torch.allclose(generator(z, psi=psi), expected, atol=1e-5)
 
 
-def test_centre_is_the_mean_of_all_styles() -> None:
+def test_w_mean_is_the_mean_of_all_styles() -> None:
     generator, z = build(), torch.randn(50, 10)
     assert not generator.w_mean.any()
     generator.estimate_mean_style((part,) for part in torch.split(z, 7))

@@ -24,14 +24,14 @@ def test_every_recipe_survives_json(recipe: Recipe) -> None:
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
-def test_names_of_the_table_are_the_names_of_the_recipes() -> None:
+def test_keys_of_the_table_are_names_of_recipes() -> None:
     assert all(recipe.name == name for name, recipe in RECIPES.items())
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"resolution": 65}, "choose 64, 80"),
+        ({"resolution": 65}, "choose 64 or 80"),
         ({"resolution": 4}, "choose 8"),
         ({"batch_size": 1}, "batch norm"),
         ({"batch_size": 32, "accumulate": 5}, "divides"),
@@ -70,61 +70,61 @@ def test_parts_check_themselves(make: object, words: str) -> None:
     [
         (
             lambda: GeneratorConfig("r3", norm="batch"),
-            "norm belongs to dcgan and resnet, not to r3.*--generator.norm auto",
+            "norm applies to dcgan and resnet, not to r3.*--generator.norm auto",
         ),
-        (lambda: GeneratorConfig("style", activation="leaky"), "activation belongs.*--generator.activation relu"),
+        (lambda: GeneratorConfig("style", activation="leaky"), "activation applies.*--generator.activation relu"),
         (
             lambda: GeneratorConfig("resnet", upsample="pixel-shuffle"),
-            "upsample belongs.*--generator.upsample transposed",
+            "upsample applies.*--generator.upsample transposed",
         ),
-        (lambda: GeneratorConfig("resnet", dropout=0.1), "dropout belongs"),
-        (lambda: GeneratorConfig(style_mixing=0.9), "style_mixing belongs to style"),
-        (lambda: GeneratorConfig(noise=True), "noise belongs to style"),
-        (lambda: GeneratorConfig(mapping_depth=8), "mapping_depth belongs to style"),
+        (lambda: GeneratorConfig("resnet", dropout=0.1), "dropout applies"),
+        (lambda: GeneratorConfig(style_mixing=0.9), "style_mixing applies to style"),
+        (lambda: GeneratorConfig(noise=True), "noise applies to style"),
+        (lambda: GeneratorConfig(mapping_depth=8), "mapping_depth applies to style"),
         (lambda: GeneratorConfig("style", mapping_depth=99), "choose 1 to 16"),
         (lambda: GeneratorConfig(width=64, max_width=32), "max_width"),
         (lambda: DiscriminatorConfig("r3", norm="layer"), "r3 has no normalisation"),
-        (lambda: DiscriminatorConfig("resnet", downsample="average"), "downsample belongs to dcgan"),
-        (lambda: PenaltyConfig(weight=5), "weight belongs.*not to auto"),
-        (lambda: PenaltyConfig("clip", every=4), "every belongs.*not to clip.*--penalty.every 1"),
+        (lambda: DiscriminatorConfig("resnet", downsample="average"), "downsample applies to dcgan"),
+        (lambda: PenaltyConfig(weight=5), "weight applies.*not to auto"),
+        (lambda: PenaltyConfig("clip", every=4), "every applies.*not to clip.*--penalty.every 1"),
         (
             lambda: PenaltyConfig("r1", one_sided=True),
-            "one_sided belongs to wgan-gp and dragan, not to r1.*--penalty.no-one-sided",
+            "one_sided applies to wgan-gp and dragan, not to r1.*--penalty.no-one-sided",
         ),
-        (lambda: PenaltyConfig("r1", clip=0.5), "clip belongs"),
+        (lambda: PenaltyConfig("r1", clip=0.5), "clip applies"),
         (lambda: PenaltyConfig("r1", weight=-1), "above 0"),
         (lambda: AugmentConfig(p=2), "augment.p"),
         (lambda: AugmentConfig(p=0.5, colour=False, translation=False, cutout=False), "switched off"),
         (lambda: TricksConfig(soft_labels=0.5), "soft_labels"),
-        (lambda: TricksConfig(instance_noise_kimg=5), "a noise.*not there"),
-        (lambda: BurnInConfig(lr=0.5), "how long"),
-        (lambda: Recipe(penalty=PenaltyConfig("r1")), "batch norm makes D's answer.*norm layer"),
+        (lambda: TricksConfig(instance_noise_kimg=5), "no effect without noise"),
+        (lambda: BurnInConfig(lr=0.5), "ramps without a length"),
+        (lambda: Recipe(penalty=PenaltyConfig("r1")), "batch norm makes D's logit.*norm layer"),
         (lambda: Recipe(penalty=PenaltyConfig("wgan-gp")), "batch norm"),
-        (lambda: Recipe(mse_targets=(1.0, 0.0, 0.0)), "mse_targets belongs"),
-        (lambda: Recipe(objective="mse", mse_targets=(1.0, 1.0, 0.0)), "another for real"),
+        (lambda: Recipe(mse_targets=(1.0, 0.0, 0.0)), "mse_targets applies"),
+        (lambda: Recipe(objective="mse", mse_targets=(1.0, 1.0, 0.0)), "different targets for fakes and reals"),
         (lambda: Recipe(objective="mse", mse_targets=(float("nan"), 1.0, 0.0)), "finite"),
-        (lambda: Recipe(objective="mse", mse_targets=(0.0, 1.0, 0.0)), "not play against each other"),
-        (lambda: Recipe(penalty=PenaltyConfig(clip=0.1)), "nothing is clipped.*kind clip"),
+        (lambda: Recipe(objective="mse", mse_targets=(0.0, 1.0, 0.0)), "would not compete"),
+        (lambda: Recipe(penalty=PenaltyConfig(clip=0.1)), "does not clip weights.*kind clip"),
         (
             lambda: Recipe(discriminator=DiscriminatorConfig(norm="spectral"), penalty=PenaltyConfig("clip")),
-            "undoes what clipping does.*kind none",
+            "undoes weight clipping.*kind none",
         ),
         (
             lambda: replace(RECIPES["r3gan-small"].penalty, kind="auto"),
             "--penalty.weight None --penalty.every 1",
         ),
-        (lambda: Recipe(objective="hinge", tricks=TricksConfig(soft_labels=0.1)), "soft_labels belongs"),
-        (lambda: Recipe(label_smoothing=0.3, tricks=TricksConfig(soft_labels=0.3)), "half way"),
-        (lambda: Recipe(burn_in=BurnInConfig(kimg=5, penalty=0.1)), "there is none"),
+        (lambda: Recipe(objective="hinge", tricks=TricksConfig(soft_labels=0.1)), "soft_labels applies"),
+        (lambda: Recipe(label_smoothing=0.3, tricks=TricksConfig(soft_labels=0.3)), "midpoint between real and fake"),
+        (lambda: Recipe(burn_in=BurnInConfig(kimg=5, penalty=0.1)), "this recipe has none"),
         (lambda: replace(RECIPES["wgan"], burn_in=BurnInConfig(kimg=5, beta2=0.5)), "adam"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_what_would(make: Callable[[], object], words: str) -> None:
+def test_contradictions_are_refused_with_settings_that_work(make: Callable[[], object], words: str) -> None:
     with pytest.raises(UserError, match=words):
         make()
 
 
-def test_what_auto_stands_for() -> None:
+def test_auto_is_resolved() -> None:
     assert [GeneratorConfig(kind).normalisation for kind in ("dcgan", "resnet", "r3", "style")] == [
         "batch", "batch", "none", "none",
     ]  # fmt: skip
@@ -155,7 +155,7 @@ def test_bad_json_names_the_field(text: str, words: str) -> None:
         Recipe.from_json(text)
 
 
-def test_a_strangers_json_cannot_speak_to_the_terminal() -> None:
+def test_control_codes_in_json_do_not_reach_the_terminal() -> None:
     with pytest.raises(UserError) as error:
         Recipe.from_json(json.dumps({"\x1b[31m" * 100: 1}))
     assert "\x1b" not in str(error.value)

@@ -1,4 +1,4 @@
-"""The studies' settings, against what their texts say."""
+"""The recipes of the studies against the settings that their texts state."""
 
 from pathlib import Path
 

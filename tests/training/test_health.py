@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from nijigan.games.penalties import clip_weights
+from nijigan.losses.penalties import clip_weights
 from nijigan.recipe.parts import AugmentConfig, DiscriminatorConfig, PenaltyConfig, TricksConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.recipe.table import RECIPES, find_recipe

@@ -1,14 +1,16 @@
-"""What several commands share."""
+"""What several commands share: opening data, choosing a device, progress and help."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
 import tyro
 from tyro.conf import Positional
+from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
 from nijigan.errors import UserError
 
@@ -17,11 +19,15 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Model = Annotated[Positional[str | None], tyro.conf.arg(metavar="[MODEL]", help_behavior_hint="")]
-"""A run folder, a .safetensors file or a Hub id; None for the generator that comes with nijigan."""
+"""A run folder, a .safetensors file or a Hub id. Default: the packaged generator."""
 
 
 def open_or_import(data: Path) -> "FaceDataset":
-    """The dataset in `data`; pictures that are none yet are imported beside themselves first, once."""
+    """Open the dataset in `data`. Pictures that are not a dataset yet are first imported into NAME-faces next to them.
+
+    Raises:
+        UserError: there is nothing at `data`, or it cannot be imported.
+    """
     from nijigan.dataset.faces import FaceDataset
     from nijigan.importing.importer import import_faces
 
@@ -29,10 +35,10 @@ def open_or_import(data: Path) -> "FaceDataset":
     if (data / "dataset.json").exists():
         return FaceDataset(data)
     if not data.exists():
-        raise UserError(f"There is nothing at {data}; name a dataset, a folder of pictures or a .zip.")
+        raise UserError(f"There is nothing at {data}; give a dataset, a folder of pictures or a .zip.")
     imported = data.with_name(f"{data.name}-faces")
     if (imported / "dataset.json").exists():
-        narrate(f"Using {imported}, imported earlier; `nijigan import {data} --out {imported}` takes in new pictures.")
+        narrate(f"Using {imported}, imported earlier; to add new pictures: nijigan import {data} --out {imported}")
         return FaceDataset(imported)
     narrate(f"Importing {data} into {imported} first.")
     with progress_bar("Importing") as progress:
@@ -41,20 +47,24 @@ def open_or_import(data: Path) -> "FaceDataset":
 
 
 def torch_device(name: Device) -> str:
-    """The device that `auto` stands for, when no processes need launching."""
+    """The name of a torch device; auto = cuda, mps or cpu, the first that is available.
+
+    Raises:
+        UserError: the device is not available.
+    """
     import torch
 
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return next(kind for kind, there in available.items() if there)
     if not available[name]:
-        raise UserError(f"There is no {name} here; use --device auto or cpu.")
+        raise UserError(f"The device {name} is not available; use --device auto or cpu.")
     return name
 
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with rate and time left on a terminal's stderr, fed by (done, total)."""
+    """Show a progress bar if stderr is a terminal; it is updated by calling the result with (done, total)."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -67,7 +77,7 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def leave(processes: int) -> None:
-    """End one of several processes at once: gloo's threads may abort a process that winds down after all is done."""
+    """Exit at once if there are several processes: gloo's threads may abort a process that shuts down normally."""
     if processes > 1:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -75,5 +85,36 @@ def leave(processes: int) -> None:
 
 
 def narrate(sentence: str) -> None:
-    """Tell the person at the terminal, beside the results."""
+    """Print a message to stderr, separate from the results on stdout."""
     print(sentence, file=sys.stderr)
+
+
+def without_empty_defaults() -> ConstructorRegistry:
+    """Rules for tyro that omit "(default: None)" and "(default: )" from help.
+
+    The help text of such an option says in words what happens by default.
+    """
+    registry = ConstructorRegistry()
+    delegating = False
+
+    @registry.struct_rule
+    def rule(info: StructTypeInfo) -> StructConstructorSpec | None:
+        nonlocal delegating
+        if delegating or not is_dataclass(info.type):
+            return None
+        delegating = True  # so that the call below goes on to tyro's own rules
+        try:
+            spec = ConstructorRegistry.get_struct_spec(info)
+        finally:
+            delegating = False
+        if not isinstance(spec, StructConstructorSpec):
+            return None
+        return replace(spec, fields=tuple(map(_without_empty_default, spec.fields)))
+
+    return registry
+
+
+def _without_empty_default(field: StructFieldSpec) -> StructFieldSpec:
+    silent: Any = Annotated[field.type, tyro.conf.arg(help_behavior_hint="")]
+    empty = field.default is None or (field.default == () and get_origin(field.type) is tuple)
+    return replace(field, type=silent) if empty else field

@@ -1,4 +1,4 @@
-"""The command that plays on toy data."""
+"""The command that compares losses and penalties on points in the plane."""
 
 import json
 import os
@@ -11,40 +11,40 @@ from typing import TYPE_CHECKING
 from nijigan.cli.common import narrate, progress_bar
 
 if TYPE_CHECKING:
-    from nijigan.lab import Outcome
+    from nijigan.lab.experiment import Outcome
 
 
 @dataclass(frozen=True)
 class Lab:
-    """Play every objective with every penalty on points in the plane, and draw one picture of all."""
+    """Train every loss with every penalty on 2-D points, and draw all results in one figure."""
 
     out: Path = Path("lab.png")
-    """The picture: .png, .svg or .pdf."""
+    """File for the figure: .png, .svg or .pdf."""
     steps: int = 2000
-    """Updates of each player in each game."""
+    """Updates of each network in each experiment."""
     seed: int = 0
-    """Decides weights, latents and data."""
+    """Seed of weights, latents and data."""
     workers: int = os.cpu_count() or 1
-    """Processes that play at the same time, one core each."""
+    """Number of parallel processes, one core each."""
     json: bool = False
-    """Print the figures as JSON."""
+    """Print the measures as JSON instead of a table."""
 
     def run(self) -> None:
-        """Play, draw, tell."""
-        from nijigan.lab import check_picture, draw, lab
+        """Train, draw the figure, and print the table."""
+        from nijigan.lab import experiment, picture
 
-        check_picture(self.out)
-        with progress_bar("Playing") as progress:
-            outcomes = lab(self.steps, self.seed, self.workers, progress)
-        draw(outcomes, self.out)
+        picture.check_extension(self.out)
+        with progress_bar("Training") as progress:
+            outcomes = experiment.run_all(self.steps, self.seed, self.workers, progress)
+        picture.draw_figure(outcomes, self.out)
         if self.json:
-            print(json.dumps([_figures(outcome) for outcome in outcomes], indent=2))
+            print(json.dumps([_measures(outcome) for outcome in outcomes], indent=2))
         else:
             _print_tables(outcomes)
-        narrate(f"The picture: {self.out}")
+        narrate(f"Figure: {self.out}")
 
 
-def _figures(outcome: "Outcome") -> dict[str, object]:
+def _measures(outcome: "Outcome") -> dict[str, object]:
     return {
         "data": outcome.data, "objective": outcome.objective, "penalty": outcome.penalty.kind, "modes": outcome.modes,
         "quality": outcome.quality, "distance": outcome.distance if isfinite(outcome.distance) else None,
@@ -55,12 +55,12 @@ def _print_tables(outcomes: Sequence["Outcome"]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from nijigan.lab import MIXTURES
+    from nijigan.lab.experiment import MIXTURES
 
     for data, mixture in MIXTURES.items():
-        title = f"{data}: modes covered of {len(mixture.centres)}, Wasserstein distance ({mixture.floor:.2f} at best)"
+        title = f"{data}: modes covered of {len(mixture.centres)} · Wasserstein distance (floor: {mixture.floor:.2f})"
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        table.add_column("objective")
+        table.add_column("loss")
         rows: dict[str, list[str]] = {}
         for outcome in outcomes:
             if outcome.data == data:

@@ -1,4 +1,4 @@
-"""Commands that train."""
+"""Commands that train, and those that list what can be trained."""
 
 import json
 import logging
@@ -20,10 +20,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Demo:
-    """Draw a toy dataset, train a small DCGAN on it for a minute or two, and show what came out."""
+    """Create a dataset of procedural faces, train a small DCGAN on it for a minute or two, and show the results."""
 
     out: Path = Path("demo")
-    """Folder for everything the demo makes."""
+    """Folder for everything that the demo writes."""
 
     def run(self) -> None:
         """Run the demo."""
@@ -35,13 +35,13 @@ class Demo:
 
 @dataclass(frozen=True)
 class Recipes:
-    """List the named recipes."""
+    """List the named recipes with their networks, losses, optimizers and lengths."""
 
     json: bool = False
-    """Print all their fields as JSON."""
+    """Print all fields of all recipes as JSON."""
 
     def run(self) -> None:
-        """List."""
+        """Print the recipes."""
         if self.json:
             print(json.dumps({name: asdict(recipe) for name, recipe in RECIPES.items()}, indent=2))
             return
@@ -49,7 +49,7 @@ class Recipes:
         from rich.table import Table
 
         table = Table(box=None, padding=(0, 1, 0, 0))
-        for title in ("recipe", "px", "network", "game", "lr ×1e-4", "batch", "kimg"):
+        for title in ("recipe", "px", "network", "loss", "lr ×1e-4 (G/D)", "batch", "kimg"):
             table.add_column(title, no_wrap=True)
         for recipe in RECIPES.values():
             penalty = "clip" if recipe.clip else recipe.penalty.kind
@@ -66,13 +66,13 @@ class Recipes:
 
 @dataclass(frozen=True)
 class Papers:
-    """Print the five studies: what each claims, what we saw, what we changed."""
+    """Print what the five student studies claim, what we measured, and what we changed."""
 
     json: bool = False
-    """Print them as JSON."""
+    """Print the studies as JSON."""
 
     def run(self) -> None:
-        """Print."""
+        """Print the studies."""
         if self.json:
             print(json.dumps([asdict(study) for study in STUDIES], indent=2))
             return
@@ -82,44 +82,44 @@ class Papers:
         console = Console()
         for study in STUDIES:
             console.print(f"[bold]{study.authors}[/] · {study.title}", highlight=False)
-            console.print(f"recipes: {', '.join(study.recipes)}", highlight=False)
+            console.print(f"Recipes: {', '.join(study.recipes)}", highlight=False)
             table = Table(box=None, padding=(0, 2, 0, 0), show_lines=True)
             table.add_column("claimed", ratio=1)
-            table.add_column("here", ratio=1)
+            table.add_column("measured here", ratio=1)
             for claim in study.claims:
                 table.add_row(claim.claimed, claim.reproduced)
             console.print(table)
-            console.print(f"changed: {study.changed}\n", highlight=False)
+            console.print(f"Changes: {study.changed}\n", highlight=False)
 
 
 @dataclass(frozen=True)
 class Train:
-    """Train a recipe on faces into a run folder."""
+    """Train a recipe on a dataset of faces. In its help, G is the generator and D the discriminator."""
 
     recipe: Annotated[Positional[str], tyro.conf.arg(metavar="RECIPE")]
-    """A name from `nijigan recipes`, or a path to a recipe's JSON."""
+    """A name from `nijigan recipes`, or the path of a recipe's JSON file."""
     data: Path
-    """A dataset folder; a plain folder of pictures or a .zip is imported beside itself first."""
+    """A dataset folder. A folder of pictures or a .zip is first imported into a new folder next to it (NAME-faces)."""
     settings: Annotated[
         Recipe, tyro.conf.arg(name="")
-    ]  # its fields are flags without a prefix: --kimg, --generator.width
+    ]  # its fields are options without a prefix: --kimg, --generator.width
     out: Path | None = None
-    """The run folder; left out, runs/RECIPE."""
+    """The run folder to write. Default: runs/RECIPE."""
     start_from: Path | None = None
-    """Start from the networks of this run, which learnt from other faces or without attributes."""
+    """Initialise both networks from another run (transfer learning). Default: random weights."""
     device: Device = "auto"
-    """Where to train."""
+    """Device to train on."""
     devices: int = 1
-    """Processes on each machine, one device each."""
+    """Number of processes per machine, with one device each."""
     nodes: int = 1
-    """Machines."""
+    """Number of machines."""
     dry_run: bool = False
-    """Print the plan (recipe, GFLOP per image, images per second, hours) for one device and stop."""
+    """Print the plan (recipe, GFLOP per image, images per second, hours) for one device, without training."""
 
     def run(self) -> None:
-        """Train, or say what training would take."""
+        """Train, or print the plan."""
         if self.dry_run and self.devices * self.nodes > 1:
-            raise UserError("--dry-run measures one device, and several are not as many times as fast; leave them out.")
+            raise UserError("--dry-run measures one device and cannot predict several; remove --devices and --nodes.")
         dataset = open_or_import(self.data)
         if self.dry_run:
             from nijigan.training.plan import plan
@@ -132,26 +132,26 @@ class Train:
             self.settings, dataset, self.out or Path("runs") / self.settings.name, start_from=self.start_from,
             device=self.device, devices=self.devices, nodes=self.nodes,
         )  # fmt: skip
-        _log.info("Faces: %s. Draw new ones with `nijigan generate %s --n 64 --out grid.png`.", out / "samples", out)
+        _log.info("Samples: %s. Generate more with `nijigan generate %s --n 64 --out grid.png`.", out / "samples", out)
         leave(self.devices * self.nodes)
 
 
 @dataclass(frozen=True)
 class Resume:
-    """Go on with a run from its last checkpoint."""
+    """Continue a run from its last checkpoint."""
 
     folder: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder."""
     data: Path | None = None
-    """Where the run's faces are now, if they were moved."""
+    """New location of the run's dataset, if it was moved. Default: where it was."""
     kimg: float | None = None
-    """Make the run this long."""
+    """New length of the run, in thousands of images. Default: the length in its recipe."""
     device: Device = "auto"
-    """Where to train."""
+    """Device to train on."""
     devices: int = 1
-    """Processes on each machine, one device each."""
+    """Number of processes per machine, with one device each."""
     nodes: int = 1
-    """Machines."""
+    """Number of machines."""
 
     def run(self) -> None:
         """Resume."""
@@ -166,32 +166,33 @@ class Resume:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Train a recipe in every combination of some settings, judge each, and compare them on one page."""
+    """Train a recipe with every combination of some settings, evaluate each run, and compare them on one page."""
 
     recipe: Annotated[Positional[str], tyro.conf.arg(metavar="RECIPE")]
-    """A name from `nijigan recipes`, or a path to a recipe's JSON."""
+    """A name from `nijigan recipes`, or the path of a recipe's JSON file."""
     data: Path
-    """A dataset folder; a plain folder of pictures or a .zip is imported beside itself first."""
-    settings: Annotated[Recipe, tyro.conf.arg(name="")]  # what the combinations share
+    """A dataset folder. A folder of pictures or a .zip is first imported into a new folder next to it (NAME-faces)."""
+    settings: Annotated[Recipe, tyro.conf.arg(name="")]  # shared by all combinations
     vary: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """FIELD=VALUE,VALUE,... and again for the next field: a recipe's field, or optimizer or lr for both networks'."""
+    """FIELD=VALUE,VALUE,...; repeat the option for more fields. FIELD is a field of the recipe, or optimizer or lr for
+    both networks."""
     out: Path = Path("sweep")
-    """The sweep's folder; typed again, the sweep goes on where it was."""
+    """Folder of the sweep. An interrupted sweep continues if the command is repeated."""
     device: Device = "auto"
-    """Where to train."""
+    """Device to train on."""
     n: int = 2000
-    """Faces to draw from each for judging."""
+    """Number of faces to generate from each run for its evaluation."""
 
     def run(self) -> None:
-        """Sweep."""
+        """Train, evaluate and compare."""
         from nijigan.sweep import sweep
 
         vary = {}
-        for words in self.vary:
-            field, equals, values = words.partition("=")
+        for assignment in self.vary:
+            field, equals, values = assignment.partition("=")
             if not equals or not all(values.split(",")) or field in vary:
                 raise UserError(
-                    f"--vary {words} is not FIELD=VALUE,VALUE with a field of its own, such as lr=1e-4,2e-4."
+                    f"--vary {assignment} is not FIELD=VALUE,VALUE with a new field; an example is lr=1e-4,2e-4."
                 )
             vary[field] = values.split(",")
         print(sweep(self.settings, open_or_import(self.data), vary, self.out, device=self.device, n=self.n))

@@ -1,4 +1,4 @@
-"""Networks: `nn.Module`s and nothing else, built from a recipe's parts."""
+"""Generators and discriminators as `nn.Module`s, built from the parts of a recipe."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,17 +21,17 @@ def build_generator(
     resolution: int,
     attributes: Mapping[str, Sequence[str]] = {},
 ) -> nn.Module:
-    """A new generator.
+    """Build a generator with newly initialised weights.
 
     Args:
-        config: the network.
-        latent: its input.
+        config: the architecture.
+        latent: the input.
         resolution: height and width of its images in pixels.
-        attributes: what it can be asked for: every attribute's values.
+        attributes: attribute → values; empty for an unconditional generator.
 
     Returns:
-        N×latent.size → N×3×resolution×resolution; with attributes a `ConditionalGenerator`, N×latent.size and N×A codes
-        → N×3×resolution×resolution.
+        A module, N×latent.size → N×3×resolution×resolution. With attributes it is a `ConditionalGenerator`,
+        (N×latent.size, N×A codes) → N×3×resolution×resolution.
     """
     if not attributes:
         return _generator(config, latent.size, resolution)
@@ -60,23 +60,26 @@ def build_discriminator(
     attributes: Mapping[str, Sequence[str]] = {},
     condition: ConditionConfig | None = None,
 ) -> nn.Module:
-    """A new discriminator.
+    """Build a discriminator with newly initialised weights.
 
     Args:
-        config: the network.
+        config: the architecture.
         resolution: height and width of the images in pixels.
-        attributes: what it judges beside: every attribute's values.
-        condition: how; needed with attributes, and then of another kind than `none`.
+        attributes: attribute → values; empty for an unconditional discriminator.
+        condition: how it is conditioned; required with attributes, and then of a kind other than `none`.
 
     Returns:
-        N×3×resolution×resolution → `Critique`; with attributes a `ConditionalDiscriminator`, N×3×resolution×resolution
-        and N×A codes → `Critique`.
+        A module, N×3×resolution×resolution → `Critique`. With attributes it is a `ConditionalDiscriminator`,
+        (N×3×resolution×resolution, N×A codes) → `Critique`.
+
+    Raises:
+        ValueError: there are attributes but no condition.
     """
     base = _discriminator(config, resolution)
     if not attributes:
         return base
     if condition is None or condition.kind == "none":
-        raise ValueError("a discriminator needs a kind of condition to judge attributes by")
+        raise ValueError("a discriminator with attributes needs a kind of condition")
     return ConditionalDiscriminator(base, attributes, condition, spectral=config.normalisation == "spectral")
 
 

@@ -1,4 +1,4 @@
-"""What every network here shares."""
+"""Layers, normalisation and initialisation that the architectures share."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -12,20 +12,20 @@ from nijigan.resolutions import base_resolution
 
 @dataclass(frozen=True)
 class Critique:
-    """What a discriminator says of N images."""
+    """The output of a discriminator for N images."""
 
     logits: Tensor
-    """N unbounded scores; higher is more real."""
+    """N unbounded scores; higher means more realistic."""
     features: Tensor
-    """N×C: what the last layer makes the scores of, summed over places."""
+    """N×C: the input of the last layer, summed over positions."""
     class_logits: tuple[Tensor, ...] = ()
-    """N×values for each attribute of a discriminator that classifies: unbounded scores, or cosines in fp32."""
+    """For each attribute N×values: unbounded scores, or fp32 cosines. Empty if the discriminator has no classifier."""
     embeddings: tuple[Tensor, ...] = ()
-    """N×E for each attribute of a discriminator that embeds images on spheres: fp32, of length 1."""
+    """For each attribute N×E: fp32 vectors of length 1. Empty if the discriminator has no embeddings."""
 
 
 class Residual(nn.Module):
-    """The sum of two ways through: the layers of `main`, and those of `shortcut`, of which there may be none."""
+    """The sum of two branches: the layers of `main`, and those of `shortcut`, which may be empty (the identity)."""
 
     def __init__(self, main: list[nn.Module], shortcut: list[nn.Module]) -> None:
         super().__init__()
@@ -33,24 +33,24 @@ class Residual(nn.Module):
         self.shortcut = nn.Sequential(*shortcut)
 
     def forward(self, features: Tensor) -> Tensor:
-        """N×C×H×W → N×C'×H'×W', as the layers have it."""
+        """N×C×H×W → N×C'×H'×W', depending on the layers."""
         total: Tensor = self.main(features) + self.shortcut(features)
         return total
 
 
 class MinibatchStddev(nn.Module):
-    """Adds a channel that says how much the images of a batch differ.
+    """Appends a channel that measures how much the images of a batch differ.
 
     Karras et al., "Progressive Growing of GANs for Improved Quality, Stability, and Variation", ICLR 2018, section 3:
-    the standard deviation of every feature at every place over a group of images, averaged into one number. A group is
-    four images; a batch that four does not divide is one group.
+    the standard deviation over a group of images, for every feature at every position, averaged into one number. A
+    group has four images; a batch whose size is not a multiple of four is one group.
     """
 
     def forward(self, features: Tensor) -> Tensor:
-        """N×C×H×W → N×(C+1)×H×W; the new channel is last and holds one number for each group."""
+        """N×C×H×W → N×(C+1)×H×W; the new channel is the last and has one number per group."""
         n, channels, height, width = features.shape
         size = 4 if n % 4 == 0 else n
-        # In fp16 the constant that keeps the root's slope finite would be 0.
+        # In fp16 the 1e-8 that keeps the gradient of the root finite would be 0.
         exact = features.to(torch.promote_types(features.dtype, torch.float32))
         groups = exact.view(-1, size, channels, height, width)
         deviations = (groups.var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # M×4×C×H×W → M
@@ -59,7 +59,7 @@ class MinibatchStddev(nn.Module):
 
 
 def ladder(width: int, max_width: int, resolution: int) -> tuple[int, list[int]]:
-    """The base resolution (4-7), and the channels from there up to the full resolution, which has `width`."""
+    """The base resolution (4 to 7), and the channels of every resolution up to the full one, which has `width`."""
     base = base_resolution(resolution)
     if base is None:
         raise ValueError(f"{resolution} is not 4, 5, 6 or 7 times a power of two")
@@ -68,7 +68,7 @@ def ladder(width: int, max_width: int, resolution: int) -> tuple[int, list[int]]
 
 
 def norm_layer(norm: str, channels: int) -> nn.Module:
-    """Normalise N×C×H×W features with a learnt scale and shift per channel; `none` and `spectral` leave them as is.
+    """A normalisation of N×C×H×W features with a learnt scale and shift per channel; `none`, `spectral` = the identity.
 
     batch = over N, H and W; layer = over C, H and W; instance = over H and W.
     """
@@ -82,32 +82,32 @@ def norm_layer(norm: str, channels: int) -> nn.Module:
 
 
 def removes_bias(norm: str) -> bool:
-    """Whether a normalisation subtracts what a bias just before it has added."""
+    """Whether a normalisation cancels a bias in the layer before it."""
     return norm in ("batch", "instance")
 
 
 def activation(kind: str, inplace: bool = True) -> nn.Module:
-    """Relu, or leaky with slope 0.2."""
+    """ReLU, or leaky ReLU with slope 0.2."""
     return nn.ReLU(inplace) if kind == "relu" else nn.LeakyReLU(0.2, inplace)
 
 
 def squash(output: str) -> nn.Module:
-    """From unbounded numbers to pixels: tanh into [-1, 1], sigmoid into [0, 1]."""
+    """The output function of a generator: tanh gives pixels in [-1, 1], sigmoid in [0, 1]."""
     return nn.Tanh() if output == "tanh" else nn.Sigmoid()
 
 
 def add_spectral_norm(network: nn.Module) -> None:
     """Divide every kernel by an estimate of its largest singular value, one step of power iteration per forward pass.
 
-    Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, algorithm 1. To be called
-    when the weights have their first values. The iteration's vectors are buffers, and rest in evaluation mode.
+    Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, algorithm 1. Call it after
+    the weights are initialised. The vectors of the iteration are buffers; they do not change in evaluation mode.
     """
     for layer in [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]:
         spectral_norm(layer)
 
 
 def init_dcgan(module: nn.Module) -> None:
-    """Start as the DCGAN authors' released code does: weights N(0, 0.02), batch-norm scales N(1, 0.02), biases 0.
+    """Initialise as in the released code of DCGAN: weights N(0, 0.02), batch-norm scales N(1, 0.02), biases 0.
 
     Use with `Module.apply`. Radford et al., "Unsupervised Representation Learning with Deep Convolutional Generative
     Adversarial Networks", ICLR 2016, section 4.
@@ -122,17 +122,17 @@ def init_dcgan(module: nn.Module) -> None:
 
 
 def init_he(module: nn.Module, slope: float = 0.2, scale: float = 1.0) -> None:
-    """Start a layer so that it keeps the variance of what has come through a LeakyReLU of a slope; biases 0.
+    """Initialise a layer so that it preserves the variance of its input, the output of a leaky ReLU; biases 0.
 
     Use with `Module.apply`, or layer by layer. He et al., "Delving Deep into Rectifiers", ICCV 2015, equation 15.
 
     Args:
-        module: layers other than convolutions and linear ones are left alone.
-        slope: of the activation before it; 1 is none.
-        scale: a further factor on the standard deviation.
+        module: a convolution or linear layer; others are not changed.
+        slope: negative slope of the activation before the layer; 1 = no activation.
+        scale: factor on the standard deviation.
     """
     if isinstance(module, nn.ConvTranspose2d):
-        # A pixel of a map doubled by a 4×4 kernel sums 2×2 places; the first layer's input has only one.
+        # With stride 2, each output pixel of the 4×4 kernel sums 2×2 inputs; in the first layer, stride 1, it sums one.
         fan_in = module.in_channels * module.stride[0] ** 2
     elif isinstance(module, nn.Conv2d | nn.Linear):
         fan_in = module.weight[0].numel()

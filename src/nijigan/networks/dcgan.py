@@ -1,4 +1,4 @@
-"""DCGAN: Radford, Metz and Chintala, ICLR 2016, in the shape of the authors' released code, at any resolution b·2^k."""
+"""DCGAN: Radford, Metz and Chintala, ICLR 2016, as in the authors' released code, at any resolution of `ladder`."""
 
 from torch import Tensor, nn
 
@@ -19,9 +19,10 @@ from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig
 
 
 class DCGANGenerator(nn.Module):
-    """Latents to images through transposed convolutions, or through pixel shuffle.
+    """Latents to images, by transposed convolutions or by pixel shuffle.
 
-    At 64 px and width 64: 100 → 512×4×4 → 256×8×8 → 128×16×16 → 64×32×32 → 3×64×64, batch norm and ReLU between.
+    At 64 px and width 64: 100 → 512×4×4 → 256×8×8 → 128×16×16 → 64×32×32 → 3×64×64, with batch norm and
+    ReLU after each hidden layer.
     """
 
     def __init__(self, config: GeneratorConfig, latent_size: int, resolution: int) -> None:
@@ -30,7 +31,7 @@ class DCGANGenerator(nn.Module):
         bias = not removes_bias(norm)
 
         def after(channels: int) -> list[nn.Module]:
-            """What follows a convolution."""
+            """The layers after a convolution."""
             dropout: list[nn.Module] = [nn.Dropout2d(config.dropout)] if config.dropout else []
             return [norm_layer(norm, channels), activation(config.activation), *dropout]
 
@@ -47,7 +48,7 @@ class DCGANGenerator(nn.Module):
         self.apply(init_he if norm == "none" else init_dcgan)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Draw images.
+        """Generate images.
 
         Args:
             latents: N×latent_size.
@@ -60,24 +61,24 @@ class DCGANGenerator(nn.Module):
 
 
 def _double(inner: int, outer: int, upsample: str, bias: bool) -> list[nn.Module]:
-    """Layers that double the resolution."""
+    """The layers that double the resolution."""
     if upsample == "transposed":
         return [Double(inner, outer, bias)]
     return [nn.Conv2d(inner, 4 * outer, 3, 1, 1, bias=bias), nn.PixelShuffle(2)]
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images to one logit each through strided convolutions, or through average pooling.
+    """Images to logits, by strided convolutions or by average pooling.
 
-    At 64 px and width 64: 3×64×64 → 64×32×32 → 128×16×16 → 256×8×8 → 512×4×4 → 1, LeakyReLU 0.2 between and batch norm
-    everywhere but after the first convolution.
+    At 64 px and width 64: 3×64×64 → 64×32×32 → 128×16×16 → 256×8×8 → 512×4×4 → 1, with leaky ReLU (slope 0.2) after
+    each hidden layer, and batch norm after each but the first.
 
-    The first convolution has a bias, which the released code has not. Without it the network up to its first batch norm
-    is homogeneous, D(a·x) = D(x) for a whole batch scaled by a > 0: nothing holds the generator to the contrast of the
-    data, and it drifts.
+    Unlike in the released code, the first convolution has a bias. Without it, the layers up to the first batch norm are
+    homogeneous, so D(a·x) = D(x) when a whole batch is scaled by a > 0. D would not see the contrast of images, and the
+    contrast of generated images would drift.
 
     Attributes:
-        feature_size: C of the critique's features.
+        feature_size: C of `Critique.features`.
     """
 
     def __init__(self, config: DiscriminatorConfig, resolution: int) -> None:
@@ -86,7 +87,7 @@ class DCGANDiscriminator(nn.Module):
         bias = not removes_bias(norm)
 
         def after(channels: int) -> list[nn.Module]:
-            """What follows a convolution, the first excepted."""
+            """The layers after a convolution other than the first."""
             return [norm_layer(norm, channels), activation("leaky")]
 
         base, channels = ladder(config.width, config.max_width, resolution)
@@ -109,11 +110,11 @@ class DCGANDiscriminator(nn.Module):
             add_spectral_norm(self)
 
     def forward(self, images: Tensor) -> Critique:
-        """Judge N×3×H×W images."""
+        """N×3×H×W images → `Critique`."""
         maps = self.layers[:-1](images)  # N×C×4×4
         return Critique(logits=self.layers[-1](maps).flatten(), features=maps.sum(dim=(2, 3)))  # N×1×1×1 → N
 
 
 def _halve(inner: int, outer: int, downsample: str, bias: bool) -> nn.Module:
-    """The convolution that halves the resolution, or that average pooling follows."""
+    """The convolution that halves the resolution, or that is followed by average pooling."""
     return Halve(inner, outer, bias) if downsample == "stride" else nn.Conv2d(inner, outer, 3, 1, 1, bias=bias)

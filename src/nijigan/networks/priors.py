@@ -1,4 +1,4 @@
-"""Latents for training: the distributions of `nijigan.generator.latents`, drawn on any device by torch's generator."""
+"""Latents for training: the distributions of `nijigan.generator.latents`, sampled by torch on any device."""
 
 from math import erf, sqrt
 
@@ -9,12 +9,12 @@ from nijigan.recipe.parts import LatentConfig
 
 
 def random_latents(n: int, config: LatentConfig, device: torch.device) -> Tensor:
-    """Draw latents from their prior.
+    """Sample latents from their prior.
 
     Args:
-        n: how many.
+        n: number of latents.
         config: their size and prior.
-        device: where torch's default generator draws them.
+        device: device to sample on, with its default generator.
 
     Returns:
         float32, n×size.
@@ -23,7 +23,7 @@ def random_latents(n: int, config: LatentConfig, device: torch.device) -> Tensor
     if config.prior == "uniform":
         return 2 * torch.rand(shape, device=device) - 1
     if config.prior == "truncated-normal":
-        # By inversion: erf(2/√2) is the share of a normal distribution within ±2.
+        # Inverse transform sampling: erf(2/√2) is the mass of a normal distribution within ±2.
         share = erf(2 / sqrt(2)) * (2 * torch.rand(shape, device=device) - 1)
         return (sqrt(2) * torch.erfinv(share)).clamp(-2, 2)
     normal = torch.randn(shape, device=device)

@@ -1,9 +1,9 @@
-"""The norm-free residual pair of R3GAN.
+"""R3GAN: a residual generator and discriminator without normalisation.
 
 Huang et al., "The GAN is dead; long live the GAN! A Modern Baseline GAN", NeurIPS 2024. At 64 px, width 384,
-max_width 768, depth 2 and latents of 64 it is the paper's for FFHQ-64, with two liberties: pixels pass through the
-recipe's output function, and resampling is plain bilinear interpolation, which puts samples half way between pixels
-where the paper's [1, 2, 1] filter puts them on every second one.
+max_width 768, depth 2 and latents of 64, the networks are the paper's for FFHQ-64, with two differences: pixels pass
+through the recipe's output function, and resampling is plain bilinear interpolation, whose samples lie half way between
+pixels, whereas those of the paper's [1, 2, 1] filter lie on every second pixel.
 """
 
 import torch
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from nijigan.networks.blocks import Critique, MinibatchStddev, Residual, activation, init_he, ladder, squash
 from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig
 
-_GROUP = 16  # channels that a 3×3 convolution mixes; the paper's count of groups at its published widths
+_GROUP = 16  # channels per group of a 3×3 convolution; gives the paper's number of groups at its widths
 
 
 class R3Generator(nn.Module):
-    """Latents to images: a learnt map, each channel scaled by the latent; `depth` blocks at every resolution.
+    """Latents to images: a learnt constant, its channels scaled by the latent, then `depth` blocks at every resolution.
 
     At 64 px, width 384 and max_width 768: 64 → 768×4×4 → 768×8×8 → 768×16×16 → 768×32×32 → 384×64×64 → 3×64×64.
     """
@@ -36,7 +36,7 @@ class R3Generator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Draw images.
+        """Generate images.
 
         Args:
             latents: N×latent_size.
@@ -50,12 +50,12 @@ class R3Generator(nn.Module):
 
 
 class R3Discriminator(nn.Module):
-    """Images to one logit each: the generator's layers in reverse, with a learnt weight for each place at the end.
+    """Images to logits: the layers of the generator in reverse, then a learnt weight for each position.
 
     At 64 px, width 384 and max_width 768: 3×64×64 → 384×64×64 → 768×32×32 → 768×16×16 → 768×8×8 → 768×4×4 → 768 → 1.
 
     Attributes:
-        feature_size: C of the critique's features, which are summed over places by those learnt weights.
+        feature_size: C of `Critique.features`, which are sums over positions with those learnt weights.
     """
 
     def __init__(self, config: DiscriminatorConfig, resolution: int) -> None:
@@ -77,17 +77,17 @@ class R3Discriminator(nn.Module):
         self.dense = _linear(nn.Linear(last, 1, bias=False))
 
     def forward(self, images: Tensor) -> Critique:
-        """Judge N×3×H×W images."""
+        """N×3×H×W images → `Critique`."""
         features = self.layers(images).flatten(1)  # N×C×1×1 → N×C
         return Critique(logits=self.dense(features).flatten(), features=features)
 
 
 def _block(channels: int, blocks: int) -> Residual:
-    """Widen, mix within groups, project back: nothing at the start, for its last kernel is 0.
+    """A bottleneck: 1×1, grouped 3×3 and 1×1 convolutions. Its output is 0 at first, because its last kernel is.
 
-    Zhang, Dauphin and Ma, "Fixup Initialization: Residual Learning Without Normalization", ICLR 2019: the m-1 kernels
-    before the last of m = 3 start blocks^(-1/(2m-2)) times as wide, so that the steps of all blocks together do not
-    grow with their number.
+    Zhang, Dauphin and Ma, "Fixup Initialization: Residual Learning Without Normalization", ICLR 2019: in a block of
+    m = 3 layers, the standard deviation of all but the last kernel is multiplied by blocks^(-1/(2m-2)), so that the sum
+    of the updates of all blocks does not grow with their number.
     """
     hidden = 2 * channels
     widen = nn.Conv2d(channels, hidden, 1)
@@ -100,16 +100,16 @@ def _block(channels: int, blocks: int) -> Residual:
 
 
 def _group(channels: int) -> int:
-    """Channels in a group: 16 where that divides them, else the most below that do."""
+    """Channels per group: the largest divisor of `channels` up to 16."""
     return max(size for size in range(1, _GROUP + 1) if channels % size == 0)
 
 
 def _widen(inner: int, outer: int) -> list[nn.Module]:
-    """A 1×1 convolution between resolutions of different widths. It stands on the cheaper side of the resampling."""
+    """A 1×1 convolution where the width changes between resolutions, on the cheaper side of the resampling."""
     return [_linear(nn.Conv2d(inner, outer, 1, bias=False))] if inner != outer else []
 
 
 def _linear(layer: nn.Module) -> nn.Module:
-    """Start a layer that no activation precedes with its variance kept."""
+    """Initialise a layer without an activation before it so that it preserves variance."""
     init_he(layer, slope=1.0)
     return layer

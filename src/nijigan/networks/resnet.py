@@ -1,7 +1,7 @@
-"""The residual pair of Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018.
+"""The residual networks of Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018.
 
-At 128 px, width 64, max_width 1024 and latents of 128 it is the appendix's; other resolutions follow the same rule. A
-convolution has no bias where a norm would take it away, or where the one it is added to has it.
+At 128 px, width 64, max_width 1024 and latents of 128, they are those of the appendix; other resolutions follow the
+same rule. A convolution has no bias where a norm would cancel it, or where the branch that it is added to has one.
 """
 
 from itertools import pairwise
@@ -24,10 +24,10 @@ from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig
 
 
 class ResNetGenerator(nn.Module):
-    """Latents to images: a linear layer, blocks that each double the resolution, a last norm and convolution.
+    """Latents to images: a linear layer, blocks that double the resolution, a norm and a convolution.
 
-    At 64 px and width 64: 100 → 1024×4×4 → 512×8×8 → 256×16×16 → 128×32×32 → 64×64×64 → 3×64×64. Of `depth` blocks at
-    a resolution the first doubles.
+    At 64 px and width 64: 100 → 1024×4×4 → 512×8×8 → 256×16×16 → 128×32×32 → 64×64×64 → 3×64×64. The first of the
+    `depth` blocks at a resolution doubles it.
     """
 
     def __init__(self, config: GeneratorConfig, latent_size: int, resolution: int) -> None:
@@ -44,7 +44,7 @@ class ResNetGenerator(nn.Module):
         _init_xavier(self)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Draw images.
+        """Generate images.
 
         Args:
             latents: N×latent_size.
@@ -58,14 +58,14 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """Images to one logit each: blocks that each halve the resolution and one that does not, a sum, a linear layer.
+    """Images to logits: blocks that halve the resolution, one that does not, a sum over positions, a linear layer.
 
-    At 64 px and width 64: 3×64×64 → 64×32×32 → 128×16×16 → 256×8×8 → 512×4×4 → 1024×4×4 → 1024 → 1. Of `depth` blocks
-    at a resolution the last halves; the full resolution has one. Norms other than spectral come before activations,
-    except in the first block, which sees the pixels as they are.
+    At 64 px and width 64: 3×64×64 → 64×32×32 → 128×16×16 → 256×8×8 → 512×4×4 → 1024×4×4 → 1024 → 1. The last of the
+    `depth` blocks at a resolution halves it; the full resolution has only one block. Norms other than spectral come
+    before activations, except in the first block, whose input is pixels.
 
     Attributes:
-        feature_size: C of the critique's features.
+        feature_size: C of `Critique.features`.
     """
 
     def __init__(self, config: DiscriminatorConfig, resolution: int) -> None:
@@ -86,32 +86,32 @@ class ResNetDiscriminator(nn.Module):
             add_spectral_norm(self)
 
     def forward(self, images: Tensor) -> Critique:
-        """Judge N×3×H×W images."""
+        """N×3×H×W images → `Critique`."""
         features = self.layers(images).sum(dim=(2, 3))
         return Critique(logits=self.dense(features).flatten(), features=features)  # N×C → N
 
 
 def _up_block(inner: int, outer: int, config: GeneratorConfig, double: bool) -> Residual:
-    """Norm, activation, doubling, convolution; norm, activation, convolution."""
+    """Norm, activation, upsampling, convolution; norm, activation, convolution."""
     norm = config.normalisation
-    bias = not removes_bias(norm)  # the next norm on the way takes away that of the sum as well
+    bias = not removes_bias(norm)  # the next norm cancels the bias of the sum too
     doubling: list[nn.Module] = [nn.Upsample(scale_factor=2)] if double else []
     main = [
         norm_layer(norm, inner),
-        activation(config.activation, inplace=False),  # the shortcut needs what it sees
+        activation(config.activation, inplace=False),  # the shortcut needs its input
         *doubling,
         nn.Conv2d(inner, outer, 3, 1, 1, bias=bias),
         norm_layer(norm, outer),
         activation(config.activation),
         nn.Conv2d(outer, outer, 3, 1, 1, bias=bias),
     ]
-    # The paper doubles first: the same sum for four times the work.
+    # The paper upsamples first, which gives the same sum for four times the cost.
     shortcut = [nn.Conv2d(inner, outer, 1, bias=False), *doubling] if double or inner != outer else []
     return Residual(main, shortcut)
 
 
 def _first_block(outer: int) -> Residual:
-    """A halving block for pixels, which an activation at its start would cut at grey."""
+    """A block that halves the resolution of pixels. It starts without an activation, which would clip them at grey."""
     main = [
         nn.Conv2d(3, outer, 3, 1, 1),
         activation("relu"),
@@ -122,7 +122,7 @@ def _first_block(outer: int) -> Residual:
 
 
 def _down_block(inner: int, outer: int, norm: str, halve: bool) -> Residual:
-    """Norm, activation, convolution, twice; and average pooling."""
+    """Norm, activation, convolution, twice; then average pooling if it halves the resolution."""
     pool: list[nn.Module] = [nn.AvgPool2d(2)] if halve else []
     main = [
         norm_layer(norm, inner),
@@ -133,13 +133,13 @@ def _down_block(inner: int, outer: int, norm: str, halve: bool) -> Residual:
         nn.Conv2d(inner, outer, 3, 1, 1),
         *pool,
     ]
-    # Pooling and a 1×1 convolution may change places; this way costs a quarter.
+    # Pooling commutes with a 1×1 convolution; in this order the cost is a quarter.
     shortcut = [*pool, nn.Conv2d(inner, outer, 1, bias=False)] if halve or inner != outer else []
     return Residual(main, shortcut)
 
 
 def _init_xavier(network: nn.Module) -> None:
-    """Start as the authors' code does: Xavier, sqrt(2) times as wide before activations in a block's main way."""
+    """Initialise as in the authors' code: Xavier, with gain sqrt(2) in the main branch of a block and 1 elsewhere."""
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(layer.weight, gain=sqrt(2) if ".main." in name else 1.0)

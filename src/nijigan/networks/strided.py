@@ -1,4 +1,4 @@
-"""The 4×4 convolutions that halve and double a resolution, with a fast gradient for their weights on a processor."""
+"""4×4 convolutions that halve or double the resolution, with a faster gradient for their weights on CPUs."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from torch.nn.functional import conv2d, conv_transpose2d
 
 _KERNEL, _STRIDE, _PADDING = 4, 2, 1
 _CHANNELS, _SIDE = 192, 16
-"""Unfolding the larger map pays where the smaller one has so many channels, which is how often each number written is
-used, and where the larger one is at most so many pixels wide: larger ones the library's kernel is good at."""
+"""Unfolding the larger map pays off if the smaller one has at least _CHANNELS channels, since every unfolded number is
+used once per channel, and if the larger one is at most _SIDE pixels wide. torch's kernel is fast for larger maps."""
 
 
 class Halve(nn.Conv2d):
@@ -20,7 +20,7 @@ class Halve(nn.Conv2d):
         super().__init__(inner, outer, _KERNEL, _STRIDE, _PADDING, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Convolve."""
+        """Apply the convolution."""
         if input.shape[2] % 2 == input.shape[3] % 2 == 0 and _pays(input, self.out_channels, input.shape[3]):
             return _convolve(input, self.weight, self.bias, doubles=False)
         return super().forward(input)
@@ -33,17 +33,17 @@ class Double(nn.ConvTranspose2d):
         super().__init__(inner, outer, _KERNEL, _STRIDE, _PADDING, bias=bias)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Convolve, transposed."""
+        """Apply the transposed convolution."""
         if output_size is None and _pays(input, self.in_channels, 2 * input.shape[3]):
             return _convolve(input, self.weight, self.bias, doubles=True)
         return super().forward(input, output_size)
 
 
 def _pays(features: Tensor, small_channels: int, large_side: int) -> bool:
-    """Whether the weights will want a gradient that `_Strided` is faster at.
+    """Whether the weights need a gradient that `_Strided` computes faster than torch.
 
-    The library's bf16 kernel for the gradient of the weights runs at a third of the rate of a matrix product on small
-    maps. In fp32 it does not, and elsewhere other libraries are at work.
+    On small maps, torch's bf16 kernel for that gradient runs at a third of the speed of a matrix product. Its fp32
+    kernel does not have this problem, and other devices have other libraries.
     """
     in_bf16 = torch.is_autocast_enabled("cpu") and features.dtype in (torch.float32, torch.bfloat16)
     learning = torch.is_grad_enabled() and features.device.type == "cpu" and in_bf16
@@ -60,9 +60,9 @@ def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, doubles: bo
 
 
 class _Strided(torch.autograd.Function):
-    """Both convolutions; the gradient of their weights is one product of the smaller map and the larger one unfolded.
+    """Both convolutions. The gradient of the weights is a product of the smaller map and the unfolded larger one.
 
-    It can be differentiated once: penalties, which differentiate twice, run in fp32 and so come by another way.
+    It can be differentiated only once. Gradient penalties, which differentiate twice, run in fp32 and do not come here.
     """
 
     @staticmethod
@@ -76,20 +76,20 @@ class _Strided(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         features, weight = ctx.saved_tensors
-        features_wanted, weight_wanted, bias_wanted, _ = ctx.needs_input_grad
-        of_features = of_weight = None
-        if features_wanted:
+        features_needed, weight_needed, bias_needed, _ = ctx.needs_input_grad
+        features_gradient = weight_gradient = None
+        if features_needed:
             transpose = conv2d if ctx.doubles else conv_transpose2d
-            of_features = transpose(gradient, weight, None, _STRIDE, _PADDING)
-        if weight_wanted:
+            features_gradient = transpose(gradient, weight, None, _STRIDE, _PADDING)
+        if weight_needed:
             small, large = (features, gradient) if ctx.doubles else (gradient, features)
             flat = small.permute(0, 2, 3, 1).flatten(0, 2)  # N×S×H×W → NHW×S
-            of_weight = (flat.T @ _unfold(large)).view(small.shape[1], _KERNEL, _KERNEL, -1).permute(0, 3, 1, 2)
-        return of_features, of_weight, gradient.sum(dim=(0, 2, 3)) if bias_wanted else None, None
+            weight_gradient = (flat.T @ _unfold(large)).view(small.shape[1], _KERNEL, _KERNEL, -1).permute(0, 3, 1, 2)
+        return features_gradient, weight_gradient, gradient.sum(dim=(0, 2, 3)) if bias_needed else None, None
 
 
 def _unfold(large: Tensor) -> Tensor:
-    """N×L×2H×2W → NHW×16L: what the kernel sees at each place of the smaller map, channels last."""
+    """N×L×2H×2W → NHW×16L: the input of the kernel at each position of the smaller map, channels last."""
     padded = functional.pad(large, (_PADDING,) * 4).permute(0, 2, 3, 1)
-    seen = padded.unfold(1, _KERNEL, _STRIDE).unfold(2, _KERNEL, _STRIDE)  # N×H×W×L×4×4
-    return seen.permute(0, 1, 2, 4, 5, 3).flatten(0, 2).flatten(1)
+    patches = padded.unfold(1, _KERNEL, _STRIDE).unfold(2, _KERNEL, _STRIDE)  # N×H×W×L×4×4
+    return patches.permute(0, 1, 2, 4, 5, 3).flatten(0, 2).flatten(1)

@@ -1,11 +1,11 @@
 """The style-based generator: Karras, Laine and Aila, "A Style-Based Generator Architecture for GANs", CVPR 2019.
 
-A latent becomes a style, and the style sets the scale and shift of every channel at every layer. From the paper: the
-mapping network, the learnt constant, adaptive instance normalisation, noise, style mixing, truncation. From the two
-papers beside it: equalised learning rates, and a picture that is the sum of those of all resolutions, which needs no
-progressive growing. Two choices are for speed: each resolution's last convolution narrows the channels before they are
-upsampled, not after, at a quarter of the cost; and activations are modulated, not weights, by ordinary operations that
-take any batch.
+A mapping network turns a latent into a style, which sets the scale and shift of every channel at every layer. From the
+paper: the mapping network, the learnt constant, adaptive instance normalisation, noise, style mixing, truncation. From
+the papers before and after it: equalised learning rates, and an output that is the sum of images of all resolutions,
+which needs no progressive growing. Two choices are for speed. The last convolution at each resolution reduces the
+channels before they are upsampled, at a quarter of the cost. And styles modulate activations, not weights, which needs
+only ordinary operations and works for any batch.
 """
 
 from collections.abc import Iterable
@@ -20,21 +20,21 @@ from nijigan.networks.blocks import ladder, squash
 from nijigan.recipe.parts import GeneratorConfig
 
 _WIDEST_STYLE = 512  # as published
-_MAPPING_RATE = 0.01  # of the learning rate: section C of the paper's appendix
+_MAPPING_RATE = 0.01  # factor on the learning rate: section C of the appendix
 
 
 class Equalised(nn.Module):
-    """A dense layer or convolution whose weights are drawn from N(0, 1) and scaled at each use.
+    """A dense layer or convolution whose weights are initialised with N(0, 1) and scaled at each use.
 
     Adam then moves all layers at the same relative speed: Karras et al., "Progressive Growing of GANs for Improved
     Quality, Stability, and Variation", ICLR 2018, section 4.1, "equalized learning rate".
 
     Args:
-        inner: channels that come in.
-        outer: channels that go out.
-        kernel: height and width of a convolution; left out, the layer is dense.
+        inner: number of input channels.
+        outer: number of output channels.
+        kernel: height and width of a convolution; None for a dense layer.
         gain: standard deviation of the output for inputs of mean square 1.
-        rate: the layer learns as if the optimiser's learning rate were this many times what it is.
+        rate: factor on the optimizer's learning rate.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Equalised(nn.Module):
 
 
 class MappingNetwork(nn.Module):
-    """Latents to styles: dense layers over the latent scaled to a mean square of 1; a latent's length says nothing."""
+    """Latents to styles: dense layers. Latents are first scaled to mean square 1, so their length has no effect."""
 
     def __init__(self, latent_size: int, style_size: int, depth: int) -> None:
         super().__init__()
@@ -70,11 +70,11 @@ class MappingNetwork(nn.Module):
 
 
 class Modulation(nn.Module):
-    """Noise, leaky ReLU and style: what the constant and every convolution pass through.
+    """Noise, leaky ReLU and style; applied to the constant and after every convolution.
 
-    Adaptive instance normalisation, Karras et al. 2019, equation 1: every channel of every image is brought to mean 0
-    and variance 1 and then to the scale and shift that an affine map of the style asks for. The noise, one number a
-    pixel, times a learnt strength a channel, is there in training only.
+    Adaptive instance normalisation, Karras et al. 2019, equation 1: every channel of every image is normalised to
+    mean 0 and variance 1, then scaled and shifted by an affine function of the style. The noise, one number per pixel
+    times a learnt strength per channel, is added during training only.
     """
 
     def __init__(self, channels: int, style_size: int, noise: bool) -> None:
@@ -83,21 +83,21 @@ class Modulation(nn.Module):
         self.strength = nn.Parameter(torch.zeros(channels)) if noise else None
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """N×C×H×W (or 1×C×H×W, the same for all) and N×style → N×C×H×W."""
+        """N×C×H×W (or 1×C×H×W, equal for all images) and N×style → N×C×H×W."""
         if self.strength is not None and self.training:
             noise = torch.randn(len(w), 1, *x.shape[2:], device=x.device, dtype=x.dtype)
             x = x + self.strength[:, None, None].to(x.dtype) * noise
         scale, shift = self.affine(w).float()[:, :, None, None].chunk(2, dim=1)  # N×C×1×1
         active = leaky_relu(x, 0.2).float()
         pixels = x.shape[2] * x.shape[3]
-        # A sum's gradient is a view where a mean's is a copy: with means and squares this would take twice as long.
+        # The gradient of a sum is a view, that of a mean a copy: with means and squares this would take twice as long.
         centred = active - active.sum((2, 3), keepdim=True) / pixels
         variance = (centred * centred).sum((2, 3), keepdim=True) / pixels
         return torch.addcmul(shift, centred, (1 + scale) * (variance + 1e-5).rsqrt()).to(x.dtype)
 
 
 class StyledConvolution(nn.Module):
-    """A 3×3 convolution and the `Modulation` after it."""
+    """A 3×3 convolution followed by a `Modulation`."""
 
     def __init__(self, inner: int, outer: int, style_size: int, noise: bool) -> None:
         super().__init__()
@@ -111,17 +111,17 @@ class StyledConvolution(nn.Module):
 
 
 class StyleGenerator(nn.Module):
-    """Latents to images through styles.
+    """Latents to images, by way of styles.
 
     At 64 px, width 32, max_width 256 and depth 1: a constant of 256×4×4, convolutions to 256×4×4, 128×8×8, 64×16×16,
-    32×32×32 and 32×64×64 with bilinear upsampling between, and the sum of the pictures that a 1×1 convolution makes of
-    each: the skip generator of Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020,
-    figure 7b.
+    32×32×32 and 32×64×64 with bilinear upsampling in between. A 1×1 convolution turns each into an image, and the
+    output is their sum: the skip generator of Karras et al., "Analyzing and Improving the Image Quality of StyleGAN",
+    CVPR 2020, figure 7b.
 
     Attributes:
         mapping: N×latent_size → N×style.
-        style_size: numbers in a style.
-        w_mean: the mean style, which truncation pulls towards; zero until `estimate_mean_style` estimates it.
+        style_size: length of a style.
+        w_mean: the mean style, the centre of truncation; zero until `estimate_mean_style` is called.
     """
 
     w_mean: Tensor
@@ -142,18 +142,18 @@ class StyleGenerator(nn.Module):
             self.blocks.append(
                 nn.ModuleList(StyledConvolution(a, b, style_size, config.noise) for a, b in pairwise(widths))
             )
-            self.to_rgb.append(Equalised(outer, 3, 1, gain=1 / levels))  # so that the sum starts within tanh's range
+            self.to_rgb.append(Equalised(outer, 3, 1, gain=1 / levels))  # the initial sum is within tanh's range
         self.styles = 1 + levels * config.depth
         self.mixing = config.style_mixing
         self.output = squash(config.output)
 
     def forward(self, latents: Tensor, psi: float = 1.0, shift: Tensor | None = None) -> Tensor:
-        """Draw images.
+        """Generate images.
 
         Args:
             latents: N×latent_size.
-            psi: truncation: styles are w_mean + ψ(w - w_mean). Karras et al. 2019, appendix B.
-            shift: N×style, added to the styles of an image at all layers, also where those are mixed or truncated.
+            psi: truncation ψ: styles become w_mean + ψ(w - w_mean). Karras et al. 2019, appendix B.
+            shift: N×style, added to the styles of an image at all layers, after mixing and truncation.
 
         Returns:
             N×3×H×W in [-1, 1], or [0, 1] with a sigmoid output.
@@ -169,18 +169,19 @@ class StyleGenerator(nn.Module):
             for layer in block:  # type: ignore[attr-defined]
                 x = layer(x, next(styles))
             images = to_rgb(x) if images is None else images + to_rgb(x)
-        drawn: Tensor = self.output(images)
-        return drawn
+        pixels: Tensor = self.output(images)
+        return pixels
 
     @torch.no_grad()
     def estimate_mean_style(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
-        """Estimate `w_mean` anew: the mean style of all latents in `batches`, (N×latent_size,) each."""
+        """Set `w_mean` to the mean style of all latents in `batches`, which are tuples of one N×latent_size tensor."""
         self.w_mean.copy_(torch.cat([self.mapping(latents) for (latents,) in batches]).mean(0))
 
     def _mix(self, w: Tensor) -> list[Tensor]:
-        """The style of each layer: some images, chosen at random, take another's from a random layer on.
+        """The style of each layer. Images chosen at random take the style of another one from a random layer on.
 
-        Karras et al. 2019, section 3.1. The other style is the neighbour's in the batch, as random as a fresh one.
+        Karras et al. 2019, section 3.1. The other style is that of the previous image in the batch, as random as a
+        new one.
         """
         cut = torch.randint(1, self.styles, (len(w), 1), device=w.device)
         cut = cut.where(torch.rand(len(w), 1, device=w.device) < self.mixing, self.styles)

@@ -1,16 +1,16 @@
-"""The five student studies behind this project: what each claims, beside what its recipe does here."""
+"""The five student studies behind this project: what each claims, and what its recipe does here."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One thing a study says, and what we saw."""
+    """One claim of a study, and our result."""
 
     claimed: str
-    """In the study."""
+    """What the study says."""
     reproduced: str
-    """Here; figures are of `results/` and `LOG.md`."""
+    """What we measured; the figures are in `results/` and `LOG.md`."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Study:
     """The recipes with its settings."""
     claims: tuple[Claim, ...]
     changed: str
-    """What we do otherwise, and why."""
+    """What our recipes do differently, and why."""
 
 
 STUDIES = (
@@ -35,16 +35,18 @@ STUDIES = (
             Claim(
                 "A proposal without results: DCGAN at 28 px with cross-entropy and Adam; then RMSprop and SGD, the "
                 "Wasserstein loss and MSE; higher resolutions if time permits.",
-                "The whole grid on `dcgan` at 28 px and other faces, 50 kimg and one seed each, KID-lite0@128 on val: "
-                "RMSprop with cross-entropy is best, SGD at that rate learns next to nothing (results/sweep-28px).",
+                "The whole grid on `dcgan` at 28 px, with other faces, 50 kimg and one seed each, by KID-lite0@128 on "
+                "the validation split: RMSprop with cross-entropy is best; SGD at the same learning rate learns next "
+                "to nothing (results/sweep-28px).",
             ),
             Claim(
-                "21,552 pictures to train on.",
-                "That collection has 17,029 distinct files by an independent count; import drops the copies.",
+                "21,552 training images.",
+                "An independent count finds 17,029 distinct files in that collection; `nijigan import` drops the "
+                "copies.",
             ),
         ),
-        "Pixels are scaled to [0, 1] as they ask, with a sigmoid at the end of G. Faces are cropped, deduplicated and "
-        "split before anything is trained.",
+        "As in the proposal, pixels are scaled to [0, 1], and G's output is a sigmoid. Faces are cropped, deduplicated "
+        "and split before training.",
     ),
     Study(
         "Anik, Datta, Tonmoy and Islam",
@@ -52,16 +54,18 @@ STUDIES = (
         ("anik",),
         (
             Claim(
-                "Epochs 1 to 25 on 63,632 faces: D's score of real faces rises from 0.58 to 0.97 and that of drawn "
-                "ones falls to 0.03; G's loss stays at 3 to 6; the model is called stable and of high quality.",
-                "Those scores are of a discriminator that has won, of which the monitor warns. The recipe, as many "
-                "images of 12,048 faces: 0.73 to 0.81, 0.19 to 0.27, 1.7 to 2.6, and 91 % of its faces pass as good "
-                "at 28 px, where 92 % of real ones do (results/anik).",
+                "Epochs 1 to 25 on 63,632 faces: D's mean score rises from 0.58 to 0.97 for real faces and falls to "
+                "0.03 for generated ones; G's loss stays between 3 and 6. The model is called stable and of high "
+                "quality.",
+                "With such scores D has won, which our monitor warns about. Our recipe on as many images, from 12,048 "
+                "faces: D's mean score is 0.73 to 0.81 for real faces and 0.19 to 0.27 for generated ones; G's loss is "
+                "1.7 to 2.6. At 28 px, 91 % of the generated faces pass the quality check, and 92 % of real ones "
+                "(results/anik).",
             ),
-            Claim("Quantitative assessment should be investigated.", "`nijigan evaluate`: see docs/judging.md."),
+            Claim("Quantitative assessment should be investigated.", "`nijigan evaluate`; see docs/judging.md."),
         ),
-        "Latents of 128 and pictures of 3×28×28 as in the text. The text trains both networks in each batch and speaks "
-        "of whole epochs in turn as well: the recipe does the first, --alternate-epochs the second.",
+        "Latents of 128 and images of 3×28×28, as in the text. The text says both that each batch trains both networks "
+        "and that whole epochs alternate: the recipe does the former, --alternate-epochs the latter.",
     ),
     Study(
         "Chen, Ning and Lin, 2020",
@@ -69,16 +73,16 @@ STUDIES = (
         ("chen-ning-lin-dcgan", "chen-ning-lin-wgan", "chen-ning-lin-wgan-gp"),
         (
             Claim(
-                "A proposal without results: DCGAN, WGAN and WGAN-GP on 96 px faces, judged by the yield rate, good "
-                "samples over all.",
-                "The yield rate is a measured share with an interval and a ceiling (docs/judging.md), by machine and, "
-                "with `nijigan rate`, by eye. After 60 kimg of the collection they chose it is 8 % for DCGAN, 3 % for "
+                "A proposal without results: DCGAN, WGAN and WGAN-GP on 96 px faces, evaluated by the yield rate, the "
+                "share of good samples.",
+                "Here the yield rate is measured with an interval and a ceiling (docs/judging.md), automatically and, "
+                "with `nijigan rate`, by eye. After 60 kimg on the collection they chose, it is 8 % for DCGAN, 3 % for "
                 "WGAN, 0 for WGAN-GP, and 88 % for real faces (results/chen-ning-lin-*).",
             ),
         ),
-        "Latents lie on a sphere and G's activations leak, as the tips they cite ask; rates, λ and critic updates are "
-        "those of their published scripts. Their critic keeps batch norm under the gradient penalty, which no longer "
-        "asks for a slope at each image: ours has layer norm.",
+        "Latents lie on a sphere and G uses leaky ReLU, as in the tips they cite; learning rates, λ and D updates are "
+        "those of their published scripts. They keep batch norm in D with the gradient penalty, which then is no "
+        "longer a penalty per image; our recipe uses layer norm.",
     ),
     Study(
         "Ti-Wen Chen",
@@ -86,17 +90,18 @@ STUDIES = (
         ("ti-wen-chen",),
         (
             Claim(
-                "150 epochs; the best at 125, by eye, worse after: stop early on a validation metric.",
-                "--evaluate-every keeps the best checkpoint by KID, --early-stop ends the run; a plain DCGAN's best of "
-                "500 kimg (41 epochs) was at 275 (results/dcgan).",
+                "150 epochs; by eye, the best was epoch 125 and later ones were worse. Early stopping on a validation "
+                "metric is left for future work.",
+                "--evaluate-every keeps the best checkpoint by KID, and --early-stop ends the run. The best of 500 "
+                "kimg (41 epochs) of a plain DCGAN was at 275 (results/dcgan).",
             ),
             Claim(
                 "A deeper network with more parameters would be better.",
-                "Twice the depth in both networks, 200 kimg at 64 px: KID ×1000 3,013 where `dcgan` has 3,057, yield "
-                "2 % where it has 1 %, for 2.5 times the arithmetic (results/dcgan-deep).",
+                "Both networks twice as deep, 200 kimg at 64 px: KID ×1000 is 3,013 (`dcgan`: 3,057) and yield 2 % "
+                "(`dcgan`: 1 %), for 2.5 times the arithmetic (results/dcgan-deep).",
             ),
         ),
-        "The game is algorithm 1's: G descends log(1 - D(G(z))).",
+        "The loss is that of algorithm 1 in Goodfellow et al. 2014: G minimises log(1 - D(G(z))).",
     ),
     Study(
         "Walia, Patel, Patel and Parekh",
@@ -105,20 +110,21 @@ STUDIES = (
         (
             Claim(
                 "An auxiliary classifier GAN on 63,000 faces without labels.",
-                "Their networks and losses are a DCGAN's, and so is the recipe.",
+                "Their networks and losses are those of a DCGAN, and so is the recipe.",
             ),
             Claim(
-                '"An accuracy of 97 %", and 12 % for drawn faces.',
-                "Those are D's mean scores (`dcgan`: 94 and 6 after 25 epochs), which say who is ahead, not how "
-                "good the faces are; `nijigan evaluate` does.",
+                '"An accuracy of 97 %", and 12 % for generated faces.',
+                "Those are D's mean scores (`dcgan`: 94 and 6 after 25 epochs). They say which network is ahead, not "
+                "how good the faces are; `nijigan evaluate` measures that.",
             ),
             Claim(
-                "Loss near 0.2 for D and 2 for G after 25 epochs.",
-                "`dcgan`, theirs but for latents of 100 and batches of 64, has 0.2 and 7 after 25 epochs, and 0.94 and "
-                "0.06 for scores: D has all but won (results/dcgan).",
+                "Losses near 0.2 (D) and 2 (G) after 25 epochs.",
+                "Our closest run (`dcgan`, latent size 100 and batch 64 instead of theirs) has losses of 0.2 (D) and "
+                "7 (G) after 25 epochs, and scores of 0.94 (real) and 0.06 (generated): D has all but won "
+                "(results/dcgan).",
             ),
         ),
         "Latents of 128, 4×4 kernels, stride 2, Adam 2e-4 and 100 epochs are theirs. `walia-acgan` is what the title "
-        "says, on faces with labels: people's, or colours read from the pixels.",
+        "says, on faces with labels: human tags, or colours read from the pixels.",
     ),
 )

@@ -12,10 +12,10 @@ from torch.optim import Optimizer
 
 from nijigan.aliases import Codes, Images
 from nijigan.errors import UserError
-from nijigan.games.augment import augment, probability
-from nijigan.games.class_losses import build_class_loss, diversity_loss
-from nijigan.games.objectives import build_objective
-from nijigan.games.penalties import build_penalty, clip_weights
+from nijigan.losses.augment import augment, probability
+from nijigan.losses.class_losses import build_class_loss, diversity_loss
+from nijigan.losses.objectives import build_objective
+from nijigan.losses.penalties import build_penalty, clip_weights
 from nijigan.networks import Critique
 from nijigan.networks.numerics import full_precision
 from nijigan.networks.priors import random_latents

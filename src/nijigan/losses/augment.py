@@ -1,8 +1,8 @@
-"""Differentiable augmentation: D sees changed images, real and drawn alike, and G learns through the changes.
+"""Differentiable augmentation: D sees only augmented images, real and generated; gradients flow through to G.
 
-Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training", NeurIPS 2020, equations 4 and 5: a
-discriminator that never sees the same picture twice cannot learn the few there are by heart, and because drawn images
-are changed too, G has no reason to draw the changes.
+Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training", NeurIPS 2020, equations 4 and 5. D never
+sees the same image twice, so it cannot memorise a small dataset. Generated images are augmented too, so G does not
+learn to reproduce the augmentations.
 """
 
 import math
@@ -14,19 +14,19 @@ from nijigan.recipe.parts import AugmentConfig
 
 
 def augment(images: Tensor, p: float, config: AugmentConfig, low: float = -1.0) -> Tensor:
-    """Change the colours of images, shift them and blank a square: each to each image with probability p.
+    """Apply colour changes, a shift and a blank square, each to each image with probability p.
 
-    Random numbers come from torch's global generator: the same seed gives the same changes. Nothing is clamped, so
-    pixels may leave the range. What a shift or a square uncovers is mid-grey.
+    Random numbers come from torch's global generator. Pixels are not clamped, so they may leave the range. The border
+    that a shift uncovers and the square are mid-grey.
 
     Args:
         images: float, N×3×H×W, pixels from `low` to 1.
-        p: 0 (nothing changes: the same tensor comes back, and no number is drawn) to 1.
-        config: which changes there are.
-        low: the darkest pixel: -1, or 0.
+        p: 0 to 1; 0 returns the same tensor and uses no random numbers.
+        config: which augmentations to apply.
+        low: the value of a black pixel: -1 or 0.
 
     Returns:
-        The same shape and type.
+        Images of the same shape and dtype.
     """
     if p == 0:
         return images
@@ -42,11 +42,11 @@ def augment(images: Tensor, p: float, config: AugmentConfig, low: float = -1.0) 
 
 
 def probability(config: AugmentConfig, faces: int) -> float:
-    """The probability that `config.p` stands for with so many faces to train on.
+    """`config.p`, with "auto" resolved for a training split of `faces` images.
 
-    "auto" falls with the logarithm of their number, from 1 at 5,000 to 0 at 80,000, because the gain does: Zhao et al.
-    lower the FID on FFHQ to 0.39 of itself with 5,000 faces, 0.53 with 10,000 and 0.82 with 30,000; their repository
-    has it rise to 1.11 with all 70,000.
+    "auto" falls with the logarithm of their number, from 1 at 5,000 to 0 at 80,000, as the benefit does: on FFHQ, Zhao
+    et al. multiply the FID by 0.39 with 5,000 faces, 0.53 with 10,000 and 0.82 with 30,000, and their repository
+    reports 1.11 with all 70,000.
     """
     if config.p != "auto":
         return config.p
@@ -54,15 +54,15 @@ def probability(config: AugmentConfig, faces: int) -> float:
 
 
 def _chance(images: Tensor, p: float) -> Tensor:
-    """N times true with probability p."""
+    """N booleans, each true with probability p."""
     return torch.rand(len(images), device=images.device) < p
 
 
 def _change_colours(images: Tensor, span: float) -> Tensor:
-    """Brightness ± a quarter of the range, then saturation times 0 to 2, then contrast times 0.5 to 1.5.
+    """Brightness plus or minus 1/4 of the range, then saturation times 0 to 2, then contrast times 0.5 to 1.5.
 
-    Saturation scales a pixel's distance from its own grey and contrast every distance from the image's mean, so the
-    three together are mean + brightness + contrast·(grey - mean) + contrast·saturation·(pixel - grey).
+    Saturation scales the distance of a pixel from its grey value, contrast the distance of a pixel from the image's
+    mean. Together the three give mean + brightness + contrast·(grey - mean) + contrast·saturation·(pixel - grey).
     """
     chance = torch.rand(3, len(images), 1, 1, 1, device=images.device).to(images.dtype)
     brightness, saturation, contrast = (chance[0] - 0.5) * (span / 2), chance[1] * 2, chance[2] + 0.5  # N×1×1×1
@@ -82,23 +82,23 @@ def _translate(images: Tensor, chosen: Tensor, grey: float) -> Tensor:
 
 
 def _shift(size: int, chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each place along one side takes its pixel from, N×size, and whether the image reaches that far."""
-    most = size // 8
-    shift = torch.randint(-most, most + 1, (len(chosen), 1), device=chosen.device) * chosen[:, None]
+    """For each position along one side, the position of its source pixel and whether that is inside: both N×size."""
+    limit = size // 8
+    shift = torch.randint(-limit, limit + 1, (len(chosen), 1), device=chosen.device) * chosen[:, None]
     source = torch.arange(size, device=chosen.device) + shift
     return source.clamp(0, size - 1), (source >= 0) & (source < size)
 
 
 def _cut_out(images: Tensor, chosen: Tensor, grey: float) -> Tensor:
-    """Blank a square of half the side in the chosen images, centred anywhere: at the border a part falls outside."""
+    """Blank a square of half the side in the chosen images. Its centre is anywhere, so a part may fall outside."""
     rows, columns = _strip(images.shape[2], chosen), _strip(images.shape[3], chosen)
     square = chosen[:, None, None] & rows[:, :, None] & columns[:, None, :]  # N×H×W
     return torch.where(square[:, None], grey, images)
 
 
 def _strip(size: int, chosen: Tensor) -> Tensor:
-    """Whether each place along one side lies in a strip of half that side, N×size."""
+    """Whether each position along one side lies in a random strip of half its length: N×size."""
     half = size // 2
     start = torch.randint(-(half // 2), size - (half + 1) // 2 + 1, (len(chosen), 1), device=chosen.device)
-    places = torch.arange(size, device=chosen.device) - start
-    return (places >= 0) & (places < half)
+    offsets = torch.arange(size, device=chosen.device) - start
+    return (offsets >= 0) & (offsets < half)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from nijigan.games.objectives import bce_d_loss, build_objective
+from nijigan.losses.objectives import bce_d_loss, build_objective
 from nijigan.recipe.parts import TricksConfig
 from nijigan.recipe.recipe import Recipe
 
@@ -66,7 +66,7 @@ def test_minimax_saturates_where_the_non_saturating_loss_does_not() -> None:
 
 
 def test_at_equilibrium_the_losses_are_those_of_the_paper() -> None:
-    """With D = 1/2 everywhere the game's value is -log 4: Goodfellow et al. 2014, theorem 1."""
+    """With D = 1/2 everywhere the value function is -log 4: Goodfellow et al. 2014, theorem 1."""
     objective = build_objective(Recipe(objective="minimax"))
     assert float(objective.d_loss(torch.zeros(3), torch.zeros(3))) == pytest.approx(math.log(4))
     assert float(objective.score(torch.zeros(3)).mean()) == 0.5
@@ -90,7 +90,7 @@ def test_only_probabilities_are_squashed_and_only_relativistic_is_paired() -> No
 
 
 def test_without_tricks_the_loss_and_its_gradient_are_those_of_the_plain_formula_to_the_bit() -> None:
-    """And no random number is drawn, so that a run without them is what it was before there were any."""
+    """No random number is used either, so a run without tricks does not depend on them."""
     torch.manual_seed(0)
     values = 6 * torch.randn(2, 64)
     results = []
@@ -109,7 +109,7 @@ def test_without_tricks_the_loss_and_its_gradient_are_those_of_the_plain_formula
 def test_soft_and_flipped_labels_by_expectation(name: str, smoothing: float, soft: float, flipped: float) -> None:
     """The loss is linear in its targets, so that its mean is the loss at the mean target.
 
-    A real image's is 1 - s - soft/2, a drawn one's soft/2, each f of the time replaced by 1 minus itself.
+    The target is 1 - s - soft/2 for a real image and soft/2 for a fake; with probability f it is 1 minus that.
     """
     tricks = TricksConfig(soft_labels=soft, flipped_labels=flipped)
     objective = build_objective(Recipe(objective=name, label_smoothing=smoothing, tricks=tricks))
@@ -130,8 +130,8 @@ def test_soft_labels_stay_within_their_reach_and_flipped_ones_go_all_the_way() -
         real, fake = torch.zeros(size, requires_grad=True), torch.zeros(size, requires_grad=True)
         torch.manual_seed(1)
         build_objective(Recipe(tricks=tricks)).d_loss(real, fake).backward()
-        for gradient, asked in ((real.grad, 1.0), (fake.grad, 0.0)):
-            distance = ((0.5 - size * gradient) - asked).abs()  # of the target from what is right
+        for gradient, correct in ((real.grad, 1.0), (fake.grad, 0.0)):
+            distance = ((0.5 - size * gradient) - correct).abs()  # between the target and the correct value
             swapped = distance > 0.5
             assert float(swapped.float().mean()) == pytest.approx(flipped, abs=0.03)
             for part in (distance[~swapped], 1 - distance[swapped]):
@@ -162,7 +162,7 @@ def test_the_best_least_squares_discriminator_is_the_papers() -> None:
 
 
 @given(real=LOGITS, fake=LOGITS, constant=st.floats(-5, 5))
-def test_a_critic_only_knows_differences(real: list[float], fake: list[float], constant: float) -> None:
+def test_a_critic_depends_only_on_differences(real: list[float], fake: list[float], constant: float) -> None:
     objective = build_objective(Recipe(objective="wasserstein"))
     x, g = torch.tensor(real, dtype=torch.float64), torch.tensor(fake, dtype=torch.float64)
     assert float(objective.d_loss(x, g)) == pytest.approx(mean(fake) - mean(real), abs=1e-9)
@@ -179,7 +179,7 @@ def test_least_squares_with_other_targets(real: list[float], fake: list[float], 
     by_hand = 0.5 * mean([(d - b) ** 2 for d in real]) + 0.5 * mean([(d - a) ** 2 for d in fake])
     assert float(objective.d_loss(exact(real), exact(fake))) == pytest.approx(by_hand, abs=1e-9)
     assert float(objective.g_loss(exact(fake), None)) == pytest.approx(0.5 * mean([(d - c) ** 2 for d in fake]))
-    # The least that there is, 0, is reached where D says b of real and a of drawn images, and c for G.
+    # The minimum, 0, is reached when D is b on reals and a on fakes, and for G when D is c.
     assert float(objective.d_loss(torch.full((4,), b), torch.full((4,), a))) == 0
     assert float(objective.g_loss(torch.full((4,), c), None)) == 0
 
@@ -201,7 +201,7 @@ def test_hinge_by_hand(real: list[float], fake: list[float]) -> None:
     assert float(objective.g_loss(exact(fake), None)) == pytest.approx(-mean(fake), abs=1e-9)
 
 
-def test_hinge_lets_go_beyond_the_margin() -> None:
+def test_hinge_has_no_gradient_beyond_the_margin() -> None:
     real = torch.tensor([0.9, 1.1, 30.0, -5.0], requires_grad=True)
     fake = torch.tensor([-0.9, -1.1, -30.0, 5.0], requires_grad=True)
     build_objective(Recipe(objective="hinge")).d_loss(real, fake).backward()
@@ -218,8 +218,8 @@ def test_relativistic_by_hand(pairs: list[tuple[float, float]]) -> None:
 
 
 @given(pairs=PAIRS, constant=st.floats(-5, 5))
-def test_relativistic_knows_differences_alone_and_swaps(pairs: list[tuple[float, float]], constant: float) -> None:
-    """-log σ(m) + log σ(-m) = -m: what D loses more than G is the mean margin, whose sign turns with the images."""
+def test_relativistic_depends_only_on_differences_and_swaps(pairs: list[tuple[float, float]], constant: float) -> None:
+    """-log σ(m) + log σ(-m) = -m: D's loss minus G's is minus the mean margin, whose sign flips with the images."""
     objective = build_objective(Recipe(objective="relativistic"))
     real, fake = exact([x for x, _ in pairs]), exact([g for _, g in pairs])
     d_loss, g_loss = float(objective.d_loss(real, fake)), float(objective.g_loss(fake, real))
@@ -238,7 +238,7 @@ def test_relativistic_pairs_image_by_image() -> None:
 
 
 @given(fake=LOGITS)
-def test_unpaired_games_do_not_look_at_real_logits(fake: list[float]) -> None:
+def test_unpaired_objectives_ignore_real_logits(fake: list[float]) -> None:
     for name in OBJECTIVES:
         objective = build_objective(replace(Recipe(), objective=name))
         if not objective.paired:

@@ -1,9 +1,8 @@
-"""What keeps a discriminator from growing too steep: weight clipping, and penalties on its slope at images.
+"""Regularisers of the discriminator: penalties on its gradient with respect to images, and weight clipping.
 
-The penalties take D as a `Critic` and N×3×H×W images (N points of any shape will do), and return a scalar to be added
-to D's loss. They differentiate D twice; images are taken as given, so that nothing flows back to them or to the
-generator that drew them. In 16 bits a slope's gradient drowns in rounding: images are turned to fp32 here, and a critic
-must not autocast.
+A penalty takes D as a `Critic` and N×3×H×W images (N points of any shape work too), and returns a scalar that is added
+to D's loss. It differentiates D twice. No gradient flows back to the images or to the generator. The images are
+converted to fp32 and the critic must not autocast, because 16 bits are too few for the gradient of a gradient.
 """
 
 from collections.abc import Callable
@@ -17,15 +16,15 @@ Critic = Callable[[Tensor], Tensor]
 """N×3×H×W images → N logits."""
 
 Penalty = Callable[[Critic, Tensor, Tensor], Tensor]
-"""(critic, real images, drawn images) → what is added to D's loss."""
+"""(critic, real images, generated images) → a scalar that is added to D's loss."""
 
 
 @torch.no_grad()
 def clip_weights(module: nn.Module, bound: float) -> None:
-    """Cut every parameter to [-bound, bound], after each update of the critic.
+    """Clip every parameter to [-bound, bound]; call it after each update of the critic.
 
-    Arjovsky, Chintala and Bottou, "Wasserstein GAN", ICML 2017, algorithm 1: "a clearly terrible way to enforce a
-    Lipschitz constraint", in its authors' words, kept for what it teaches.
+    Arjovsky, Chintala and Bottou, "Wasserstein GAN", ICML 2017, algorithm 1. The authors call it "a clearly
+    terrible way to enforce a Lipschitz constraint"; it is here for comparison.
     """
     torch._foreach_clamp_min_([p.data for p in module.parameters()], -bound)
     torch._foreach_clamp_max_([p.data for p in module.parameters()], bound)
@@ -34,7 +33,7 @@ def clip_weights(module: nn.Module, bound: float) -> None:
 def gradient_penalty(
     critic: Critic, real: Tensor, fake: Tensor, weight: float = 10.0, one_sided: bool = False
 ) -> Tensor:
-    """λ·E[(‖∇D(x̂)‖ - 1)²], x̂ = εx + (1-ε)G(z), ε uniform in [0, 1] for each pair of images.
+    """λ·E[(‖∇D(x̂)‖ - 1)²], x̂ = εx + (1-ε)G(z), ε from U[0, 1] for each pair of images.
 
     Gulrajani et al., "Improved Training of Wasserstein GANs", NeurIPS 2017, equation 3 and algorithm 1. One-sided,
     λ·E[max(0, ‖∇D(x̂)‖ - 1)²]: Petzka et al., "On the regularization of Wasserstein GANs", ICLR 2018.
@@ -44,10 +43,10 @@ def gradient_penalty(
 
 
 def dragan(critic: Critic, real: Tensor, weight: float = 10.0, one_sided: bool = False) -> Tensor:
-    """λ·E[(‖∇D(x+δ)‖ - 1)²]: slopes near real images alone.
+    """λ·E[(‖∇D(x+δ)‖ - 1)²]: gradients near real images only.
 
-    Kodali et al., "On Convergence and Stability of GANs", 2017. δ is drawn as in the authors' released code: half the
-    batch's standard deviation, times a uniform number in [0, 1] for each value and another for each image.
+    Kodali et al., "On Convergence and Stability of GANs", 2017. As in the authors' released code, δ is half
+    the standard deviation of the batch, times a number from U[0, 1] per value and another one per image.
     """
     return _unit_slope(critic, real + _uniform(real) * 0.5 * real.std() * torch.rand_like(real), weight, one_sided)
 
@@ -61,35 +60,35 @@ def r1(critic: Critic, real: Tensor, gamma: float = 2.0) -> Tensor:
 
 
 def r2(critic: Critic, fake: Tensor, gamma: float = 2.0) -> Tensor:
-    """γ/2·E‖∇D(G(z))‖² on drawn images. Mescheder et al. 2018, equation 10."""
+    """γ/2·E‖∇D(G(z))‖² on generated images. Mescheder et al. 2018, equation 10."""
     return r1(critic, fake, gamma)
 
 
 def _uniform(images: Tensor) -> Tensor:
-    """A number in [0, 1) for each image, in a shape that multiplies them."""
+    """One number from U[0, 1) per image, in a shape that broadcasts against the images."""
     return torch.rand(len(images), *[1] * (images.dim() - 1), device=images.device)
 
 
 def _unit_slope(critic: Critic, images: Tensor, weight: float, one_sided: bool) -> Tensor:
-    """weight·E[(‖∇D‖ - 1)²]; one-sided, of slopes above 1 alone."""
+    """weight·E[(‖∇D‖ - 1)²]; one-sided: only over norms above 1."""
     excess: Tensor = slopes(critic, images).flatten(1).norm(dim=1) - 1  # N
     return weight * (excess.relu() if one_sided else excess).square().mean()
 
 
 def slopes(critic: Critic, images: Tensor) -> Tensor:
-    """The gradient of each image's logit by its pixels, in the images' shape and fp32, differentiable by D's weights.
+    """The gradient of each image's logit with respect to its pixels: fp32, shaped like the images, differentiable.
 
-    The gradient of the summed logits is that of each where no logit depends on another image. (The minibatch's standard
-    deviation ties them together a little; Karras et al. 2020 overlook it as this does.)
+    It is computed from the sum of the logits, which is exact where no logit depends on another image. The minibatch
+    standard deviation makes them depend on each other a little; Karras et al. 2020 ignore this too.
     """
     images = images.detach().float().requires_grad_()
-    seen = images.view_as(images)  # torch's FLOP counter hooks what modules are given, and stumbles over a leaf
+    seen = images.view_as(images)  # torch's FLOP counter hooks the inputs of modules and fails on a leaf
     gradient: Tensor = torch.autograd.grad(critic(seen).sum(), images, create_graph=True)[0]
     return gradient
 
 
 def build_penalty(config: PenaltyConfig) -> Penalty | None:
-    """The penalty a recipe asks for, at full strength at each call; None if not on slopes."""
+    """The gradient penalty of a recipe, at full weight in each call; None if it has none."""
     weight, one_sided = config.strength, config.one_sided
     penalties: dict[str, Penalty] = {
         "wgan-gp": lambda critic, real, fake: gradient_penalty(critic, real, fake, weight, one_sided),

@@ -1,4 +1,4 @@
-"""Class losses by hand, against torch's, and in their limits; labels that are missing must not count."""
+"""Class losses by hand, against torch, and in their limits; missing labels must not count."""
 
 import math
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from nijigan.errors import UserError
-from nijigan.games.class_losses import ClassLoss, acgan_loss, build_class_loss, diversity_loss, reacgan_loss
+from nijigan.losses.class_losses import ClassLoss, acgan_loss, build_class_loss, diversity_loss, reacgan_loss
 from nijigan.networks import Critique
 from nijigan.recipe.parts import ConditionConfig
 
@@ -30,7 +30,7 @@ def judge(inputs: list[Tensor], proxies: list[Tensor] | None = None) -> Critique
 
 
 def critique(kind: str, n: int, seed: int = 0) -> tuple[Critique, list[Tensor]]:
-    """Of n images at random, with the leaves that gradients are to reach."""
+    """A random critique of n images, and the leaves that gradients should reach."""
     torch.manual_seed(seed)
     if kind == "acgan":
         leaves = [torch.randn(n, values, requires_grad=True) for values in VALUES]
@@ -49,7 +49,7 @@ CODES = st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 1)), min_size=1, 
 # Yang et al. 2019
 
 
-def test_diversity_is_lost_to_the_share_that_faces_are_too_alike() -> None:
+def test_the_diversity_loss_is_the_missing_share_of_variety() -> None:
     faces = torch.rand(4, 3, 8, 8) * 2 - 1
     assert diversity_loss(faces, faces, 0.3).item() == 1
     assert diversity_loss(faces, faces + 0.15, 0.3).item() == pytest.approx(0.5, rel=1e-5)
@@ -84,7 +84,7 @@ def test_acgan_is_the_cross_entropy_of_each_attribute(codes: list[tuple[int, int
     assert acgan_loss(judged, torch.tensor(codes)).item() == pytest.approx(sum(expected) / 2, rel=1e-5)
 
 
-def test_a_classifier_that_knows_nothing_scores_the_entropy_of_a_guess() -> None:
+def test_a_uniform_classifier_has_the_entropy_of_a_guess() -> None:
     judged = judge([torch.zeros(4, 3), torch.zeros(4, 2)])
     assert float(acgan_loss(judged, torch.zeros(4, 2).long())) == pytest.approx((math.log(3) + math.log(2)) / 2)
 
@@ -93,7 +93,7 @@ def test_a_classifier_that_knows_nothing_scores_the_entropy_of_a_guess() -> None
 
 
 def test_d2d_ce_by_hand() -> None:
-    """Three images on a circle, the first two of class 0, whose proxies stand at 0° and 90°."""
+    """Three images on a circle, the first two of class 0; the proxies of the classes are at 0° and 90°."""
     faces, proxies = on_circle(20, -10, 60), on_circle(0, 90)
     tau, m_p, m_n = 0.5, 0.95, 0.1
 
@@ -140,8 +140,8 @@ def test_d2d_ce_is_lower_for_perfect_clusters_than_for_shuffled_labels() -> None
     assert perfect < min(shuffled) - 0.5
 
 
-def test_beyond_the_margins_images_are_left_in_peace() -> None:
-    """Each within its class's margin and away from the other: no gradient, and log(1 + the number of negatives)."""
+def test_beyond_the_margins_there_is_no_gradient() -> None:
+    """Images near their proxy and far from the other class: no gradient, and the loss is log(1 + negatives)."""
     faces = on_circle(5, -5, 95, 100).requires_grad_()
     proxies = on_circle(0, 97).requires_grad_()
     codes = torch.tensor([[0], [0], [1], [1]])
@@ -194,18 +194,18 @@ def test_images_without_a_label_do_not_count(kind: str) -> None:
     for leaf, code in zip(leaves, codes.unbind(1), strict=True):
         assert not leaf.grad[code < 0].any()  # exactly
         assert (leaf.grad[code >= 0].abs().sum(1) > 0).all()
-    alone = []
+    separate = []
     for place, code in enumerate(codes.unbind(1)):
         known = code >= 0
         parts = [(both[place][known],) for both in (judged.class_logits, judged.embeddings) if both]
         kept = Critique(judged.logits[known], judged.features[known], *parts)
-        alone.append(loss(kept, code[known][:, None]).item())
-    assert value.item() == pytest.approx(sum(alone) / 2, rel=1e-5)
+        separate.append(loss(kept, code[known][:, None]).item())
+    assert value.item() == pytest.approx(sum(separate) / 2, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", LOSSES)
 @pytest.mark.parametrize("n", [1, 4])
-def test_nobody_labelled_is_no_loss_and_no_gradient(kind: str, n: int) -> None:
+def test_without_labels_loss_and_gradient_are_zero(kind: str, n: int) -> None:
     judged, leaves = critique(kind, n)
     loss = LOSSES[kind](judged, torch.full((n, 2), -1))
     assert loss.item() == 0
@@ -239,7 +239,7 @@ def test_losses_are_fp32_whatever_the_networks_are(kind: str) -> None:
     assert torch.equal(under_autocast, LOSSES[kind](judged, codes))
 
 
-def test_a_recipe_gets_the_loss_it_asks_for() -> None:
+def test_each_kind_has_its_loss() -> None:
     assert build_class_loss(ConditionConfig()) is None
     assert build_class_loss(ConditionConfig("projection")) is None
     codes = torch.tensor([[0, 1], [1, 0], [2, -1]])
@@ -280,7 +280,8 @@ def test_settings_of_other_kinds_are_refused(kind: str) -> None:
         if kind in kinds:
             assert getattr(ConditionConfig(kind, **{name: value}), name) == value
         else:
-            with pytest.raises(UserError, match=f"condition.{name} belongs to .*, not to {kind}; .* take back"):
+            words = f"condition.{name} applies to .*, not to {kind}; .* undo what the recipe sets"
+            with pytest.raises(UserError, match=words):
                 ConditionConfig(kind, **{name: value})
 
 

@@ -1,7 +1,7 @@
-"""Adversarial games, each a pair of losses over logits, in nats.
+"""Objectives: pairs of losses, for the discriminator and the generator, computed from logits, in nats.
 
-`real` and `fake` are the discriminator's N logits; every loss is a mean over them and is to be minimised. Where D is
-spoken of as a probability, it is σ of the logit; elsewhere it is the logit.
+`real` and `fake` are N logits each. Every loss is a mean over them and is minimised. In the equations of the
+cross-entropies, D(x) is a probability, σ of the logit; in the others it is the logit itself.
 """
 
 from collections.abc import Callable
@@ -17,41 +17,41 @@ from nijigan.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class Objective:
-    """One game: what each side minimises, and how a logit reads as a score."""
+    """The two losses, and how the monitor shows a logit."""
 
     d_loss: Callable[[Tensor, Tensor], Tensor]
     """(real logits, fake logits) → the discriminator's loss."""
     g_loss: Callable[[Tensor, Tensor | None], Tensor]
-    """(fake logits, real logits if the game is paired) → the generator's loss."""
+    """(fake logits, real logits if `paired`) → the generator's loss."""
     score: Callable[[Tensor], Tensor] = torch.sigmoid
-    """Logits → what the monitor plots: D's probability of "real" for the cross-entropies, the bare logit elsewhere."""
+    """Logits → what the monitor plots: D's probability of "real" for the cross-entropies, otherwise the logit."""
     paired: bool = False
-    """Each drawn image plays against a real one, so G's loss needs as many real logits as fake ones."""
+    """Whether each fake is compared with a real image, so that G's loss needs as many real logits as fake ones."""
 
 
 def bce_d_loss(real: Tensor, fake: Tensor, smoothing: float = 0.0, soft: float = 0.0, flipped: float = 0.0) -> Tensor:
     """Binary cross-entropy: -log D(x) - log(1-D(G(z))). Goodfellow et al., "Generative Adversarial Nets", 2014, eq. 1.
 
-    A share e of each answer may be asked the other way round: (e-1)·log D(x) - e·log(1-D(x)), and mirrored for drawn
-    images. `smoothing` is e of real images (Salimans et al., "Improved Techniques for Training GANs", 2016, section
-    3.4); `soft` adds a number drawn uniformly from [0, soft] to each image's e, and a share `flipped` of the images has
-    1-e in its place (both Chintala et al., "How to Train a GAN?", 2016, tip 6).
+    Each target may be moved by e towards the opposite one: (e-1)·log D(x) - e·log(1-D(x)) for real images, and likewise
+    for fakes. `smoothing` is e for real images (Salimans et al., "Improved Techniques for Training GANs", 2016, section
+    3.4). `soft` adds a number from U[0, soft] to the e of each image, and for a fraction `flipped` of the images e is
+    replaced by 1-e (both: Chintala et al., "How to Train a GAN?", 2016, tip 6).
     """
-    real_loss = _cross_entropy(real, _doubt(real, smoothing, soft, flipped))
-    return real_loss + _cross_entropy(-fake, _doubt(fake, 0.0, soft, flipped))
+    real_loss = _cross_entropy(real, _target_errors(real, smoothing, soft, flipped))
+    return real_loss + _cross_entropy(-fake, _target_errors(fake, 0.0, soft, flipped))
 
 
-def _cross_entropy(right: Tensor, doubt: Tensor | float) -> Tensor:
-    """(e-1)·log σ(l) - e·log(1-σ(l)), where l speaks for the right answer: softplus(-l) + e·l."""
-    return (softplus(-right) + doubt * right).mean()
+def _cross_entropy(logits: Tensor, errors: Tensor | float) -> Tensor:
+    """(e-1)·log σ(l) - e·log(1-σ(l)) = softplus(-l) + e·l, where l is the logit of the correct class."""
+    return (softplus(-logits) + errors * logits).mean()
 
 
-def _doubt(logits: Tensor, doubt: float, soft: float, flipped: float) -> Tensor | float:
-    """Each image's e; without tricks no random number is drawn, so that a run without them does not depend on them."""
+def _target_errors(logits: Tensor, smoothing: float, soft: float, flipped: float) -> Tensor | float:
+    """The e of each image. No random number is used without `soft` and `flipped`, so that other runs stay the same."""
     if not (soft or flipped):
-        return doubt
-    doubts = doubt + soft * torch.rand_like(logits)
-    return torch.where(torch.rand_like(logits) < flipped, 1 - doubts, doubts)
+        return smoothing
+    errors = smoothing + soft * torch.rand_like(logits)
+    return torch.where(torch.rand_like(logits) < flipped, 1 - errors, errors)
 
 
 def bce_g_loss(fake: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def bce_g_loss(fake: Tensor) -> Tensor:
 
 
 def minimax_g_loss(fake: Tensor) -> Tensor:
-    """The original game's second half: log(1-D(G(z))). Goodfellow et al. 2014, equation 1 and algorithm 1."""
+    """Saturating: log(1-D(G(z))). Goodfellow et al. 2014, equation 1 and algorithm 1."""
     return -softplus(fake).mean()
 
 
@@ -75,7 +75,7 @@ def mse_g_loss(fake: Tensor, c: float = 1.0) -> Tensor:
 
 
 def wasserstein_d_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """The critic's: D(G(z)) - D(x), minus a lower bound of the Wasserstein distance up to the Lipschitz constant of D.
+    """D(G(z)) - D(x). Its negative is a lower bound of the Wasserstein distance, up to the Lipschitz constant of D.
 
     Arjovsky, Chintala and Bottou, "Wasserstein GAN", ICML 2017, equation 3.
     """
@@ -88,16 +88,16 @@ def wasserstein_g_loss(fake: Tensor) -> Tensor:
 
 
 def hinge_d_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """max(0, 1-D(x)) + max(0, 1+D(G(z))): answers beyond the margin count no more.
+    """max(0, 1-D(x)) + max(0, 1+D(G(z))): logits beyond the margin have no gradient.
 
     Lim and Ye, "Geometric GAN", 2017; Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR
-    2018, equation 16. The generator's half, equation 17, is the Wasserstein game's.
+    2018, equation 16. G's loss, equation 17, is that of Wasserstein GANs.
     """
     return relu(1 - real).mean() + relu(1 + fake).mean()
 
 
 def relativistic_d_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """-log σ(D(xᵢ) - D(G(zᵢ))): the real image of each pair is to look more real than the drawn one.
+    """-log σ(D(xᵢ) - D(G(zᵢ))): the real image of each pair should look more realistic than the fake.
 
     Jolicoeur-Martineau, "The relativistic discriminator", ICLR 2019; Huang et al., "The GAN is dead; long live the
     GAN!", NeurIPS 2024, equation 2.
@@ -106,8 +106,8 @@ def relativistic_d_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def relativistic_g_loss(fake: Tensor, real: Tensor | None) -> Tensor:
-    """-log σ(D(G(zᵢ)) - D(xᵢ)), the discriminator's with the images swapped. Huang et al. 2024, section 2."""
-    assert real is not None, "a paired game needs real logits"
+    """-log σ(D(G(zᵢ)) - D(xᵢ)): the discriminator's loss with real and fake swapped. Huang et al. 2024, section 2."""
+    assert real is not None, "a paired objective needs real logits"
     return relativistic_d_loss(fake, real)
 
 
@@ -116,7 +116,7 @@ def _logit(logits: Tensor) -> Tensor:
 
 
 def build_objective(recipe: Recipe) -> Objective:
-    """The game a recipe asks for."""
+    """The objective of a recipe."""
     bce = partial(
         bce_d_loss,
         smoothing=recipe.label_smoothing,

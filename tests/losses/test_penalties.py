@@ -1,4 +1,4 @@
-"""Penalties against closed forms: of discriminators whose slope is known everywhere."""
+"""Penalties against closed forms, for discriminators whose gradient is known everywhere."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nijigan.games.penalties import build_penalty, clip_weights, dragan, gradient_penalty, r1, r2, slopes
+from nijigan.losses.penalties import build_penalty, clip_weights, dragan, gradient_penalty, r1, r2, slopes
 from nijigan.recipe.parts import PenaltyConfig
 
 SHAPE = (3, 5, 4)
@@ -73,7 +73,7 @@ def test_each_slope_is_of_its_own_image(real: Tensor) -> None:
 
 
 def seen(images: list[Tensor]) -> Callable[[Tensor], Tensor]:
-    """A critic that keeps what it is shown."""
+    """A critic that records its inputs."""
 
     def critic(shown: Tensor) -> Tensor:
         images.append(shown.detach())
@@ -82,8 +82,8 @@ def seen(images: list[Tensor]) -> Callable[[Tensor], Tensor]:
     return critic
 
 
-def test_wgan_gp_looks_at_a_place_of_its_own_between_each_pair() -> None:
-    """From real images of 2 to drawn ones of -1, a share ε of the way back is 3ε - 1, all over the image."""
+def test_wgan_gp_uses_a_point_between_each_pair() -> None:
+    """With real images of 2 and fakes of -1, the point at ε is 3ε - 1 in every pixel."""
     images: list[Tensor] = []
     torch.manual_seed(0)
     penalty = gradient_penalty(seen(images), torch.full((500, *SHAPE), 2.0), torch.full((500, *SHAPE), -1.0), 10)
@@ -110,7 +110,7 @@ def test_points_of_a_plane_serve_as_well_as_images(kind: str) -> None:
         assert torch.allclose(epsilon[:, 0], epsilon[:, 1], atol=1e-3)
 
 
-def test_dragan_looks_near_real_images() -> None:
+def test_dragan_uses_points_near_real_images() -> None:
     """δ = ½·σ·α·u; with α and u uniform E[αu] = 1/4 and E[(αu)²] = 1/9, and one α for all of an image."""
     images: list[Tensor] = []
     torch.manual_seed(0)
@@ -125,7 +125,7 @@ def test_dragan_looks_near_real_images() -> None:
     assert float(delta.flatten(1).amax(1).max()) > 0.95
 
 
-def test_places_are_drawn_from_torchs_seed(real: Tensor, fake: Tensor) -> None:
+def test_points_depend_on_torchs_seed(real: Tensor, fake: Tensor) -> None:
     for kind in ("wgan-gp", "dragan"):
         penalty = build_penalty(PenaltyConfig(kind=kind))
         values = []
@@ -136,7 +136,7 @@ def test_places_are_drawn_from_torchs_seed(real: Tensor, fake: Tensor) -> None:
 
 
 def test_the_weights_get_the_analytic_gradient(real: Tensor, fake: Tensor) -> None:
-    """Of w·x: d(γ/2‖w‖²)/dw = γw, and d(λ(‖w‖ - 1)²)/dw = 2λ(‖w‖ - 1)w/‖w‖."""
+    """For D = w·x: d(γ/2‖w‖²)/dw = γw, and d(λ(‖w‖ - 1)²)/dw = 2λ(‖w‖ - 1)w/‖w‖."""
     factors = {"wgan-gp": 2 * 4.0 * 2 / 3, "dragan": 2 * 4.0 * 2 / 3, "r1": 4.0, "r2": 4.0, "r1r2": 8.0}
     assert set(factors) == set(SLOPED)
     for kind, factor in factors.items():
@@ -178,7 +178,7 @@ def test_nothing_flows_to_images_or_the_generator(kind: str, real: Tensor) -> No
 
 
 @pytest.mark.parametrize("kind", SLOPED)
-def test_penalties_are_reckoned_in_fp32(kind: str, real: Tensor, fake: Tensor) -> None:
+def test_penalties_are_computed_in_fp32(kind: str, real: Tensor, fake: Tensor) -> None:
     dtypes = []
 
     def critic(images: Tensor) -> Tensor:
@@ -191,15 +191,15 @@ def test_penalties_are_reckoned_in_fp32(kind: str, real: Tensor, fake: Tensor) -
 
 
 @pytest.mark.parametrize("kind", SLOPED)
-def test_a_flat_discriminator_is_no_accident(kind: str, real: Tensor, fake: Tensor) -> None:
-    """A norm has no slope at 0; what comes back must still be a number."""
+def test_a_flat_discriminator_has_finite_gradients(kind: str, real: Tensor, fake: Tensor) -> None:
+    """A norm has no derivative at 0, but the result must be finite."""
     critic = linear(0.0)
     build_penalty(PenaltyConfig(kind=kind))(critic, real, fake).backward()
     assert bool(critic[1].weight.grad.isfinite().all())
 
 
 def test_every_kind_is_built_at_the_configs_strength(real: Tensor, fake: Tensor) -> None:
-    """With a slope of 3: λ·4 with λ = 10 unless said, and γ/2·9 with γ = 2 unless said."""
+    """With a gradient norm of 3: λ·4 with λ = 10 by default, and γ/2·9 with γ = 2 by default."""
     usual = {"wgan-gp": 40.0, "dragan": 40.0, "r1": 9.0, "r2": 9.0, "r1r2": 18.0}
     for kind in get_args(get_type_hints(PenaltyConfig)["kind"]):
         penalty = build_penalty(PenaltyConfig(kind=kind))
@@ -214,8 +214,8 @@ def test_every_kind_is_built_at_the_configs_strength(real: Tensor, fake: Tensor)
     assert number(build_penalty(PenaltyConfig(kind="wgan-gp"))(linear(0.5), real, fake)) == pytest.approx(2.5)
 
 
-def test_each_penalty_looks_at_its_own_images(real: Tensor, fake: Tensor) -> None:
-    """Of ½‖x‖² the zero-centred ones are E‖x‖² with γ = 2, of the images they look at."""
+def test_each_penalty_uses_its_own_images(real: Tensor, fake: Tensor) -> None:
+    """For D = ½‖x‖² and γ = 2, zero-centred penalties are E‖x‖² over their images."""
     squares = {"r1": real.square().sum() / 6, "r2": fake.square().sum() / 6}
     squares["r1r2"] = squares["r1"] + squares["r2"]
     for kind, expected in squares.items():
@@ -223,7 +223,7 @@ def test_each_penalty_looks_at_its_own_images(real: Tensor, fake: Tensor) -> Non
         assert number(penalty(half_square, real, fake)) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_clipping_keeps_every_weight_in_bounds_and_leaves_small_ones() -> None:
+def test_clipping_bounds_every_weight_and_keeps_small_ones() -> None:
     layer = nn.Linear(50, 40)
     before = layer.weight.detach().clone()
     clip_weights(layer, 0.05)

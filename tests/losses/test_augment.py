@@ -1,4 +1,4 @@
-"""Augmentation against what each change is by definition, on pictures where it can be read off."""
+"""Each augmentation against its definition, on images where the parameters can be read off."""
 
 import math
 from dataclasses import replace
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nijigan.games.augment import augment, probability
+from nijigan.losses.augment import augment, probability
 from nijigan.procedural.faces import draw_faces
 from nijigan.recipe.parts import AugmentConfig
 
@@ -31,7 +31,7 @@ def seeded(images: Tensor, seed: int, p: float, config: AugmentConfig, low: floa
     return augment(images, p, config, low)
 
 
-def test_without_probability_nothing_happens_and_no_number_is_drawn() -> None:
+def test_a_probability_of_zero_changes_nothing_and_uses_no_random_numbers() -> None:
     images = noise(4)
     before = torch.random.get_rng_state()
     assert augment(images, 0.0, ALL) is images
@@ -84,7 +84,7 @@ def test_contrast_scales_greys_and_leaves_the_mean_to_brightness() -> None:
 
 
 def test_saturation_scales_colours_and_leaves_greys() -> None:
-    """Of a flat colour all that is left of contrast is its factor, which one grey chequer tells."""
+    """On a flat colour, contrast only multiplies; its factor is read from a grey chequerboard."""
     colours = torch.zeros(4000, 3, 2, 2)
     colours[:, :, 0, :] = 0.5
     colours[:, 0, :, 0] += 0.3  # red against blue, grey as it was
@@ -123,7 +123,7 @@ def test_the_range_of_the_pixels_is_a_matter_of_units(config: AugmentConfig) -> 
 
 @pytest.mark.parametrize("low", [-1.0, 0.0])
 def test_translation_moves_images_by_whole_pixels_and_pads(low: float) -> None:
-    """Each result is one of the 5×7 shifts that there are of a 16×24 picture, and all of them occur."""
+    """Each result is one of the 5×7 possible shifts of a 16×24 image, and all of them occur."""
     images = noise(1, 16, 24).expand(2000, -1, -1, -1)
     grey = (low + 1) / 2
     moved = seeded(images, 0, 1.0, TRANSLATION, low)
@@ -191,7 +191,7 @@ def test_any_size_type_and_layout(
         assert torch.allclose(other.float(), plain.float(), atol=1e-6 if dtype is torch.float32 else 0.02)
 
 
-def test_bf16_draws_the_same_changes_as_fp32() -> None:
+def test_bf16_has_the_same_changes_as_fp32() -> None:
     images = noise(64)
     fine, coarse = seeded(images, 0, 0.7, ALL), seeded(images.bfloat16(), 0, 0.7, ALL)
     assert float((fine - coarse.float()).abs().max()) < 0.05
@@ -204,7 +204,7 @@ def test_channels_last_is_kept() -> None:
 
 
 def test_faces_stay_recognisable_on_average() -> None:
-    """Over many draws the colour changes leave the mean picture where it was: each factor's mean is 1, or 0."""
+    """On average, colour changes preserve the mean image: factors have mean 1, and brightness has mean 0."""
     face = torch.from_numpy(draw_faces(1, 5, 16)[0]).permute(0, 3, 1, 2).float() / 127.5 - 1
     mean = seeded(face.expand(4000, -1, -1, -1), 0, 1.0, COLOUR).mean(0)
     assert torch.allclose(mean, face[0], atol=0.06)

@@ -1,1 +1,0 @@
-"""What the two networks play: objectives, class losses, penalties, augmentation."""

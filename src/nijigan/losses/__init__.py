@@ -1,0 +1,1 @@
+"""What the networks minimise: objectives, class losses and penalties; and augmentation of what D sees."""
