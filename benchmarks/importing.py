@@ -1,8 +1,8 @@
-"""How fast importing is, and how it grows: images per second and peak memory on collections of drawn faces.
+"""How fast importing is, and how it grows: images per second and peak memory on collections of procedural faces.
 
     python benchmarks/importing.py [--counts 5000 20000 60000]
 
-Distinct drawn faces are packed into one .zip of JPEGs per count; each import is a process of its own, as a user would
+Distinct procedural faces are packed into one .zip of JPEGs per count; each import is a process of its own, as a user would
 start it. The last two columns are the time per image, by the clock and of the processor, against that of the smallest
 collection: at most 1 is growth no worse than linear. Nothing else should be running; if something is, trust the latter.
 """

@@ -1,4 +1,4 @@
-"""Teach the reader that judges obedience on people's tags: how `assets/attribute-reader.safetensors` came to be.
+"""Train the attribute reader of human tags, which judges conditional accuracy: `assets/attribute-reader.safetensors`.
 
     nijigan import konachan-96-tagged.zip --tags tags.csv --out faces/konachan
     python benchmarks/train_reader.py --data faces/konachan --out attribute-reader.safetensors

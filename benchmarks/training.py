@@ -2,7 +2,7 @@
 
     OMP_WAIT_POLICY=passive python benchmarks/training.py [--rounds 4] [--ticks 2]
 
-Both sides train the 64 px DCGAN of width 64 with batches of 128 on the same drawn faces, in turn.
+Both sides train the 64 px DCGAN of width 64 with batches of 128 on the same procedural faces, alternating.
 Ours runs as users run it: averaged weights, logging and loading on, precision auto. The reference is fp32 and eager,
 reads image files through a `DataLoader` with two workers, and updates as the PyTorch DCGAN tutorial describes, in a
 process of its own that waits while ours works. Then the arithmetic of our round, counted without recomputation, is set

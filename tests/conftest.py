@@ -40,7 +40,7 @@ def shrink(recipe: Recipe) -> Recipe:
 
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceDataset:
-    """120 drawn faces at 32 px, imported."""
+    """120 procedural faces at 32 px, imported."""
     folder = tmp_path_factory.mktemp("drawn")
     write_faces(folder / "pictures", 120, resolution=32)
     import_faces([folder / "pictures"], folder / "faces")
@@ -49,7 +49,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceDataset:
 
 @pytest.fixture(scope="session")
 def judged_faces(tmp_path_factory: pytest.TempPathFactory) -> FaceDataset:
-    """240 drawn faces at 32 px, imported with enough held out to judge by."""
+    """240 procedural faces at 32 px, imported with enough held out to judge by."""
     folder = tmp_path_factory.mktemp("judged")
     write_faces(folder / "pictures", 240, resolution=32)
     import_faces([folder / "pictures"], folder / "faces", holdout=0.4)

@@ -26,7 +26,7 @@ FORBIDDEN = {
 ALLOWED = {
     "src/nijigan/judges/results.py": [
         'AliasChoices("conditional_accuracy", "obedience")',
-        '# files of version 0.1 say "obedience"',
+        '# the key in files of version 0.1 is "obedience"',
     ],
 }
 """By file, text that may stay: a name in files of an earlier version."""

@@ -315,7 +315,7 @@ def test_an_optimizer_built_at_rest_moves_as_a_new_one(kind: str, tiny: Recipe) 
 
 @pytest.mark.parametrize("fakes", [True, False])
 def test_a_round_with_attributes_by_hand(tiny: Recipe, fakes: bool) -> None:
-    """Odena et al. 2017, equations 2 and 3, in the library's words: drawn faces are to be as the real ones are."""
+    """Odena et al. 2017, equations 2 and 3, with the library's losses: fakes get the labels of the real images."""
     recipe = replace(tiny, condition=ConditionConfig("acgan", weight=0.5, fakes=fakes))
     torch.manual_seed(0)
     state = TrainingState.start(recipe, CPU, ATTRIBUTES)

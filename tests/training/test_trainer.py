@@ -178,7 +178,7 @@ def test_every_grid_is_kept_and_later_ones_are_cut_away(tmp_path: Path) -> None:
 
 
 def test_training_learns(faces: FaceDataset, tiny: Recipe, tmp_path: Path) -> None:
-    """After a few thousand images the mean drawn face is near the mean real face; before training it is grey."""
+    """After a few thousand images the mean generated face is near the mean real face; before training it is grey."""
     recipe = replace(tiny, kimg=8, tick_kimg=4, snapshot_kimg=8, generator=replace(tiny.generator, width=8))
     run = train(recipe, faces, tmp_path / "run", device="cpu")
     drawn = Generator.load(run).sample(64).mean(0)
