@@ -8,6 +8,7 @@ import tyro
 from tyro.conf import Positional
 
 from nijigan.cli.common import narrate, progress_bar
+from nijigan.dataset.limits import MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Import:
     """Share set apart: half for validation, half for the test."""
     min_size: int = 16
     """Pictures with a side shorter than this are left out."""
-    max_pixels: int = 64_000_000
+    max_pixels: int = MAX_PIXELS
     """Pictures with more pixels than this are left out unopened."""
     pad: bool = False
     """Pad pictures that are not square instead of cropping them to the centre."""

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from nijigan.dataset.limits import MAX_PIXELS
 from nijigan.pictures import resize
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif")
-MAX_PIXELS = 2**26  # 8192×8192: a poster scanned at 600 dpi, still only 200 MB once decoded
 
 
 class UnreadableError(ValueError):

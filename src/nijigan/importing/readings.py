@@ -1,13 +1,15 @@
 """Labels that are read, where nobody gave any: colours from a face's pixels, the year from its file's name."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from nijigan.aliases import Progress
 from nijigan.dataset.decode import UnreadableError
 from nijigan.errors import UserError
 from nijigan.importing.labels import Column
@@ -39,12 +41,43 @@ def parse_label(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def read_unlabelled(
+    names: Sequence[str],
+    attributes: dict[str, Column],
+    origins: Sequence[Origin],
+    sources: Sequence[str],
+    kept: npt.NDArray[np.int64],
+    progress: Progress | None = None,
+) -> dict[str, Column]:
+    """Read attributes of those faces that have no label for them.
+
+    Args:
+        names: the attributes to read, of `READABLE`.
+        attributes: the labels of all candidates; missing attributes are added, without values.
+        origins: where the picture of each candidate is.
+        sources: the name of the file that each candidate came from.
+        kept: the candidates that become faces.
+        progress: called with (faces read, faces in all).
+
+    Returns:
+        A column for each name; None for a face that has a label or cannot be read.
+    """
+    for name in names:
+        attributes.setdefault(name, [None] * len(origins))
+    readings: dict[str, Column] = {}
+    # Colours are read together: one pass over the pictures.
+    for group in ([name for name in names if name in COLOURS], [name for name in names if name not in COLOURS]):
+        unlabelled = [row for row in kept.tolist() if any(attributes[name][row] is None for name in group)]
+        readings |= read_labels(group, origins, sources, unlabelled, progress)
+    return readings
+
+
 def read_labels(
     names: Sequence[str],
     origins: Sequence[Origin],
     sources: Sequence[str],
     wanted: Sequence[int],
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Column]:
     """Read attributes of faces.
 
