@@ -3,15 +3,16 @@
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from PIL import Image
 
-from nijigan.dataset.decode import decode, square
 from nijigan.dataset.dropped import read_csv
-from nijigan.dataset.faces import SPLITS, FaceDataset
+from nijigan.dataset.faces import FaceDataset
+from nijigan.dataset.manifest import SPLITS
+from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.pictures import grid
 
@@ -82,11 +83,11 @@ def contact_sheet(dataset: FaceDataset, path: Path, count: int = 100, side: int 
         `path`.
 
     Raises:
-        UserError: `path` cannot be written.
+        UserError: the dataset is damaged, or `path` cannot be written or is not the name of a picture.
     """
-    with pq.ParquetFile(dataset.files[0]) as file:
-        images = next(file.iter_batches(batch_size=count, columns=["image"]))["image"].to_pylist()
-    faces = np.stack([square(decode(image["bytes"], None).image, side, dataset.pad) for image in images])
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise UserError(f"{path} is not a name for a picture; choose one that ends in .png.")
+    faces = np.stack(list(islice(dataset.decoded(side), count)))
     with replacing(path) as temporary:
         Image.fromarray(grid(faces)).save(temporary)
     return path

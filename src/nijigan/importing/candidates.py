@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nijigan.dataset.dropped import Dropped, unusable
-from nijigan.dataset.faces import COLUMNS, MANIFEST, FaceDataset
+from nijigan.dataset.faces import FaceDataset
+from nijigan.dataset.manifest import COLUMNS, is_dataset
 from nijigan.errors import UserError
 from nijigan.importing.crop import Crops
 from nijigan.importing.duplicates import BYTES, distances, survivors
@@ -78,16 +79,14 @@ def known_faces(out: Path, pad: bool) -> Candidates:
     Raises:
         UserError: `out` is something other than a dataset, or has the other setting of `pad`.
     """
-    if not (out / MANIFEST).exists():
+    if not is_dataset(out):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UserError(f"{out} exists and is no dataset of faces; choose another place.")
         return Candidates(pa.table({name: pa.array([], kind) for name, kind in COLUMNS.items()}), [])
     dataset = FaceDataset(out)
     if dataset.pad != pad:
         raise UserError(f"{out} was imported with pad={dataset.pad}; use the same setting, or choose another place.")
-    rows = dataset.table.append_column(
-        "phash", pa.concat_tables(pq.read_table(f, columns=["phash"]) for f in dataset.files)["phash"]
-    )
+    rows = dataset.table.append_column("phash", dataset.columns(["phash"])["phash"])
     origins = [
         Origin(str(file), row, plain=True) for file in dataset.files for row in range(pq.read_metadata(file).num_rows)
     ]

@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow.parquet as pq
 
-from nijigan.dataset.faces import COLUMNS
+from nijigan.dataset.manifest import COLUMNS, DAMAGE, read_table
+from nijigan.errors import UserError
 from nijigan.importing.sources import SourceFile, read
 from nijigan.importing.tags import PictureLabels, TagTable, parse, read_file, read_mapping
 
@@ -81,7 +82,8 @@ def label(
         Labels by position in `pictures`, and a report when there were any tags.
 
     Raises:
-        UserError: `tags` or `tag_map` is of no known format, or an attribute is called like one of our options.
+        UserError: `tags` or `tag_map` is of no known format, an attribute has a reserved name, or a dataset among the
+            sources is damaged.
     """
     mapping = read_mapping(tag_map) if tag_map else None
     matcher = _Matcher(pictures)
@@ -172,9 +174,18 @@ def _stored_labels(pictures: Sequence[SourceFile]) -> dict[int, PictureLabels]:
     for position, picture in enumerate(pictures):
         if picture.file.lower().endswith(".parquet"):
             if picture.file not in attributes:
-                names = pq.read_schema(picture.file).names
-                extra = [name for name in names if name not in COLUMNS] if set(COLUMNS) <= set(names) else []
-                attributes[picture.file] = pq.read_table(picture.file, columns=extra).to_pydict()
+                attributes[picture.file] = _read_attributes(Path(picture.file))
             columns = attributes[picture.file].items()
             found[position] = {n: v for n, values in columns if (v := values[picture.position]) is not None}
     return found
+
+
+def _read_attributes(file: Path) -> dict[str, list[str | None]]:
+    """The columns of labels in a Parquet file of a dataset; of another Parquet file, none."""
+    try:
+        names = pq.read_schema(file).names
+        extra = [name for name in names if name not in COLUMNS] if set(COLUMNS) <= set(names) else []
+        columns: dict[str, list[str | None]] = read_table(file, extra).to_pydict()
+    except DAMAGE as error:
+        raise UserError(f"{file} is damaged ({error}), and its labels cannot be read. Import without it.") from error
+    return columns

@@ -14,10 +14,9 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from nijigan.dataset.decode import SUFFIXES
-from nijigan.dataset.faces import MANIFEST
+from nijigan.dataset.manifest import MANIFEST, is_dataset, open_parquet
 from nijigan.errors import UserError
 
 TABLES = (".csv", ".jsonl")
@@ -63,7 +62,7 @@ def list_sources(sources: Sequence[Path]) -> Listing:
     """
     listing = Listing()
     for source in sources:
-        if source.is_dir():
+        if is_dataset(source) or source.is_dir():
             _list_folder(source, listing)
         elif source.suffix.lower() == ".zip" and source.is_file():
             _list_zip(source, listing)
@@ -156,7 +155,7 @@ def _list_parquet(path: Path, name: str, listing: Listing) -> None:
 
 
 def _picture_names(path: Path) -> list[str | None]:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         column, is_struct = _picture_column(file.schema_arrow)
         if not is_struct or file.schema_arrow.field(column).type.get_field_index("path") < 0:
             return [None] * file.metadata.num_rows
@@ -214,14 +213,14 @@ def _read_row(path: Path, modified: int, position: int) -> bytes:
 
 @lru_cache(maxsize=64)
 def _row_group_ends(path: Path, modified: int) -> list[int]:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         sizes = (file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
         return list(accumulate(sizes))
 
 
 @lru_cache(maxsize=4)
 def _row_group(path: Path, modified: int, group: int) -> pa.ChunkedArray:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         column, is_struct = _picture_column(file.schema_arrow)
         if is_struct:
             return pc.struct_field(file.read_row_group(group, [f"{column}.bytes"])[column], "bytes")

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nijigan.dataset.decode import decode, to_png
-from nijigan.dataset.faces import COLUMNS, FORMAT, MANIFEST, SPLITS, fingerprint
+from nijigan.dataset.manifest import COLUMNS, FORMAT, SPLITS, fingerprint, write_manifest
 from nijigan.errors import UserError
 from nijigan.importing.sources import read
 
@@ -64,8 +64,7 @@ def write_faces(folder: Path, faces: pa.Table, origins: Sequence[Origin], pad: b
         "priors": _joint_counts(faces.filter(pc.equal(faces["split"], "train")), attributes),
         "files": _write_parquet(folder, faces, origins, _schema(attributes)),
     }
-    text = json.dumps(manifest, indent=1, ensure_ascii=False)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    write_manifest(folder, manifest)
 
 
 def _joint_counts(faces: pa.Table, attributes: Sequence[str]) -> list[dict[str, Any]]:
@@ -94,13 +93,13 @@ def _write_parquet(folder: Path, faces: pa.Table, origins: Sequence[Origin], sch
     writer: pq.ParquetWriter | None = None
     room = 0
     try:
-        for start, pictures in _in_order(folder / "pictures.tmp", origins):
+        for start, pictures in _in_order(folder / ".pictures.tmp", origins):
             if writer is None or room <= 0:
                 if writer:
                     writer.close()
                 names.append(f"faces-{len(names):05}.parquet")
                 # Pictures are compressed already, and readers that map the file can take them as they lie.
-                writer = pq.ParquetWriter(folder / names[-1], schema, compression="none")
+                writer = pq.ParquetWriter(folder / names[-1], schema, compression="none", write_page_checksum=True)
                 room = FILE_BYTES
             rows = faces.slice(start, len(pictures))
             images = [
@@ -162,4 +161,6 @@ def picture(origin: Origin) -> bytes:
             raise ValueError("its content is another")
         return data if origin.plain else to_png(decode(data, None).image)
     except Exception as error:  # it could be read a minute ago
-        raise UserError(f"{origin.file} changed while it was imported ({error}); import again.") from error
+        raise UserError(
+            f"{origin.file} changed during the import or is damaged ({error}). Import again, without it if need be."
+        ) from error

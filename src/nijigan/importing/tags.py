@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from nijigan.dataset.decode import SUFFIXES
-from nijigan.dataset.faces import COLUMNS
+from nijigan.dataset.manifest import COLUMNS
 from nijigan.errors import UserError
 from nijigan.importing.sources import printable
 
