@@ -23,15 +23,16 @@ Model = Annotated[Positional[str | None], tyro.conf.arg(metavar="[MODEL]", help_
 def open_or_import(data: Path) -> "FaceDataset":
     """The dataset in `data`; pictures that are none yet are imported beside themselves first, once."""
     from nijigan.dataset.faces import FaceDataset
+    from nijigan.dataset.manifest import is_dataset
     from nijigan.importing.importer import import_faces
 
     data = data.resolve()
-    if (data / "dataset.json").exists():
+    if is_dataset(data):
         return FaceDataset(data)
     if not data.exists():
         raise UserError(f"There is nothing at {data}; name a dataset, a folder of pictures or a .zip.")
     imported = data.with_name(f"{data.name}-faces")
-    if (imported / "dataset.json").exists():
+    if is_dataset(imported):
         narrate(f"Using {imported}, imported earlier; `nijigan import {data} --out {imported}` takes in new pictures.")
         return FaceDataset(imported)
     narrate(f"Importing {data} into {imported} first.")

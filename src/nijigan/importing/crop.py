@@ -100,7 +100,8 @@ def cut_faces(
     def work(files: Sequence[bytes], positions: Sequence[int]) -> pa.Array:
         return pa.array([_cut(*place, margin, max_pixels) for place in zip(files, positions, strict=True)], _CUT)
 
-    archive = out.with_name(f".{out.name}.{secrets.token_hex(4)}.zip")
+    out = out.resolve()
+    archive = out.with_name(f".{out.name}.{secrets.token_hex(4)}.crops.zip")
     crops = Crops()
     found: list[tuple[SourceFile, int]] = []
     try:

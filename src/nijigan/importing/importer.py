@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from nijigan.aliases import Progress
-from nijigan.dataset.decode import MAX_PIXELS
 from nijigan.dataset.dropped import Dropped, write_csv
-from nijigan.dataset.faces import SPLITS
+from nijigan.dataset.limits import MAX_PIXELS
+from nijigan.dataset.manifest import OWNED, SPLITS
 from nijigan.errors import UserError, check
-from nijigan.files import replacing_folder
+from nijigan.files import folder_lock, replacing_folder
 from nijigan.importing import matching
 from nijigan.importing.candidates import (
     Candidates,
@@ -126,14 +126,16 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
         progress: called with (pictures done, pictures in all), in each pass over the pictures.
 
     Raises:
-        UserError: there is no usable picture, `out` is not a dataset, or an option is out of its range.
+        UserError: there is no usable picture, `out` is not a dataset, another process imports into it, or an option is
+            out of its range.
     """
     options = ImportOptions(
         crop=crop, crop_margin=crop_margin, faces_only=faces_only, tags=tags and Path(tags),
         tag_map=tag_map and Path(tag_map), label=label, merge=merge, min_count=min_count, holdout=holdout,
         min_size=min_size, max_pixels=max_pixels, pad=pad,
     )  # fmt: skip
-    return _import([Path(source) for source in sources], Path(out), options, progress)
+    with folder_lock(Path(out), OWNED):
+        return _import([Path(source) for source in sources], Path(out), options, progress)
 
 
 def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress: Progress | None) -> ImportReport:
@@ -155,7 +157,7 @@ def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress
         faces = _faces(candidates, choice, labels.attributes, options.holdout)
         duplicates = list_duplicates(candidates, choice)
         dropped += [row for row, _ in duplicates]
-        with replacing_folder(out) as folder:
+        with replacing_folder(out, OWNED) as folder:
             write_faces(folder, faces, [candidates.origins[row] for row in choice.kept], options.pad)
             write_csv(folder, dropped, out)
             write_sheet(folder, [pair for row, pair in duplicates if row.kind == "near-duplicate"], out)

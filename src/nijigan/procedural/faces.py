@@ -5,6 +5,7 @@ else about a face (skin, proportions, tilt, background) varies continuously.
 """
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from nijigan.aliases import Images
 from nijigan.errors import UserError
-from nijigan.files import replacing_folder
+from nijigan.files import folder_lock, replacing_folder
 from nijigan.procedural.artist import JITTERS, TRAITS, Artist
 
 PRIORS: dict[str, dict[str, float]] = {
@@ -32,6 +33,8 @@ PRIORS: dict[str, dict[str, float]] = {
 ATTRIBUTES: dict[str, tuple[str, ...]] = {name: tuple(shares) for name, shares in PRIORS.items()}
 """Every attribute's vocabulary."""
 
+_OWNED = re.compile(r"metadata\.csv|\d{6,}\.jpg")
+"""The files that `write_faces` writes; it keeps all others."""
 _LOWER, _UPPER = np.array(list(TRAITS.values())).T
 
 
@@ -98,7 +101,11 @@ def write_faces(
         resolution: height and width in pixels.
         progress: called with (faces drawn, count).
     """
-    with replacing_folder(folder) as place, (place / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
+    with (
+        folder_lock(folder, _OWNED),
+        replacing_folder(folder, _OWNED) as place,
+        (place / "metadata.csv").open("w", newline="", encoding="utf-8") as file,
+    ):
         table = csv.writer(file)
         table.writerow(["file_name", *ATTRIBUTES])
         for index in range(count):
