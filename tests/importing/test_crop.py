@@ -1,4 +1,4 @@
-"""Faces cut out of illustrations: drawn faces pasted at known places."""
+"""Faces cut out of illustrations: procedural faces pasted at known places."""
 
 import csv
 import hashlib

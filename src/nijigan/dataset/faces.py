@@ -154,44 +154,46 @@ class FaceDataset:
 
 
 class FaceStream:
-    """The endless order in which faces are trained on: a fresh permutation and fresh flips for every epoch.
+    """The endless sequence of training faces. Every epoch has its own permutation and its own flips.
 
-    Position p of the stream belongs to epoch p // N. Everything follows from (seed, position), nothing is kept between
-    reads, so a run resumed at any position sees what an uninterrupted one sees.
+    Position p of the stream belongs to epoch p // N. A face depends only on the seed and the position; there is no
+    state between reads. A resumed run therefore sees the same faces as an uninterrupted one.
 
     Args:
         pixels: uint8, N×H×W×3, N ≥ 1.
-        seed: of the permutations and flips.
-        flip: mirror each face left to right with probability ½.
-        rank: this process, of `world`: each reads its own contiguous part of every batch.
-        world: how many processes read together.
+        seed: seed of the permutations and flips.
+        flip: mirror each face horizontally with probability ½.
+        rank: number of this process, 0 to `world` - 1. Each reads its own contiguous part of every batch.
+        world: number of processes.
     """
 
     def __init__(
         self, pixels: npt.NDArray[np.uint8], seed: int, flip: bool = True, rank: int = 0, world: int = 1
     ) -> None:
         if len(pixels) == 0:
-            raise UserError("There is no face in this split; import more pictures or hold fewer out.")
+            raise UserError("There is no face in this split; import more pictures or use a smaller --holdout.")
         if not 0 <= rank < world:
             raise ValueError(f"rank {rank} is outside 0 to {world - 1}")
         self._pixels, self._flip, self._rank, self._world = np.asarray(pixels), flip, rank, world
-        self._epoch = lru_cache(maxsize=2)(lambda epoch: _shuffle(len(pixels), seed, epoch))  # a batch may straddle two
+        self._epoch = lru_cache(maxsize=2)(
+            lambda epoch: _shuffle(len(pixels), seed, epoch)
+        )  # a batch may span two epochs
 
     def read(self, start: int, count: int) -> npt.NDArray[np.uint8]:
-        """This rank's share of positions start to start + count: uint8, (count / world)×H×W×3.
+        """This rank's share of the positions from start to start + count: uint8, (count / world)×H×W×3.
 
         Raises:
-            ValueError: `count` does not divide by the number of ranks.
+            ValueError: `count` is not divisible by the number of processes.
         """
         rows, flips = self._positions(start, count)
         faces = self._pixels[rows]
         if self._flip:
-            whole = faces.view("V3")[..., 0]  # three bytes moved as one: four times faster
+            whole = faces.view("V3")[..., 0]  # moving three bytes as one item is four times as fast
             whole[flips] = whole[flips][:, :, ::-1]
         return faces
 
     def indices(self, start: int, count: int) -> npt.NDArray[np.int64]:
-        """The rows of the dataset that `read` returns for the same arguments."""
+        """The rows of `pixels` that `read` returns for the same arguments."""
         return self._positions(start, count)[0]
 
     def _positions(self, start: int, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

@@ -1,4 +1,4 @@
-"""Which picture each line of a tag file speaks of."""
+"""Match the lines of tag files with pictures."""
 
 import logging
 from collections import Counter
@@ -20,7 +20,7 @@ log = logging.getLogger("nijigan")
 
 @dataclass
 class TagReport:
-    """How the lines of tag files met the pictures."""
+    """How many lines of tag files matched pictures."""
 
     files: list[str] = field(default_factory=list)
     matched: int = 0
@@ -30,15 +30,15 @@ class TagReport:
     missing: list[str] = field(default_factory=list)
     """Ids without a picture."""
     ambiguous: list[str] = field(default_factory=list)
-    """Ids that fit several pictures, and so none."""
+    """Ids that match several pictures. They label none."""
     repeated: int = 0
-    """Lines that say again what an earlier one said."""
+    """Lines that repeat earlier ones."""
     conflicting: list[str] = field(default_factory=list)
-    """Ids whose lines or tags contradict each other; they are unlabelled where they do."""
+    """Ids with contradictory lines or tags. The attributes in question stay unlabelled."""
     malformed: int = 0
     """Lines that cannot be read."""
     unknown: dict[str, int] = field(default_factory=dict)
-    """Tags that the mapping does not know, and how often they occur."""
+    """Tags that are not in the mapping, and how often they occur."""
 
     def sentences(self) -> list[str]:
         """The report for people."""
@@ -46,8 +46,8 @@ class TagReport:
         text = [f"Tags from {files}: {self.matched:,} pictures labelled, {self.untagged:,} without tags."]
         for ids, what in (
             (self.missing, "ids have no picture"),
-            (self.ambiguous, "ids fit several pictures and label none; give their paths"),
-            (self.conflicting, "ids contradict themselves and are unlabelled where they do"),
+            (self.ambiguous, "ids match several pictures and label none; give their paths"),
+            (self.conflicting, "ids have contradictory tags, and stay unlabelled for those attributes"),
         ):
             if ids:
                 text.append(f"{len(ids):,} {what}: {_few(ids)}.")
@@ -70,16 +70,16 @@ def label(
 ) -> tuple[dict[int, PictureLabels], TagReport | None]:
     """Label pictures from `tags`; without it, from any metadata.csv|jsonl, or a tags.csv in the root of a source.
 
-    Pictures from a dataset of ours keep the labels they have there, unless tags say otherwise.
+    Pictures from another dataset keep their labels there; tags take precedence over them.
 
     Args:
-        pictures: what may be labelled.
-        tables: CSV and JSON-lines files found beside them, asked when `tags` is not given.
+        pictures: the pictures to label.
+        tables: CSV and JSON-lines files in the sources, used if `tags` is not given.
         tags: a file in a format of `tags.py`.
-        tag_map: what booru-style tags mean.
+        tag_map: the meaning of booru tags.
 
     Returns:
-        Labels by position in `pictures`, and a report when there were any tags.
+        Labels by index in `pictures`, and a report if there were any tags.
 
     Raises:
         UserError: `tags` or `tag_map` is of no known format, an attribute has a reserved name, or a dataset among the
@@ -94,7 +94,7 @@ def label(
             try:
                 data = read(table.file, table.position)
                 matcher.add(f"{PurePosixPath(table.name).parent}/", table.name, parse(table.name, data, mapping))
-            except Exception as error:  # nobody asked for this file
+            except Exception as error:  # the user did not name this file
                 log.warning("The tags in %s are not used: %s", table.name, error)
     return matcher.finish()
 
@@ -105,7 +105,7 @@ def _holds_tags(table: SourceFile) -> bool:
 
 
 class _Matcher:
-    """Brings lines and pictures together and keeps count."""
+    """Matches lines with pictures, and counts."""
 
     def __init__(self, pictures: Sequence[SourceFile]) -> None:
         self.pictures = pictures
@@ -114,7 +114,7 @@ class _Matcher:
         self.disputed: dict[int, set[str]] = {}
 
     def add(self, folder: str, name: str, table: TagTable) -> None:
-        """Match a table with the pictures whose names begin with `folder`."""
+        """Match a table with the pictures whose names start with `folder`."""
         self.report.files.append(name)
         self.report.malformed += table.malformed
         self.report.conflicting += table.conflicting
@@ -143,7 +143,7 @@ class _Matcher:
         self.labels[position] = labels | before
 
     def finish(self) -> tuple[dict[int, PictureLabels], TagReport | None]:
-        """All labels, without the disputed."""
+        """All labels but the contradictory ones, and the report."""
         for position, names in self.disputed.items():
             self.labels[position] = {k: v for k, v in self.labels[position].items() if k not in names}
         tagged = {position: labels for position, labels in self.labels.items() if labels}
@@ -154,7 +154,7 @@ class _Matcher:
 
 
 def _index(pictures: Sequence[SourceFile], folder: str) -> dict[str, int]:
-    """What a line may call a picture in `folder`: its path, its name or its stem; -1 where that fits several."""
+    """Pictures in `folder` by path, name and stem, as a line may give them; -1 if several match."""
     paths: dict[str, int] = {}
     names: dict[str, int] = {}
     stems: dict[str, int] = {}
@@ -168,7 +168,7 @@ def _index(pictures: Sequence[SourceFile], folder: str) -> dict[str, int]:
 
 
 def _stored_labels(pictures: Sequence[SourceFile]) -> dict[int, PictureLabels]:
-    """The labels of pictures that come from the Parquet files of a dataset of ours."""
+    """The labels of pictures that come from the Parquet files of a dataset."""
     attributes: dict[str, dict[str, list[str | None]]] = {}
     found = {}
     for position, picture in enumerate(pictures):

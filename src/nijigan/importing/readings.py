@@ -1,4 +1,4 @@
-"""Labels that are read, where nobody gave any: colours from a face's pixels, the year from its file's name."""
+"""Read missing labels: colours from the pixels of a face, the year from the name of its file."""
 
 import re
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ from nijigan.vision.colours import read_colours
 COLOURS = ("hair", "eyes")
 READABLE = (*COLOURS, "year")
 YEAR = re.compile(r"_(19[89][0-9]|20[0-9]{2})$")
-"""At the end of a file's stem, as in `8457_2004.jpg`."""
+"""The year at the end of a file's stem, as in `8457_2004.jpg`."""
 
 _READINGS = pa.struct([(name, pa.string()) for name in COLOURS])
 
 
 def parse_label(texts: Sequence[str]) -> tuple[str, ...]:
-    """The attributes that words such as `hair,eyes` name.
+    """Parse lists of attributes such as `hair,eyes`.
 
     Raises:
-        UserError: one of them cannot be read.
+        UserError: an attribute cannot be read from pictures.
     """
     names = [name.strip().lower() for text in texts for name in text.split(",") if name.strip()]
     if texts and not names:
-        raise UserError(f"label names nothing; choose from {', '.join(READABLE)}, or leave it out.")
+        raise UserError(f"label is empty; choose from {', '.join(READABLE)}, or omit it.")
     for name in names:
         if name not in READABLE:
             raise UserError(f"{name!r} cannot be read from pictures; choose from {', '.join(READABLE)}.")
@@ -82,24 +82,24 @@ def read_labels(
     """Read attributes of faces.
 
     Args:
-        names: which attributes, of `READABLE`.
-        origins: the picture of each candidate.
-        sources: the name of the file that each came from.
+        names: the attributes to read, of `READABLE`.
+        origins: where the picture of each candidate is.
+        sources: the name of the file that each candidate came from.
         wanted: the candidates to read.
         progress: called with (faces read, faces in all).
 
     Returns:
-        A column for each name; None for a face that cannot be read, or is not wanted.
+        A column for each name; None for a face that cannot be read or is not in `wanted`.
     """
     columns: dict[str, Column] = {name: [None] * len(origins) for name in names}
     if "year" in columns:
         for row in wanted:
-            picture = re.sub(r"#\d+$", "", sources[row])  # a crop's
+            picture = re.sub(r"#\d+$", "", sources[row])  # without the number of a crop
             year = YEAR.search(PurePosixPath(picture).stem)
             columns["year"][row] = year[1] if year else None
     colours = [name for name in names if name in COLOURS]
     if colours:
-        rows = sorted(wanted, key=lambda row: (origins[row].file, origins[row].position))  # as they lie in their files
+        rows = sorted(wanted, key=lambda row: (origins[row].file, origins[row].position))  # in the order of their files
         entries = [SourceFile(sources[row], origins[row].file, origins[row].position) for row in rows]
         for part in each(entries, _read, _READINGS, BATCH, progress):
             for readings in part.to_pylist():
@@ -115,6 +115,6 @@ def _read(files: Sequence[bytes], positions: Sequence[int]) -> pa.Array:
 def _read_one(file: bytes, position: int) -> dict[str, Any]:
     try:
         image = open_entry(file, position, None)[1].image
-    except UnreadableError:  # it could be read a minute ago: the import notices when it stores it
+    except UnreadableError:  # it was readable before; the import reports it when it stores the picture
         return {}
     return {name: reading.value for name, reading in read_colours(np.asarray(image)).items()}
