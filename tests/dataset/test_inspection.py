@@ -46,3 +46,8 @@ def test_a_contact_sheet_needs_the_name_of_a_picture(dataset: FaceDataset, tmp_p
     with pytest.raises(UserError, match=r"choose one that ends in \.png"):
         contact_sheet(dataset, tmp_path / name)
     assert (tmp_path / "thesis.docx").read_text() == "precious"
+
+
+def test_a_damaged_list_of_dropped_files_does_not_matter(dataset: FaceDataset) -> None:
+    (dataset.path / "dropped.csv").write_bytes(b'file,kind\n\xff\xfe\x00,"' + b"x" * 200_000)
+    assert inspect(dataset).left_out == {}

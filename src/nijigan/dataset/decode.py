@@ -30,7 +30,7 @@ class Picture:
     image: Image.Image
     """RGB, upright, without alpha."""
     plain: bool
-    """Whether the file is an upright 8-bit RGB JPEG, PNG or WebP without alpha. Every decoder reads it alike."""
+    """Whether the file is an upright 8-bit RGB JPEG, PNG or WebP without alpha: all decoders agree on it."""
 
 
 def decode(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Picture:

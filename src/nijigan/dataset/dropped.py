@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,5 +40,8 @@ def read_csv(folder: Path) -> list[Dropped]:
     """The rows of `dropped.csv`. Rows with a wrong number of cells are skipped; no file means no rows."""
     if not (folder / CSV).is_file():
         return []
-    with (folder / CSV).open(newline="", encoding="utf-8") as stream:
-        return [Dropped(*row) for row in csv.reader(stream) if len(row) == len(Dropped._fields)][1:]
+    rows = []
+    with suppress(csv.Error), (folder / CSV).open(newline="", encoding="utf-8", errors="replace") as stream:
+        for row in csv.reader(stream):
+            rows.append(row)
+    return [Dropped(*row) for row in rows if len(row) == len(Dropped._fields)][1:]

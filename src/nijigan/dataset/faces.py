@@ -121,7 +121,7 @@ class FaceDataset:
             UserError: the dataset is damaged, or was imported again after it was opened.
         """
 
-        def one(data: bytes) -> Images:
+        def prepare(data: bytes) -> Images:
             return square(decode(data, max_pixels=None).image, resolution, self.pad)
 
         try:
@@ -129,7 +129,7 @@ class FaceDataset:
                 for file in self.files:
                     for batch in open_parquet(file).iter_batches(batch_size=256, columns=["image", "split"]):
                         rows = batch if split is None else batch.filter(pc.equal(batch["split"], split))
-                        yield from threads.map(one, pc.struct_field(rows["image"], "bytes").to_pylist())
+                        yield from threads.map(prepare, pc.struct_field(rows["image"], "bytes").to_pylist())
         except (UnreadableError, *DAMAGE) as error:
             self._check_unchanged()
             raise damaged(self.path, error) from error

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from nijigan.dataset.manifest import COLUMNS, DAMAGE, read_table
 from nijigan.errors import UserError
-from nijigan.importing.sources import SourceFile, read
+from nijigan.importing.sources import SourceFile, printable, read
 from nijigan.importing.tags import PictureLabels, TagTable, parse, read_file, read_mapping
 
 NAMED = 5
@@ -117,12 +117,13 @@ class _Matcher:
         """Match a table with the pictures whose names start with `folder`."""
         self.report.files.append(name)
         self.report.malformed += table.malformed
-        self.report.conflicting += table.conflicting
+        self.report.conflicting += map(printable, table.conflicting)
         for tag, count in table.unknown.items():
             self.report.unknown[tag] = self.report.unknown.get(tag, 0) + count
         index = _index(self.pictures, folder)
         for key, labels in table.lines:
-            position = index.get(key.replace("\\", "/").removeprefix("./"))
+            key = printable(key.replace("\\", "/"))  # as in the names of pictures
+            position = index.get(key.removeprefix("./"))
             if position is None:
                 self.report.missing.append(key)
             elif position < 0:

@@ -49,7 +49,7 @@ def read_unlabelled(
     kept: npt.NDArray[np.int64],
     progress: Progress | None = None,
 ) -> dict[str, Column]:
-    """Read attributes of those faces that have no label for them.
+    """Read attributes of the faces that have no label for them.
 
     Args:
         names: the attributes to read, of `READABLE`.
@@ -76,7 +76,7 @@ def read_labels(
     names: Sequence[str],
     origins: Sequence[Origin],
     sources: Sequence[str],
-    wanted: Sequence[int],
+    requested: Sequence[int],
     progress: Progress | None = None,
 ) -> dict[str, Column]:
     """Read attributes of faces.
@@ -85,21 +85,23 @@ def read_labels(
         names: the attributes to read, of `READABLE`.
         origins: where the picture of each candidate is.
         sources: the name of the file that each candidate came from.
-        wanted: the candidates to read.
+        requested: the candidates to read.
         progress: called with (faces read, faces in all).
 
     Returns:
-        A column for each name; None for a face that cannot be read or is not in `wanted`.
+        A column for each name; None for a face that cannot be read or is not in `requested`.
     """
     columns: dict[str, Column] = {name: [None] * len(origins) for name in names}
     if "year" in columns:
-        for row in wanted:
+        for row in requested:
             picture = re.sub(r"#\d+$", "", sources[row])  # without the number of a crop
             year = YEAR.search(PurePosixPath(picture).stem)
             columns["year"][row] = year[1] if year else None
     colours = [name for name in names if name in COLOURS]
     if colours:
-        rows = sorted(wanted, key=lambda row: (origins[row].file, origins[row].position))  # in the order of their files
+        rows = sorted(
+            requested, key=lambda row: (origins[row].file, origins[row].position)
+        )  # in the order of their files
         entries = [SourceFile(sources[row], origins[row].file, origins[row].position) for row in rows]
         for part in each(entries, _read, _READINGS, BATCH, progress):
             for readings in part.to_pylist():

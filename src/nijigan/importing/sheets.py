@@ -31,7 +31,7 @@ def write_sheet(folder: Path, pairs: Sequence[tuple[Origin, Origin]], previous: 
         side: height and width of each picture, in pixels.
     """
     if pairs:
-        tiles = [np.concatenate([_tile(one, side), _tile(other, side)], axis=1) for one, other in pairs[:PAIRS]]
+        tiles = [np.concatenate([_tile(dropped, side), _tile(kept, side)], axis=1) for dropped, kept in pairs[:PAIRS]]
         Image.fromarray(grid(np.stack(tiles), columns=min(8, len(tiles)), gap=8)).save(folder / SHEET)
     else:
         keep_sheet(folder, SHEET, previous)

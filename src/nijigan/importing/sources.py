@@ -146,6 +146,9 @@ def _list_zip(path: Path, listing: Listing) -> None:
 
 
 def _list_parquet(path: Path, name: str, listing: Listing) -> None:
+    if not path.is_file():  # opening a pipe could wait forever
+        listing.aside.append((printable(name), "not a regular file"))
+        return
     try:
         names = _picture_names(path)
     except (OSError, pa.ArrowException) as error:
@@ -158,6 +161,8 @@ def _list_parquet(path: Path, name: str, listing: Listing) -> None:
 
 def _picture_names(path: Path) -> list[str | None]:
     with open_parquet(path) as file:
+        if file.metadata.num_rows > MAX_ENTRIES:
+            raise pa.ArrowInvalid(f"{file.metadata.num_rows:,} rows, more than the limit of {MAX_ENTRIES:,}")
         column, is_struct = _picture_column(file.schema_arrow)
         if not is_struct or file.schema_arrow.field(column).type.get_field_index("path") < 0:
             return [None] * file.metadata.num_rows

@@ -97,7 +97,7 @@ def read_mapping(path: Path) -> dict[str, tuple[str, str]]:
         mapping = {tag: (_attribute(path.name, attribute), _value(value)) for tag, attribute, value in split}
     except UserError:
         raise
-    except (ValueError, IndexError, AttributeError, csv.Error) as error:
+    except (ValueError, IndexError, AttributeError, TypeError, RecursionError, csv.Error) as error:
         raise UserError(
             f"{path} is not a mapping; write lines of tag,attribute=value, such as blue_hair,hair=blue."
         ) from error
@@ -154,7 +154,7 @@ def _parse_records(name: str, text: str) -> TagTable:
         try:
             record = json.loads(line)
             key = str(next(record.pop(word) for word in KEYS if word in record))
-        except (ValueError, AttributeError, TypeError, StopIteration):
+        except (ValueError, AttributeError, TypeError, StopIteration, RecursionError):
             table.malformed += 1
             continue
         values = {column: str(value) for column, value in record.items() if isinstance(value, str | int | float)}
