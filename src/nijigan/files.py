@@ -1,29 +1,40 @@
-"""Files that are whole or absent: everything is written beside its place, flushed to disk, then renamed."""
+"""Write files and folders so that they are complete or absent: write next to the target, flush, then rename."""
 
+import ctypes
 import errno
-import fcntl
-import glob
 import os
+import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from nijigan.errors import UserError
 
 ASSETS = Path(__file__).parent / "assets"
-"""The weights that come in the package."""
+"""The weights that ship with the package."""
+
+EVERYTHING = re.compile(".*", re.DOTALL)
+"""Matches every file name: the writer of a folder owns all of its content."""
+
+RECOVERY_SECONDS = 5.0
+"""How long a reader waits for another process that is between the two renames of a folder."""
+
+_SCRATCH = r"(?:old|new|crops(?:\.[0-9a-f]{8})?\.zip)"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; on success it takes the place of `path`, on failure it is removed.
+    """Yield a temporary path in the same folder. On success it replaces `path`; on failure it is removed.
 
-    The temporary name keeps the suffix of `path`, so that libraries that choose a format by it still do.
+    The temporary name keeps the suffix of `path`, because some libraries choose the file format by the suffix.
 
     Raises:
-        UserError: the disk is full or the folder cannot be written to; `path` is as it was.
+        UserError: the disk is full or the folder is not writable; `path` is unchanged.
     """
     if not path.name:
         raise UserError(f"{path} is a folder, not a file to write; name a file.")
@@ -31,9 +42,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        _sync(temporary)
+        _sync_file(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        _sync_folder(path.parent)
     except OSError as error:
         raise _could_not_write(path, error) from error
     finally:
@@ -42,64 +53,207 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 to `path`, whole or not at all."""
+    """Write `text` to `path` as UTF-8, completely or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a new empty folder beside `path`; on success it takes the place of `path`, on failure it is removed.
+def replacing_folder(path: Path, owned: re.Pattern[str] = EVERYTHING) -> Iterator[Path]:
+    """Yield a new empty folder next to `path`. On success it replaces `path`; on failure it is removed.
 
-    The old folder, if any, is moved aside before the rename and removed after it. Killed between the two, it stands
-    under its name for the meantime: see `recover_folder`.
+    Where the system can swap two folders in one step (Linux, macOS), `path` exists at every moment. Elsewhere the old
+    folder is renamed first, and `recover_folder` undoes that if the process is killed before the second rename.
+    Hold `folder_lock` meanwhile, so that no other process takes the new folder for the remains of a killed one.
+
+    Args:
+        path: the folder; it need not exist.
+        owned: matches the names that the writer owns. All other files and folders in `path` are kept.
 
     Raises:
-        UserError: the disk is full or the place cannot be written to; `path` is as it was.
+        UserError: the disk is full or the place is not writable; `path` is unchanged.
     """
+    path = path.resolve()  # of a symbolic link, the folder that it points to is replaced
     token = secrets.token_hex(4)
-    temporary, old = path.with_name(f".{path.name}.{token}.new"), path.with_name(f".{path.name}.{token}.old")
+    new, old = path.with_name(f".{path.name}.{token}.new"), path.with_name(f".{path.name}.{token}.old")
     try:
-        recover_folder(path)
-        temporary.mkdir(parents=True)
-        yield temporary
-        os.sync()
+        recover_folder(path, owned)
+        new.mkdir(parents=True)
+        yield new
+        _sync_tree(new)
         if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-        _sync(path.parent)
+            shutil.copymode(path, new)
+            _move_foreign(path, new, owned)
+        _swap(new, path, old)
+        _sync_folder(path.parent)
     except OSError as error:
         raise _could_not_write(path, error) from error
     finally:
         with suppress(OSError):
             if old.exists() and not path.exists():
                 old.rename(path)
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        for folder in (new, old):
+            _discard(folder, path, owned)
 
 
-def recover_folder(path: Path) -> None:
-    """Put back a folder that `replacing_folder` had moved aside when it was killed; otherwise do nothing."""
-    if not path.exists():
-        aside = path.parent.glob(f".{glob.escape(path.name)}.*.old")
-        for old in sorted(aside, key=lambda folder: folder.stat().st_mtime)[-1:]:
-            old.rename(path)
+def recover_folder(path: Path, owned: re.Pattern[str] = EVERYTHING) -> None:
+    """Repair what a process left that was killed in `replacing_folder`; call this before reading `path`.
+
+    A folder that was renamed and not yet replaced gets its name back. If `path` exists, remains next to it are deleted,
+    so that they cannot come back after `path` itself is deleted; foreign files in them return to `path`. Nothing
+    happens while another process holds `folder_lock`.
+
+    Args:
+        path: the folder.
+        owned: as for `replacing_folder`.
+
+    Raises:
+        UserError: the folder cannot get its name back.
+    """
+    path = path.resolve()
+    remains = _remains(path)
+    if not remains:
+        return
+    moved = [place for place in remains if place.suffix == ".old" and not path.exists()]
+    with suppress(UserError), folder_lock(path, owned, wait=RECOVERY_SECONDS if moved else 0):
+        pass  # taking the lock cleans up
+    if moved and not path.exists() and any(place.exists() for place in moved):
+        raise UserError(f"An interrupted process renamed {path} to {moved[-1].name}; rename it back.")
+
+
+@contextmanager
+def folder_lock(path: Path, owned: re.Pattern[str] = EVERYTHING, wait: float = 0) -> Iterator[None]:
+    """Keep other processes from changing the folder `path`, and remove what killed ones left next to it.
+
+    The lock is a hidden file next to the folder, so that it outlives the replacement of the folder. It is removed at
+    the end, and a file left by a killed process does not block.
+
+    Args:
+        path: the folder; it need not exist.
+        owned: as for `replacing_folder`.
+        wait: seconds to wait for another process.
+
+    Raises:
+        UserError: another process holds the lock, or the lock file cannot be written.
+    """
+    path = path.resolve()
+    if not path.name:
+        raise UserError(f"{path} is the root of the file system; choose another folder.")
+    file = path.with_name(f".{path.name}.lock")
+    with _lock(file, path, wait):
+        try:
+            _clean_up(path, owned)
+            yield
+        finally:
+            with suppress(OSError):  # Windows does not delete open files; filelock deletes it there
+                file.unlink()
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` for the duration; it is given up when the process ends, however it ends.
+    """Hold the lock file `path`. The lock ends with the process, however the process ends.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process holds it, or the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"Another process is at work in {path.parent}; wait for it or stop it.") from error
+    with _lock(path, path.parent, 0):
         yield
+
+
+@contextmanager
+def _lock(file: Path, place: Path, wait: float) -> Iterator[None]:
+    """Hold a lock file for at most one process; messages name `place`."""
+    lock = FileLock(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=wait)
+    except Timeout as error:
+        raise UserError(f"Another process is at work in {place}; wait for it or stop it.") from error
+    except OSError as error:
+        raise _could_not_write(file, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _remains(path: Path) -> list[Path]:
+    """The hidden files and folders next to `path` that belong to its replacement, the oldest first."""
+    pattern = re.compile(rf"\.?\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.{_SCRATCH}")
+    try:
+        places = [place for place in path.parent.iterdir() if pattern.fullmatch(place.name)]
+        return sorted(places, key=lambda place: place.lstat().st_mtime)
+    except OSError:  # no such folder, or one that vanished in between
+        return []
+
+
+def _clean_up(path: Path, owned: re.Pattern[str]) -> None:
+    """With the lock held: give `path` its name back if it lost it, then delete the remains of killed processes."""
+    remains = _remains(path)
+    if not path.exists():
+        for old in [place for place in remains if place.suffix == ".old"][-1:]:
+            with suppress(OSError):
+                old.rename(path)
+    for place in remains:
+        _discard(place, path, owned)
+
+
+def _discard(place: Path, path: Path, owned: re.Pattern[str]) -> None:
+    """Delete the remains at `place`. Foreign files in them move to `path`; those that cannot move stay."""
+    with suppress(OSError):
+        if not place.is_dir():
+            place.unlink(missing_ok=True)
+            return
+        if path.is_dir():
+            _move_foreign(place, path, owned)
+    with suppress(OSError):
+        for entry in place.iterdir():
+            if owned.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif owned.fullmatch(entry.name):
+                entry.unlink()
+        place.rmdir()
+
+
+def _move_foreign(source: Path, target: Path, owned: re.Pattern[str]) -> None:
+    """Move what is not `owned` from one folder to another on the same disk."""
+    for entry in sorted(source.iterdir()):
+        if not owned.fullmatch(entry.name):
+            _move(entry, target / entry.name)
+
+
+def _move(entry: Path, place: Path) -> None:
+    """Rename; merge folders if there is one at `place` already. Files are never overwritten."""
+    if not os.path.lexists(place):
+        entry.rename(place)
+    elif all(folder.is_dir() and not folder.is_symlink() for folder in (entry, place)):
+        for inner in sorted(entry.iterdir()):
+            _move(inner, place / inner.name)
+        with suppress(OSError):
+            entry.rmdir()
+
+
+def _swap(new: Path, path: Path, old: Path) -> None:
+    """Put `new` in the place of `path`; the folder that was there ends up as `new` or `old`."""
+    if path.exists() and not _exchange(new, path):
+        path.rename(old)
+    if new.exists() and not path.exists():
+        new.rename(path)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap the names of two folders in one step; False where the system or the file system cannot."""
+    names = os.fsencode(one), os.fsencode(other)
+    current = -100  # AT_FDCWD
+    calls = {
+        "linux": ("renameat2", (current, names[0], current, names[1], 2)),  # RENAME_EXCHANGE
+        "darwin": ("renamex_np", (*names, 2)),  # RENAME_SWAP
+    }
+    if sys.platform not in calls:
+        return False
+    name, arguments = calls[sys.platform]
+    function = getattr(ctypes.CDLL(None), name, None)
+    return function is not None and function(*arguments) == 0
 
 
 def _could_not_write(path: Path, error: OSError) -> UserError:
@@ -107,9 +261,24 @@ def _could_not_write(path: Path, error: OSError) -> UserError:
     return UserError(f"Could not write {path}: {error.strerror or error}. {advice} another place.")
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _sync_tree(folder: Path) -> None:
+    """Flush every file and folder below `folder` to disk."""
+    for inner, _, files in os.walk(folder, topdown=False):
+        for name in files:
+            _sync_file(Path(inner, name))
+        _sync_folder(Path(inner))
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("r+b") as file:  # Windows flushes only what may be written
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    """Flush a folder's list of names, where the system can: Windows and some network disks cannot."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

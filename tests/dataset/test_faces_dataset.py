@@ -1,4 +1,6 @@
 import json
+import os
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from blobs import blob, encode, write
+from nijigan.dataset import faces
 from nijigan.dataset.faces import SPLITS, FaceDataset, FaceStream, fingerprint
+from nijigan.dataset.inspection import contact_sheet
 from nijigan.errors import UserError
 from nijigan.importing.importer import import_faces
 
@@ -167,6 +171,157 @@ def test_a_damaged_picture_is_reported(path: Path) -> None:
     with pytest.raises(UserError, match="damaged"):
         FaceDataset(path).pixels("train", 16)
     assert not list((path / "cache").iterdir())
+
+
+def flip(path: Path, place: int, bit: int = 0) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1 << bit
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("place", [3, 20, 60, 127, 128, 5000, -17, -12, -3])
+def test_a_flipped_bit_in_the_cache_is_noticed_and_mended(
+    path: Path, caplog: pytest.LogCaptureFixture, place: int
+) -> None:
+    expected = FaceDataset(path).pixels("train", 16).tobytes()
+    (cache,) = (path / "cache").iterdir()
+    whole = cache.read_bytes()
+    flip(cache, place, 6)
+    assert FaceDataset(path).pixels("train", 16).tobytes() == expected
+    assert "damaged" in caplog.text
+    assert cache.read_bytes() == whole
+
+
+def test_the_checksum_of_a_cache_is_compared_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = FaceDataset(path).pixels("train", 16).tobytes()
+    monkeypatch.setattr("nijigan.dataset.cache.zlib", None)
+    assert FaceDataset(path).pixels("train", 16).tobytes() == expected
+
+
+def test_a_cache_without_a_checksum_is_not_trusted(path: Path) -> None:
+    dataset = FaceDataset(path)
+    expected = dataset.pixels("train", 16).tobytes()
+    (cache,) = (path / "cache").iterdir()
+    np.save(cache, np.zeros((dataset.count("train"), 16, 16, 3), np.uint8))
+    assert dataset.pixels("train", 16).tobytes() == expected
+
+
+def test_a_cache_is_a_plain_numpy_file(path: Path) -> None:
+    pixels = FaceDataset(path).pixels("train", 16)
+    (cache,) = (path / "cache").iterdir()
+    assert np.array_equal(np.load(cache, mmap_mode="r"), pixels)
+    assert np.array_equal(np.load(cache), pixels)
+
+
+def test_a_cache_that_another_process_has_just_built_is_not_deleted(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = FaceDataset(path)
+    expected = dataset.pixels("train", 16).tobytes()
+    (cache,) = (path / "cache").iterdir()
+    real_open, real_write, looks = faces.open_cache, faces.write_cache, []
+
+    def looked_too_early(*arguments: object) -> object:
+        looks.append(arguments)
+        return real_open(*arguments) if len(looks) > 1 else None
+
+    def write_cache(*arguments: object) -> None:
+        assert cache.exists()
+        real_write(*arguments)
+
+    monkeypatch.setattr(faces, "open_cache", looked_too_early)
+    monkeypatch.setattr(faces, "write_cache", write_cache)
+    assert dataset.pixels("train", 16).tobytes() == expected
+
+
+def test_temporary_files_of_killed_processes_are_deleted_from_the_cache(path: Path) -> None:
+    (path / "cache").mkdir()
+    old, live = (path / "cache" / f".train-16-0123456789abcdef.{n:08x}.npy" for n in (1, 2))
+    old.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    live.write_bytes(b"half")
+    FaceDataset(path).pixels("train", 16)
+    assert not old.exists()
+    assert live.exists()
+
+
+def test_pixels_of_a_dataset_that_was_imported_again_are_refused(path: Path, tmp_path: Path) -> None:
+    dataset = FaceDataset(path)
+    import_faces([write(tmp_path / "more", {"x.png": encode(blob(99))})], path)
+    with pytest.raises(UserError, match="imported again meanwhile"):
+        dataset.pixels("train", 16)
+    assert not list((path / "cache").iterdir())
+
+
+def content(path: Path) -> list[object]:
+    dataset = FaceDataset(path)
+    labels = [{name: codes.tolist() for name, codes in dataset.labels(split).items()} for split in SPLITS]
+    return [dataset.attributes, list(dataset.attributes), labels, dataset.pad, dataset.fingerprint, dataset.files]
+
+
+def test_no_flipped_bit_in_the_manifest_changes_what_is_read(path: Path) -> None:
+    manifest, expected = path / "dataset.json", content(path)
+    whole = manifest.read_bytes()
+    refusals = []
+    for place in range(len(whole)):
+        flip(manifest, place, place % 8)
+        try:
+            assert content(path) == expected
+        except UserError as error:
+            refusals.append(str(error))
+        manifest.write_bytes(whole)
+    assert len(refusals) > 0.9 * len(whole)
+    assert all(re.search("is damaged .*into a new folder|newer nijigan", refusal) for refusal in refusals)
+
+
+def test_a_letter_of_the_vocabulary_is_not_lost_in_silence(path: Path) -> None:
+    manifest = path / "dataset.json"
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"green"', '"greem"'))
+    with pytest.raises(UserError, match="damaged"):
+        FaceDataset(path)
+    old = {name: value for name, value in json.loads(text).items() if name != "checksum"}
+    manifest.write_text(json.dumps(old).replace('"green"', '"greem"'))
+    with pytest.raises(UserError, match="damaged .* faces have hair 'green', which is not in the vocabulary"):
+        FaceDataset(path)
+
+
+def test_a_dataset_without_checksums_opens(path: Path) -> None:
+    expected, pixels = content(path), FaceDataset(path).pixels("train", 16).tobytes()
+    manifest = json.loads((path / "dataset.json").read_text())
+    assert len(manifest.pop("checksum")) == 64
+    (path / "dataset.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    parquet = path / "faces-00000.parquet"
+    pq.write_table(pq.read_table(parquet), parquet, compression="none", write_page_checksum=False)
+    shutil.rmtree(path / "cache")
+    assert content(path) == expected
+    assert FaceDataset(path).pixels("train", 16).tobytes() == pixels
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"format":' + "9" * 5000 + "}", '{"format": 1, "files": 3}'])
+def test_any_text_for_a_manifest_is_a_sentence(path: Path, text: str) -> None:
+    (path / "dataset.json").write_text(text)
+    with pytest.raises(UserError, match="damaged"):
+        FaceDataset(path)
+
+
+@pytest.mark.parametrize("pages", ["image", "hair", "width"])
+@pytest.mark.parametrize("size", [1, 24])
+def test_a_damaged_page_is_damage_and_not_a_failure_to_write(path: Path, tmp_path: Path, pages: str, size: int) -> None:
+    parquet = path / "faces-00000.parquet"
+    metadata = pq.read_metadata(parquet).row_group(0)
+    columns = [metadata.column(number) for number in range(metadata.num_columns)]
+    column = next(column for column in columns if column.path_in_schema.startswith(pages))
+    start = column.dictionary_page_offset or column.data_page_offset
+    for place in range(size):
+        flip(parquet, start + column.total_compressed_size - 5 - place, 3)
+    with pytest.raises(UserError, match="damaged.*into a new folder"):
+        FaceDataset(path).pixels("train", 16)
+    with pytest.raises(UserError, match="damaged"):
+        contact_sheet(FaceDataset(path), tmp_path / "sheet.png")
+    with pytest.raises(UserError, match="damaged"):
+        import_faces([path], path)
+    assert not (path / "cache").exists() or not list((path / "cache").iterdir())
 
 
 FACES = np.arange(23 * 4 * 4 * 3, dtype=np.uint8).reshape(23, 4, 4, 3)

@@ -8,6 +8,7 @@ from PIL import Image
 from blobs import blob, encode, write
 from nijigan.dataset.faces import FaceDataset
 from nijigan.dataset.inspection import contact_sheet, inspect
+from nijigan.errors import UserError
 from nijigan.importing.importer import import_faces
 
 
@@ -37,3 +38,16 @@ def test_contact_sheet_shows_faces(dataset: FaceDataset, tmp_path: Path) -> None
     n = int(Path(dataset.table["source"][0].as_py()).stem)
     expected = blob(n, 40 + n, 40 + n).resize((32, 32), Image.Resampling.LANCZOS)
     assert np.array_equal(sheet[2:34, 2:34], expected)
+
+
+@pytest.mark.parametrize("name", ["sheet", "thesis.docx"])
+def test_a_contact_sheet_needs_the_name_of_a_picture(dataset: FaceDataset, tmp_path: Path, name: str) -> None:
+    (tmp_path / "thesis.docx").write_text("precious")
+    with pytest.raises(UserError, match=r"choose one that ends in \.png"):
+        contact_sheet(dataset, tmp_path / name)
+    assert (tmp_path / "thesis.docx").read_text() == "precious"
+
+
+def test_a_damaged_list_of_dropped_files_does_not_matter(dataset: FaceDataset) -> None:
+    (dataset.path / "dropped.csv").write_bytes(b'file,kind\n\xff\xfe\x00,"' + b"x" * 200_000)
+    assert inspect(dataset).left_out == {}

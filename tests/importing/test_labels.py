@@ -43,9 +43,9 @@ def test_values_that_nobody_could_ask_for_are_forgotten() -> None:
     assert columns == {"hair": [None] * 4, "eyes": [longest, None, None, "anything"]}
     assert [note.split(";")[0] for note in notes] == [
         "hair: 'unknown' counts as no tag",
-        "hair: 'any' means whatever comes and is forgotten, unless --merge renames it",
+        "hair: 'any' is a reserved word and is dropped, unless --merge renames it",
         "eyes: 'unknown' counts as no tag",
-        "eyes: values longer than 100 characters are forgotten",
+        "eyes: values longer than 100 characters are dropped",
     ]
     captions: list[str | None] = [f"{number} " + "x" * (number % 2 * LONGEST_VALUE) for number in range(MAX_VALUES + 1)]
     prose = {"text": list(captions)}

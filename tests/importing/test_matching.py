@@ -84,3 +84,12 @@ def test_given_tags_replace_those_found(tmp_path: Path) -> None:
     given = write(tmp_path, {"given.csv": b"file,eyes\n3,blue\n"}) / "given.csv"
     labels, _ = label(listing.pictures, listing.tables, given)
     assert list(labels.values()) == [{"eyes": "blue"}]
+
+
+def test_ids_are_safe_to_print(tmp_path: Path) -> None:
+    evil = "\x1b]0;owned\x07x"
+    _, report = matched(tmp_path, f"file,hair\n{evil},red\n")
+    assert report.missing == ["�]0;owned�x"]
+    _, report = matched(tmp_path, '{"file_name": "\\ud800", "hair": "red"}\n', "given.jsonl")
+    assert report.missing == ["�"]
+    report.sentences()[1].encode()

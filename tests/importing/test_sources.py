@@ -153,3 +153,15 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     (entry,) = list_sources([tmp_path]).pictures
     with pytest.raises(OSError, match="regular"):
         read(entry.file, entry.position)
+
+
+def test_a_pipe_with_the_name_of_a_parquet_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.parquet")
+    assert list_sources([tmp_path]).aside == [(f"{tmp_path.name}/pipe.parquet", "not a regular file")]
+
+
+def test_a_parquet_file_with_too_many_rows_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pq.write_table(pa.table({"image": pa.nulls(5, pa.binary())}), tmp_path / "rows.parquet")
+    monkeypatch.setattr(sources, "MAX_ENTRIES", 4)
+    ((_, reason),) = list_sources([tmp_path]).aside
+    assert "5 rows, more than the limit of 4" in reason

@@ -115,3 +115,12 @@ def test_tables_of_no_known_format_and_reserved_names_are_refused(name: str, dat
 
 def test_no_column_of_a_dataset_can_be_an_attribute() -> None:
     assert {"id", "image", "width", "height", "split", "source", "sha256", "phash"} <= RESERVED
+
+
+def test_deeply_nested_json_is_malformed(tmp_path: Path) -> None:
+    nested = '{"file_name": "a.png", "x": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    table = parse("t.jsonl", f'{nested}\n{{"file_name": "b.png", "hair": "red"}}\n'.encode())
+    assert (table.malformed, table.lines) == (1, [("b.png", {"hair": "red"})])
+    (tmp_path / "map.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="not a mapping"):
+        read_mapping(tmp_path / "map.json")

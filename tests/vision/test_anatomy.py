@@ -19,7 +19,7 @@ HEAD = np.array([30.0, 20, 40, 40])
 
 @cache
 def face() -> Images:
-    """The first procedural face that the finder takes for one."""
+    """The first procedural face that the detector finds."""
     return next(image for image in (draw_face(seed, 96)[0] for seed in range(20)) if has_face(image))
 
 

@@ -26,7 +26,7 @@ TAGS = {"silver": ("gray", "white")}
 
 @cache
 def drawn(attribute: str) -> tuple[Images, list[str]]:
-    """Procedural faces that the detector finds, up to three of every value of an attribute, and their values."""
+    """Procedural faces that the detector finds, up to three for every value of an attribute, and their values."""
     faces, values = [], []
     for place, value in enumerate(ATTRIBUTES[attribute]):
         tried = np.stack([draw_face(100 * place + i, 96, **{attribute: value, "glasses": "no"})[0] for i in range(6)])

@@ -20,7 +20,7 @@ def generated() -> Images:
 
 @cache
 def findable(count: int) -> Images:
-    """Drawn faces that the finder takes for faces: it is made for a livelier style, and misses some."""
+    """Procedural faces that the detector finds. It was trained on another style, and misses some."""
     faces = draw_faces(20, resolution=96)[0]
     return faces[have_faces(faces)][:count]
 

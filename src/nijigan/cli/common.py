@@ -29,15 +29,16 @@ def open_or_import(data: Path) -> "FaceDataset":
         UserError: there is nothing at `data`, or it cannot be imported.
     """
     from nijigan.dataset.faces import FaceDataset
+    from nijigan.dataset.manifest import is_dataset
     from nijigan.importing.importer import import_faces
 
     data = data.resolve()
-    if (data / "dataset.json").exists():
+    if is_dataset(data):
         return FaceDataset(data)
     if not data.exists():
         raise UserError(f"There is nothing at {data}; give a dataset, a folder of pictures or a .zip.")
     imported = data.with_name(f"{data.name}-faces")
-    if (imported / "dataset.json").exists():
+    if is_dataset(imported):
         narrate(f"Using {imported}, imported earlier; to add new pictures: nijigan import {data} --out {imported}")
         return FaceDataset(imported)
     narrate(f"Importing {data} into {imported} first.")

@@ -1,4 +1,4 @@
-"""Commands that make and show datasets."""
+"""The commands that create and inspect datasets."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,45 +8,52 @@ import tyro
 from tyro.conf import Positional
 
 from nijigan.cli.common import narrate, progress_bar
+from nijigan.dataset.limits import MAX_PIXELS
 
 
 @dataclass(frozen=True)
 class Import:
-    """Turn pictures into a faces dataset: decoded, checked, without duplicates, split in train, val and test."""
+    """Import pictures into a dataset of faces.
+
+    Pictures are checked, duplicates are dropped, and the faces are split into train, val and test.
+    """
 
     sources: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="SRC...", help_behavior_hint="(required)")]
-    """Folders, .zip archives, Parquet files or single pictures."""
+    """Folders, .zip archives, Parquet files or single pictures to import."""
     out: Path
-    """The dataset folder; faces it holds already are kept and stay in their split."""
+    """The dataset folder. Faces that it has are kept, and stay in their splits."""
     crop: bool = False
-    """The pictures are illustrations: cut every face out of them."""
+    """Cut every face out of the pictures, which are illustrations."""
     crop_margin: float = 0.25
-    """Around each face that is cut out, as a share of its size."""
+    """Space around each face with --crop, as a share of the face's size, 0 to 1."""
     faces_only: bool = False
-    """Leave out pictures that the detector does not take for a face."""
-    tags: Path | None = None
-    """Labels: `id,<hair> hair <eyes> eyes` lines, a CSV with a header, booru tags, or imagefolder metadata."""
-    tag_map: Path | None = None
-    """For booru tags: a CSV or JSON of tag → attribute=value."""
+    """Drop pictures in which no face is detected."""
+    tags: Annotated[
+        Path | None,
+        tyro.conf.arg(help_behavior_hint="(default: any tags.csv or metadata.csv|jsonl in the sources)"),
+    ] = None
+    """Labels: lines of `id,<hair> hair <eyes> eyes`, a CSV with a header, booru tags, or imagefolder metadata."""
+    tag_map: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="")] = None
+    """The meaning of booru tags: a CSV or JSON file of tag → attribute=value."""
     label: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """What to read on faces that have no label, also on those imported before: hair,eyes,year."""
+    """Attributes to read from faces without a label, including faces of earlier imports: hair,eyes,year."""
     merge: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """A value to count as another, such as orange=red or hair:orange=red; again for the next."""
+    """Rename a value, such as orange=red or hair:orange=red."""
     min_count: int = 0
-    """Values rarer than this become unlabelled."""
+    """Drop values with fewer faces than this; those faces become unlabelled."""
     holdout: float = 0.2
-    """Share set apart: half for validation, half for the test."""
+    """Share of faces that are not used for training: half go to val, half to test."""
     min_size: int = 16
-    """Pictures with a side shorter than this are left out."""
-    max_pixels: int = 64_000_000
-    """Pictures with more pixels than this are left out unopened."""
+    """Skip pictures whose shorter side has fewer pixels than this."""
+    max_pixels: int = MAX_PIXELS
+    """Skip pictures with more pixels than this, without decoding them."""
     pad: bool = False
-    """Pad pictures that are not square instead of cropping them to the centre."""
+    """Pad pictures that are not square with white, instead of cropping them to the centre square."""
     json: bool = False
     """Print the report as JSON."""
 
     def run(self) -> None:
-        """Import."""
+        """Run the import and print its report."""
         from nijigan.importing.importer import import_faces
 
         with progress_bar("Importing") as progress:
@@ -61,17 +68,19 @@ class Import:
 
 @dataclass(frozen=True)
 class Inspect:
-    """Count a dataset's faces, sizes, labels and dropped duplicates, and draw a contact sheet."""
+    """Count the faces, sizes, labels and dropped files of a dataset, and write a contact sheet."""
 
     faces: Annotated[Positional[Path], tyro.conf.arg(metavar="FACES")]
     """The dataset folder."""
-    sheet: Path | None = None
-    """Where the contact sheet goes; left out, contact-sheet.png in the dataset."""
+    sheet: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: contact-sheet.png in the dataset)")] = (
+        None
+    )
+    """Picture file for the contact sheet."""
     json: bool = False
-    """Print the numbers as JSON."""
+    """Print the counts as JSON."""
 
     def run(self) -> None:
-        """Inspect."""
+        """Print the counts and write the contact sheet."""
         from nijigan.dataset.faces import FaceDataset
         from nijigan.dataset.inspection import contact_sheet, inspect
 

@@ -1,1 +1,1 @@
-"""A dataset of faces: its folder, its pixels, its labels."""
+"""Datasets of faces: the folder, its pixels and its labels."""

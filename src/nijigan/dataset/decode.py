@@ -1,4 +1,4 @@
-"""Bytes to pixels: the one decoder and the one resize that every other module uses."""
+"""Decode picture files to pixels. All other modules use this decoder."""
 
 import io
 from contextlib import suppress
@@ -8,44 +8,44 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from nijigan.dataset.limits import MAX_PIXELS
 from nijigan.pictures import resize
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif")
-MAX_PIXELS = 2**26  # 8192×8192: a poster scanned at 600 dpi, still only 200 MB once decoded
 
 
 class UnreadableError(ValueError):
-    """A file that is no picture we can read; its text says why."""
+    """A file that cannot be read as a picture; the message says why."""
 
 
 class TooLargeError(UnreadableError):
-    """A picture whose header claims more pixels than allowed."""
+    """A picture with more pixels than allowed, by its header."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded file."""
+    """A decoded picture file."""
 
     image: Image.Image
-    """Mode RGB, upright, without alpha."""
+    """RGB, upright, without alpha."""
     plain: bool
-    """Whether any decoder gets the same pixels from the file: an upright 8-bit RGB JPEG, PNG or WebP without alpha."""
+    """Whether the file is an upright 8-bit RGB JPEG, PNG or WebP without alpha: all decoders agree on it."""
 
 
 def decode(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Picture:
-    """Decode a JPEG, PNG, WebP or GIF (its first frame) to upright RGB.
+    """Decode a JPEG, PNG, WebP or GIF (first frame) to upright RGB.
 
-    Alpha is laid over white, 16 bits per channel are scaled to 8, CMYK, greyscale and palettes are converted, and the
-    EXIF orientation is applied.
+    Transparent pictures are composited on white. 16 bits per channel are scaled to 8. CMYK, greyscale and palette
+    pictures are converted. The EXIF orientation is applied.
 
     Args:
-        data: the whole file.
-        max_pixels: the most width × height that will be decoded; the header is asked before any pixel is.
+        data: the content of the file.
+        max_pixels: the largest width × height to decode, checked before decoding; None for no limit.
 
     Raises:
-        TooLargeError: the header claims more pixels than `max_pixels`.
-        UnreadableError: the file is empty, damaged or of another kind.
+        TooLargeError: the picture has more than `max_pixels` pixels.
+        UnreadableError: the file is empty, damaged or of another format.
     """
     if not data:
         raise UnreadableError("the file is empty")
@@ -61,14 +61,14 @@ def decode(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Picture:
         raise TooLargeError(f"more than {max_pixels or MAX_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
         raise UnreadableError("not a JPEG, PNG, WebP or GIF picture") from None
-    except (
-        Exception
-    ) as error:  # damaged files make Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error
+    except Exception as error:  # for damaged files, Pillow raises OSError, SyntaxError, struct.error and others
         raise UnreadableError(f"damaged: {error}") from error
     orientation = 1
-    with suppress(Exception):  # damaged EXIF is no reason to lose a picture
+    with suppress(Exception):  # a picture with damaged EXIF data is still usable
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    deep = kind == "PNG" and data[24] == 16  # the bit depth in a PNG's first chunk; Pillow's mode does not tell for RGB
+    deep = (
+        kind == "PNG" and data[24] == 16
+    )  # the bit depth in a PNG's first chunk; Pillow's mode is RGB for 8 and 16 bits
     opaque_rgb = image.mode == "RGB" and "transparency" not in image.info
     plain = kind != "GIF" and opaque_rgb and not deep and orientation == 1 and frames == 1
     if not plain:
@@ -79,9 +79,7 @@ def decode(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Picture:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(
-        "I"
-    ):  # 16-bit greyscale, which Pillow's own conversion would clip at 255 rather than scale
+    if image.mode.startswith("I"):  # 16-bit greyscale: Pillow's own conversion clips it at 255
         values = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
     if image.has_transparency_data:
@@ -91,19 +89,19 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def to_png(image: Image.Image) -> bytes:
-    """Encode losslessly."""
+    """The picture as a PNG file."""
     stream = io.BytesIO()
     image.save(stream, "PNG")
     return stream.getvalue()
 
 
 def square(image: Image.Image, resolution: int, pad: bool = False) -> npt.NDArray[np.uint8]:
-    """Bring a picture to a square of `resolution` pixels.
+    """Crop or pad a picture to a square, and resize it.
 
     Args:
         image: RGB, any size.
-        resolution: the side of the result in pixels.
-        pad: keep all of it and fill up with white, rather than crop to the centre square.
+        resolution: height and width of the result, in pixels.
+        pad: pad with white instead of cropping to the centre square.
 
     Returns:
         uint8, resolution×resolution×3.

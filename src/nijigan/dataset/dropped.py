@@ -1,7 +1,8 @@
-"""`dropped.csv`: every file that an import left out, and why."""
+"""`dropped.csv`: the files that imports did not use, and why."""
 
 import csv
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,24 +10,25 @@ CSV = "dropped.csv"
 
 
 class Dropped(NamedTuple):
-    """A file left out."""
+    """A file that was not used: one row of `dropped.csv`."""
 
     file: str
     kind: str
     """exact duplicate, near-duplicate, no face, too small, too large, unreadable, or not a picture."""
     detail: str = ""
     survivor: str = ""
-    """Id of the face that stands for a duplicate."""
+    """For a duplicate: the id of the face that was kept."""
     survivor_file: str = ""
+    """For a duplicate: the file that this face came from."""
 
 
 def unusable(file: str, error: str, too_large: bool) -> Dropped:
-    """A file that cannot be read."""
+    """The row for a file that cannot be read."""
     return Dropped(file, "too large" if too_large else "unreadable", error)
 
 
 def write_csv(folder: Path, rows: Iterable[Dropped], previous: Path) -> None:
-    """List files left out, after those that earlier imports listed in the dataset `previous`."""
+    """Write `dropped.csv` into `folder`: the given rows, and those of the dataset `previous`."""
     listed = {(row.file, row.kind): row for row in [*rows, *read_csv(previous)]}
     with (folder / CSV).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
@@ -35,8 +37,11 @@ def write_csv(folder: Path, rows: Iterable[Dropped], previous: Path) -> None:
 
 
 def read_csv(folder: Path) -> list[Dropped]:
-    """The rows of `dropped.csv`; none where there is no such file, and none that somebody has broken."""
+    """The rows of `dropped.csv`. Rows with a wrong number of cells are skipped; no file means no rows."""
     if not (folder / CSV).is_file():
         return []
-    with (folder / CSV).open(newline="", encoding="utf-8") as stream:
-        return [Dropped(*row) for row in csv.reader(stream) if len(row) == len(Dropped._fields)][1:]
+    rows = []
+    with suppress(csv.Error), (folder / CSV).open(newline="", encoding="utf-8", errors="replace") as stream:
+        for row in csv.reader(stream):
+            rows.append(row)
+    return [Dropped(*row) for row in rows if len(row) == len(Dropped._fields)][1:]

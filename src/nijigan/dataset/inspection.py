@@ -1,24 +1,25 @@
-"""A look into a dataset: its numbers, and some of its faces."""
+"""Inspect a dataset: its counts, and a contact sheet."""
 
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from PIL import Image
 
-from nijigan.dataset.decode import decode, square
 from nijigan.dataset.dropped import read_csv
-from nijigan.dataset.faces import SPLITS, FaceDataset
+from nijigan.dataset.faces import FaceDataset
+from nijigan.dataset.manifest import SPLITS
+from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.pictures import grid
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The numbers of a dataset."""
+    """The counts of a dataset."""
 
     path: str
     fingerprint: str
@@ -28,12 +29,12 @@ class Summary:
     sizes: dict[str, int]
     """Shorter sides in pixels: smallest, median, largest."""
     labels: dict[str, dict[str, int]]
-    """Faces by attribute and value, the most frequent first; "" counts those without a label."""
+    """Faces by attribute and value, the most frequent first. "" counts the unlabelled."""
     left_out: dict[str, int]
-    """Files that were not imported, by kind."""
+    """Files that were not used, by kind."""
 
     def to_json(self) -> str:
-        """The numbers for scripts."""
+        """The counts as JSON."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
     def __str__(self) -> str:
@@ -45,7 +46,7 @@ class Summary:
                 (name, ", ".join(f"{v or 'unknown'} {n:,}" for v, n in counts.items()))
                 for name, counts in self.labels.items()
             ),
-            *((f"left out: {kind}", f"{count:,}") for kind, count in self.left_out.items()),
+            *((f"dropped: {kind}", f"{count:,}") for kind, count in self.left_out.items()),
             ("fingerprint", self.fingerprint[:16]),
         ]
         width = max(len(name) for name, _ in lines)
@@ -53,7 +54,7 @@ class Summary:
 
 
 def inspect(dataset: FaceDataset) -> Summary:
-    """Count what a dataset holds."""
+    """Count the content of a dataset."""
     sides = np.minimum(dataset.table["width"], dataset.table["height"])
     return Summary(
         path=str(dataset.path),
@@ -70,23 +71,23 @@ def inspect(dataset: FaceDataset) -> Summary:
 
 
 def contact_sheet(dataset: FaceDataset, path: Path, count: int = 100, side: int = 64) -> Path:
-    """Draw faces of a dataset on one sheet.
+    """Write a contact sheet with faces of a dataset.
 
     Args:
-        dataset: which. Faces are ordered by a hash of their content, so the first are a random sample.
-        path: the picture to write.
-        count: how many faces.
-        side: of each face, in pixels.
+        dataset: the dataset. Its faces are ordered by hash, so that the first ones are a random sample.
+        path: the picture file to write.
+        count: the number of faces.
+        side: height and width of each face, in pixels.
 
     Returns:
         `path`.
 
     Raises:
-        UserError: `path` cannot be written.
+        UserError: the dataset is damaged, or `path` cannot be written or is not the name of a picture.
     """
-    with pq.ParquetFile(dataset.files[0]) as file:
-        images = next(file.iter_batches(batch_size=count, columns=["image"]))["image"].to_pylist()
-    faces = np.stack([square(decode(image["bytes"], None).image, side, dataset.pad) for image in images])
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise UserError(f"{path} is not a name for a picture; choose one that ends in .png.")
+    faces = np.stack(list(islice(dataset.decoded(side), count)))
     with replacing(path) as temporary:
         Image.fromarray(grid(faces)).save(temporary)
     return path

@@ -1,1 +1,1 @@
-"""From pictures anywhere to a dataset of faces."""
+"""Import pictures into a dataset of faces."""

@@ -1,4 +1,4 @@
-"""Faces cut out of illustrations: a square about each head, kept beside the dataset in the making as a zip of PNGs.
+"""Cut faces out of illustrations: a square around each head, stored in a temporary zip of PNGs next to the dataset.
 
 The archive is then imported like any other, so that duplicates, splits and sizes are those of the crops.
 """
@@ -28,10 +28,10 @@ from nijigan.pictures import grid, resize
 from nijigan.vision.finder import FoundFace, find_faces
 
 MARGIN = 0.25
-"""Of a box's longer side, on every side of it: hair and chin are in, and the box fills 2/3 of the crop. In public
-collections of faces it fills 3/4, in half of them between 0.7 and 0.83."""
+"""Space on every side of a face's box, as a share of its longer side. Hair and chin are then inside the crop, and the
+box fills 2/3 of it. In public collections of faces it fills 3/4, and in half of them between 0.7 and 0.83."""
 LIFT = 0.5
-"""Part of the margin by which a crop is moved up: there is more hair above a face than below it."""
+"""Share of the margin by which a crop is moved up: there is more hair above a face than below it."""
 
 SHEET = "crops.png"
 PICTURES = 64
@@ -41,34 +41,36 @@ COLOUR = "red"
 BATCH = 8
 
 Square = tuple[int, int, int, int]
-"""Left, upper, right and lower edge, in pixels of the picture."""
+"""Left, upper, right and lower edge, in pixels of the illustration."""
 
 _CUT = pa.struct(
     {
         **FAILURE,
-        "sha256": pa.string(),  # of the picture's bytes
-        "crops": pa.list_(pa.struct({"square": pa.list_(pa.int32(), 4), "png": pa.binary()})),  # likeliest face first
+        "sha256": pa.string(),  # of the illustration's file
+        "crops": pa.list_(
+            pa.struct({"square": pa.list_(pa.int32(), 4), "png": pa.binary()})
+        ),  # the likeliest face first
     }
 )
 
 
 @dataclass(frozen=True)
 class Crops:
-    """What was cut out of pictures."""
+    """The pictures to import: crops of illustrations, or whole pictures."""
 
     entries: list[SourceFile] = field(default_factory=list)
-    """The crops, by name: that of the picture, `#` and a number from 0, the likeliest face first."""
+    """The crops, sorted by name: the illustration's name, `#` and a number from 0, which is the likeliest face."""
     pictures: list[int] = field(default_factory=list)
-    """The place of each one's picture among those that were given."""
+    """For each entry, the index of its illustration."""
     digests: dict[int, str] = field(default_factory=dict)
-    """By a picture's place, SHA-256 of its bytes, where it was cut. Empty for pictures taken whole."""
+    """SHA-256 of each illustration's file, by its index. Empty for whole pictures."""
     squares: dict[int, list[Square]] = field(default_factory=dict)
-    """By a picture's place, where its crops lie: none where no face was found. Empty for pictures taken whole."""
+    """The squares of each illustration's crops, by its index. Empty for whole pictures."""
     dropped: list[Dropped] = field(default_factory=list)
-    """Pictures without a face, and those that cannot be used."""
+    """Illustrations without a face, and those that cannot be used."""
 
     def labels(self, given: Mapping[int, PictureLabels]) -> dict[int, PictureLabels]:
-        """The crops' labels: those of their picture, where it shows a single face and so there is no doubt of whom."""
+        """The labels of the entries. A crop has those of its illustration if that shows only one face."""
         return {
             crop: given[row]
             for crop, row in enumerate(self.pictures)
@@ -88,19 +90,20 @@ def cut_faces(
 
     Args:
         pictures: the illustrations.
-        out: the crops are kept beside it, for the duration.
-        margin: around each face, as a share of its size.
-        max_pixels: the most width × height that is decoded.
+        out: the dataset's folder; the crops are stored next to it, and deleted at the end.
+        margin: space around each face, as a share of its size.
+        max_pixels: the largest width × height that is decoded.
         progress: called with (pictures done, pictures in all).
 
     Raises:
-        UserError: there is no room for the crops.
+        UserError: the crops cannot be written.
     """
 
     def work(files: Sequence[bytes], positions: Sequence[int]) -> pa.Array:
         return pa.array([_cut(*place, margin, max_pixels) for place in zip(files, positions, strict=True)], _CUT)
 
-    archive = out.with_name(f".{out.name}.{secrets.token_hex(4)}.zip")
+    out = out.resolve()
+    archive = out.with_name(f".{out.name}.{secrets.token_hex(4)}.crops.zip")
     crops = Crops()
     found: list[tuple[SourceFile, int]] = []
     try:
@@ -117,7 +120,7 @@ def cut_faces(
                 for number, crop in enumerate(cut["crops"]):
                     found.append((SourceFile(f"{name}#{number}", str(archive), len(found)), row))
                     file.writestr(f"{len(found)}.png", crop["png"])
-        for entry, row in sorted(found):  # by name, whichever picture was done first
+        for entry, row in sorted(found):  # by name, not in the order of completion
             crops.entries.append(entry)
             crops.pictures.append(row)
         yield crops
@@ -139,30 +142,32 @@ def _cut(file: bytes, position: int, margin: float, max_pixels: int) -> dict[str
 
 
 def square_about(face: FoundFace, width: int, height: int, margin: float) -> Square:
-    """The square to cut out for a face: moved into the picture where it stands out, smaller only where it must be.
+    """The square to cut out for a face.
+
+    It is moved into the illustration if it would reach beyond the edge, and is smaller only if it does not fit.
 
     Args:
-        face: as found in the picture.
-        width: of the picture.
-        height: of the picture.
-        margin: on every side of the face, as a share of its longer side.
+        face: the face, as the detector found it.
+        width: width of the illustration.
+        height: height of the illustration.
+        margin: space on every side of the face, as a share of its longer side.
     """
     size = max(face.width, face.height)
     side = min(round(size * (1 + 2 * margin)), width, height)
-    lift = min(LIFT * margin * size, max(0, side - face.height) / 2)  # never so far that the chin is cut off
+    lift = min(LIFT * margin * size, max(0, side - face.height) / 2)  # at most so far that the chin stays inside
     left, upper = round(face.x + (face.width - side) / 2), round(face.y + (face.height - side) / 2 - lift)
     left, upper = min(max(left, 0), width - side), min(max(upper, 0), height - side)
     return left, upper, left + side, upper + side
 
 
 def write_squares(folder: Path, pictures: Sequence[SourceFile], crops: Crops, previous: Path) -> None:
-    """Draw illustrations with their crops marked into `crops.png`; without any, keep the sheet of `previous`.
+    """Draw illustrations with their crops marked into `crops.png`; if there are none, copy the sheet of `previous`.
 
     Args:
-        folder: where it goes.
-        pictures: as they were given to `cut_faces`; 64 of them are drawn, evenly spread.
-        crops: what was cut out of them.
-        previous: the dataset as it was.
+        folder: the folder for the sheet.
+        pictures: the illustrations, as given to `cut_faces`; 64 evenly spaced ones are drawn.
+        crops: what `cut_faces` returned.
+        previous: the dataset before this import.
     """
     tiles = []
     readable = sorted(crops.squares)

@@ -1,39 +1,40 @@
-"""Pictures that are nearly the same: recompressed, resized, or cut out again a pixel or two further on.
+"""Find near-duplicates: pictures that were recompressed, resized, or cropped one or two pixels further on.
 
 A picture's perceptual hash is 224 bytes, computed from its 32×32 thumbnail: the signs of 256 low frequencies of its
-cosine transform, 128 of luma and 64 of each chroma, then an 8×8 thumbnail in RGB. Signs tell drawings apart whatever
-their brightness and contrast, so pale faces on white do not crowd together; the thumbnail keeps recoloured drawings
-apart.
+cosine transform, 128 of luma and 64 of each chroma, then an 8×8 thumbnail in RGB. The signs do not depend on brightness
+and contrast, so that pale faces on white do not resemble each other. The thumbnail separates recoloured drawings.
 
-The thresholds were chosen by looking at pairs from 20,000 faces of 64×64 pixels. Up to 44 differing signs every pair
-was the same drawing; other faces begin at 46 and are the rule from 56 on. From about 30 on the two were cut out more
-than a pixel apart, or one is a little larger: the same drawing, but no longer the same picture to a network, hence 30
-(which a shift by one pixel stays below in 95 to 100 % of faces). Recompression, resizing and such a shift move the
-thumbnail by 10 grey levels at most, hair painted another colour by 15 or more, hence 12. They change the tint of its
-pixels by 12 at most, eyes painted another colour by 20, hence 17.
+The thresholds were chosen by looking at pairs from 20,000 faces of 64×64 pixels:
+
+- Signs: up to 44 differing signs, every pair was the same drawing. Pairs of different faces begin at 46 and are the
+  majority from 56. From about 30, the crops were more than a pixel apart or of different sizes: the same drawing, but
+  different pictures to a network. Hence 30. In 95 to 100 % of faces, a shift by one pixel stays below it.
+- Shade: recompression, resizing and a shift by one pixel change the thumbnail by at most 10 grey levels, another hair
+  colour by 15 or more. Hence 12.
+- Tint: they change the tint of its pixels by at most 12, another eye colour by 20. Hence 17.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 MAX_BITS = 30
-"""Signs, of 256, that may differ between near-duplicates."""
+"""The largest number of signs, of 256, in which near-duplicates differ."""
 MAX_SHADE = 12.0
-"""Mean difference of the thumbnails of near-duplicates, in grey levels."""
+"""The largest mean difference between the thumbnails of near-duplicates, in grey levels."""
 MAX_TINT = 17.0
-"""Largest difference of a thumbnail's pixel in near-duplicates, not counting its brightness, in grey levels."""
+"""The largest difference between pixels of their thumbnails, without brightness, in grey levels."""
 
 SIDE = 32
 BYTES = 32 + 8 * 8 * 3
 PERMUTATIONS = 16
 NEIGHBOURS = 8
-"""How many orders of the bits are sorted in one round, and how many neighbours each picture then meets."""
+"""The number of bit orders that are sorted in one round, and of neighbours that each picture is compared with."""
 
 Hashes = npt.NDArray[np.uint8]
 
 
 def _basis() -> npt.NDArray[np.float32]:
-    """The DCT-II as a matrix, scaled so that the first coefficient is the mean."""
+    """The matrix of the DCT-II, scaled so that the first coefficient is the mean."""
     k = np.arange(SIDE)
     cosines = np.cos(np.pi * (k + 0.5) * k[:, None] / SIDE)
     cosines[1:] *= np.sqrt(2)
@@ -41,7 +42,7 @@ def _basis() -> npt.NDArray[np.float32]:
 
 
 def _lowest(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Row and column of the `count` lowest frequencies, by their sum."""
+    """Row and column of the `count` lowest frequencies, ordered by their sum."""
     row, column = np.divmod(np.arange(SIDE * SIDE), SIDE)
     order = np.lexsort((row, row + column))[:count]
     return row[order], column[order]
@@ -53,27 +54,28 @@ YCBCR = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0
 
 
 def perceptual_hashes(thumbnails: npt.NDArray[np.uint8]) -> Hashes:
-    """Hash a batch of pictures.
+    """Compute the perceptual hashes of a batch of pictures.
 
     Args:
-        thumbnails: uint8, N×32×32×3, each the whole picture resized.
+        thumbnails: the whole pictures, resized: uint8, N×32×32×3.
 
     Returns:
         uint8, N×224.
     """
     planes = np.einsum("cd,nhwd->cnhw", YCBCR, thumbnails.astype(np.float32), optimize=True)
     luma, blue, red = DCT @ planes @ DCT.T
-    # What is flat must be flat in both: rounding noise around zero counts as zero.
+    # Rounding noise around zero counts as zero, so that flat areas have the same signs everywhere.
     signs = np.concatenate([luma[:, *LUMA][:, 1:], blue[:, *CHROMA], red[:, *CHROMA]], axis=1) > 0.01
     small = thumbnails.reshape(-1, 8, 4, 8, 4, 3).mean((2, 4)).round().astype(np.uint8)
     return np.concatenate([np.packbits(signs, axis=1), small.reshape(len(small), -1)], axis=1)
 
 
 def distances(a: Hashes, b: Hashes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """How far apart rows of hashes are.
+    """The distances between rows of hashes.
 
     Returns:
-        Differing signs, of 256; the thumbnails' mean difference, and their largest but for brightness, in grey levels.
+        Differing signs, of 256; mean difference of the thumbnails; their largest difference without brightness. The
+        last two are in grey levels.
     """
     bits = np.bitwise_count(a[..., :32] ^ b[..., :32]).sum(-1, dtype=np.int64)
     change = (a[..., 32:].astype(np.float64) - b[..., 32:]).reshape(*bits.shape, 64, 3)
@@ -83,27 +85,27 @@ def distances(a: Hashes, b: Hashes) -> tuple[npt.NDArray[np.int64], npt.NDArray[
 
 
 def near(a: Hashes, b: Hashes) -> npt.NDArray[np.bool_]:
-    """Whether rows of hashes belong to near-duplicates."""
+    """Whether rows of hashes are those of near-duplicates."""
     bits, shade, tint = distances(a, b)
     return (bits <= MAX_BITS) & (shade <= MAX_SHADE) & (tint <= MAX_TINT)
 
 
 def survivors(hashes: Hashes, known: int = 0) -> npt.NDArray[np.int64]:
-    """Decide for every picture which one stands for it.
+    """Decide which pictures are kept, and which kept picture replaces each of the others.
 
-    A picture is dropped when it is near one that stays: near that very picture, never along a chain of others.
+    A picture is dropped only if it is a near-duplicate of the picture that replaces it; chains of others do not count.
 
     Args:
-        hashes: uint8, N×224, in order of preference: of two near-duplicates the earlier one stays.
-        known: the first so many stay in any case.
+        hashes: uint8, N×224, in order of preference: of two near-duplicates, the earlier one is kept.
+        known: the first `known` pictures are kept in any case.
 
     Returns:
-        int64, N: the row that stands for each; its own for a picture that stays.
+        int64, N: for each picture, the row of the one that replaces it; its own row if it is kept.
     """
     random = np.random.Generator(np.random.PCG64(0))
     everyone = np.arange(len(hashes))
     keeper = everyone.copy()
-    while True:  # a crowd of copies shrinks from round to round; usually the second finds nothing more
+    while True:  # a large group of copies shrinks in every round; usually the second round finds nothing
         staying = np.flatnonzero(keeper == everyone)
         stands = staying[_sweep(hashes[staying], known, random)]
         if np.array_equal(stands, staying):
@@ -115,7 +117,7 @@ def survivors(hashes: Hashes, known: int = 0) -> npt.NDArray[np.int64]:
 
 
 def _sweep(hashes: Hashes, known: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
-    """One round of `survivors`: each picture against those before it that it is near, as far as they are found."""
+    """One round of `survivors`: compare each picture with the earlier near-duplicates that `_near_pairs` finds."""
     keeper = np.arange(len(hashes))
     earlier: dict[int, list[int]] = {}
     for first, second in _near_pairs(hashes, random).tolist():
@@ -132,11 +134,11 @@ def _sweep(hashes: Hashes, known: int, random: np.random.Generator) -> npt.NDArr
 
 
 def _near_pairs(hashes: Hashes, random: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Near-duplicates, P×2 as (earlier row, later row), found in time that grows like sorting.
+    """Pairs of near-duplicates, P×2 as (earlier row, later row), found in the time of a sort.
 
-    Charikar 2002 ("Similarity Estimation Techniques from Rounding Algorithms", section 3): under enough random orders
-    of the bits, near hashes come to lie next to each other when sorted. The number of comparisons does not depend on
-    how crowded the hashes are. On the faces above this finds every pair that comparing all with all finds.
+    Charikar 2002 ("Similarity Estimation Techniques from Rounding Algorithms", section 3): if the bits are permuted
+    often enough, similar hashes become neighbours when sorted. The number of comparisons does not depend on how
+    similar the hashes are. On the faces above, this finds every pair that an exhaustive comparison finds.
     """
     if len(hashes) < 2:
         return np.empty((0, 2), np.int64)
@@ -144,7 +146,7 @@ def _near_pairs(hashes: Hashes, random: np.random.Generator) -> npt.NDArray[np.i
     bits = np.unpackbits(hashes[:, :32], axis=1)
     found = []
     for _ in range(PERMUTATIONS):
-        leading = np.packbits(bits[:, random.permutation(256)[:64]], axis=1)  # 64 bits tell a million pictures apart
+        leading = np.packbits(bits[:, random.permutation(256)[:64]], axis=1)  # 64 bits distinguish a million pictures
         order = np.argsort(np.ascontiguousarray(leading).view(">u8").ravel(), kind="stable")
         ordered = words[order]
         for step in range(1, min(NEIGHBOURS, len(order) - 1) + 1):

@@ -1,4 +1,4 @@
-"""Labels on their way into a dataset: values merged, gaps filled from duplicates or readings, rare values forgotten."""
+"""Prepare labels for a dataset: merge values, fill gaps from duplicates or readings, drop rare values."""
 
 import re
 from collections import Counter
@@ -12,42 +12,40 @@ from nijigan.errors import UserError
 from nijigan.vocabulary import ANY, LONGEST_VALUE, UNKNOWN
 
 MAX_VALUES = 256
-"""A column with more values than this describes pictures rather than sorts them."""
+"""A column with more values than this is not taken as an attribute."""
 
 
 Column = list[str | None]
-"""One attribute's value for every candidate; None where unknown."""
+"""The value of one attribute for every candidate; None if unknown."""
 
 
 @dataclass(frozen=True)
 class Merge:
-    """A value that is to count as another."""
+    """A value to rename."""
 
     attribute: str | None
-    """Where; None is everywhere."""
+    """The attribute to rename it in; None for all."""
     old: str
     new: str
 
 
 def parse_merge(text: str) -> Merge:
-    """Read `old=new` or `attribute:old=new`.
+    """Parse `old=new` or `attribute:old=new`.
 
     Raises:
-        UserError: it is neither.
+        UserError: the text is neither.
     """
     old, equals, new = text.lower().rpartition("=")
     attribute, colon, value = old.partition(":")
     merge = Merge(attribute.strip() if colon else None, (value if colon else old).strip(), new.strip())
     named = merge.attribute is None or re.fullmatch(r"[a-z]\w*", merge.attribute)
     if not (equals and merge.old and merge.new and named) or "=" in merge.old:
-        raise UserError(
-            f"merge {text!r} is not understood; write old=new or attribute:old=new, such as hair:orange=red."
-        )
+        raise UserError(f"merge {text!r} is not valid; write old=new or attribute:old=new, such as hair:orange=red.")
     return merge
 
 
 def merge_values(tables: Sequence[dict[str, Column]], merges: Sequence[Merge]) -> list[str]:
-    """Apply `merges` in their order to every table, in place; return a note on each that finds nothing to rename."""
+    """Apply `merges` in order to every table, in place. Return a note for each merge that has no effect."""
     notes = []
     for merge in merges:
         touched = 0
@@ -63,9 +61,9 @@ def merge_values(tables: Sequence[dict[str, Column]], merges: Sequence[Merge]) -
 
 
 def forget_unusable(columns: dict[str, Column]) -> list[str]:
-    """Unlabel, in place, values that nobody could ask for; return notes.
+    """Drop values that nobody could request, in place. Return notes.
 
-    A column of more than `MAX_VALUES` different values is no attribute, as `forget_rare` says, and is left alone.
+    A column of more than `MAX_VALUES` values is left to `forget_rare`, which removes it.
     """
     notes = []
     for name, values in columns.items():
@@ -78,21 +76,21 @@ def forget_unusable(columns: dict[str, Column]) -> list[str]:
             notes.append(f"{name}: {UNKNOWN!r} counts as no tag; pictures: {counts[UNKNOWN]:,}.")
         if ANY in counts:
             notes.append(
-                f"{name}: {ANY!r} means whatever comes and is forgotten, unless --merge renames it; pictures: "
+                f"{name}: {ANY!r} is a reserved word and is dropped, unless --merge renames it; pictures: "
                 f"{counts[ANY]:,}."
             )
         if long:
             faces = sum(counts[value] for value in long)
-            notes.append(f"{name}: values longer than {LONGEST_VALUE} characters are forgotten; pictures: {faces:,}.")
+            notes.append(f"{name}: values longer than {LONGEST_VALUE} characters are dropped; pictures: {faces:,}.")
     return notes
 
 
 def fill_gaps(columns: dict[str, Column], keeper: npt.NDArray[np.int64]) -> None:
-    """Give an unlabelled face the label that its duplicates agree on, in place.
+    """Give an unlabelled face the label of its duplicates if they agree, in place.
 
     Args:
         columns: the attributes of all candidates.
-        keeper: for each candidate the row that stands for it.
+        keeper: for each candidate, the row that is kept in its place.
     """
     duplicates = np.flatnonzero(keeper != np.arange(len(keeper))).tolist()
     for values in columns.values():
@@ -109,10 +107,10 @@ def fill_gaps(columns: dict[str, Column], keeper: npt.NDArray[np.int64]) -> None
 def apply_readings(
     columns: dict[str, Column], readings: dict[str, Column], kept: npt.NDArray[np.int64]
 ) -> dict[str, dict[str, int]]:
-    """Label the rows `kept` that nobody labelled with what was read from them, in place.
+    """Fill missing labels of the rows `kept` with what was read from them, in place.
 
     Returns:
-        For each attribute how many of these rows were `read` and how many are `unread`.
+        For each attribute, how many of these rows were `read` and how many stayed `unread`.
     """
     counts = {}
     for name, read in readings.items():
@@ -126,12 +124,12 @@ def apply_readings(
 
 
 def forget_rare(columns: dict[str, Column], kept: npt.NDArray[np.int64], min_count: int) -> list[str]:
-    """Unlabel values that fewer than `min_count` of the rows `kept` bear.
+    """Drop values that fewer than `min_count` of the rows `kept` have, in place.
 
-    An attribute left without values, or with too many to be one, goes as a whole.
+    An attribute that is left without values, or has more than `MAX_VALUES`, is removed.
 
     Returns:
-        Notes for people; `columns` is changed in place.
+        Notes for people.
     """
     notes = []
     for name, values in list(columns.items()):
@@ -139,7 +137,9 @@ def forget_rare(columns: dict[str, Column], kept: npt.NDArray[np.int64], min_cou
         rare = {value for value, count in counts.items() if count < min_count}
         if rare:
             faces = sum(counts[value] for value in rare)
-            notes.append(f"{name}: {len(rare):,} values rarer than {min_count:,} forgotten, on {faces:,} faces.")
+            notes.append(
+                f"{name}: {len(rare):,} values with fewer than {min_count:,} faces dropped, from {faces:,} faces."
+            )
             columns[name] = [None if value in rare else value for value in values]
         if len(counts) - len(rare) > MAX_VALUES:
             notes.append(

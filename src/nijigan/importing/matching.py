@@ -1,4 +1,4 @@
-"""Which picture each line of a tag file speaks of."""
+"""Match the lines of tag files with pictures."""
 
 import logging
 from collections import Counter
@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow.parquet as pq
 
-from nijigan.dataset.faces import COLUMNS
-from nijigan.importing.sources import SourceFile, read
+from nijigan.dataset.manifest import COLUMNS, DAMAGE, read_table
+from nijigan.errors import UserError
+from nijigan.importing.sources import SourceFile, printable, read
 from nijigan.importing.tags import PictureLabels, TagTable, parse, read_file, read_mapping
 
 NAMED = 5
@@ -19,7 +20,7 @@ log = logging.getLogger("nijigan")
 
 @dataclass
 class TagReport:
-    """How the lines of tag files met the pictures."""
+    """How many lines of tag files matched pictures."""
 
     files: list[str] = field(default_factory=list)
     matched: int = 0
@@ -29,15 +30,15 @@ class TagReport:
     missing: list[str] = field(default_factory=list)
     """Ids without a picture."""
     ambiguous: list[str] = field(default_factory=list)
-    """Ids that fit several pictures, and so none."""
+    """Ids that match several pictures. They label none."""
     repeated: int = 0
-    """Lines that say again what an earlier one said."""
+    """Lines that repeat earlier ones."""
     conflicting: list[str] = field(default_factory=list)
-    """Ids whose lines or tags contradict each other; they are unlabelled where they do."""
+    """Ids with contradictory lines or tags. The attributes in question stay unlabelled."""
     malformed: int = 0
     """Lines that cannot be read."""
     unknown: dict[str, int] = field(default_factory=dict)
-    """Tags that the mapping does not know, and how often they occur."""
+    """Tags that are not in the mapping, and how often they occur."""
 
     def sentences(self) -> list[str]:
         """The report for people."""
@@ -45,8 +46,8 @@ class TagReport:
         text = [f"Tags from {files}: {self.matched:,} pictures labelled, {self.untagged:,} without tags."]
         for ids, what in (
             (self.missing, "ids have no picture"),
-            (self.ambiguous, "ids fit several pictures and label none; give their paths"),
-            (self.conflicting, "ids contradict themselves and are unlabelled where they do"),
+            (self.ambiguous, "ids match several pictures and label none; give their paths"),
+            (self.conflicting, "ids have contradictory tags, and stay unlabelled for those attributes"),
         ):
             if ids:
                 text.append(f"{len(ids):,} {what}: {_few(ids)}.")
@@ -69,19 +70,20 @@ def label(
 ) -> tuple[dict[int, PictureLabels], TagReport | None]:
     """Label pictures from `tags`; without it, from any metadata.csv|jsonl, or a tags.csv in the root of a source.
 
-    Pictures from a dataset of ours keep the labels they have there, unless tags say otherwise.
+    Pictures from another dataset keep their labels there; tags take precedence over them.
 
     Args:
-        pictures: what may be labelled.
-        tables: CSV and JSON-lines files found beside them, asked when `tags` is not given.
+        pictures: the pictures to label.
+        tables: CSV and JSON-lines files in the sources, used if `tags` is not given.
         tags: a file in a format of `tags.py`.
-        tag_map: what booru-style tags mean.
+        tag_map: the meaning of booru tags.
 
     Returns:
-        Labels by position in `pictures`, and a report when there were any tags.
+        Labels by index in `pictures`, and a report if there were any tags.
 
     Raises:
-        UserError: `tags` or `tag_map` is of no known format, or an attribute is called like one of our options.
+        UserError: `tags` or `tag_map` is of no known format, an attribute has a reserved name, or a dataset among the
+            sources is damaged.
     """
     mapping = read_mapping(tag_map) if tag_map else None
     matcher = _Matcher(pictures)
@@ -92,7 +94,7 @@ def label(
             try:
                 data = read(table.file, table.position)
                 matcher.add(f"{PurePosixPath(table.name).parent}/", table.name, parse(table.name, data, mapping))
-            except Exception as error:  # nobody asked for this file
+            except Exception as error:  # the user did not name this file
                 log.warning("The tags in %s are not used: %s", table.name, error)
     return matcher.finish()
 
@@ -103,7 +105,7 @@ def _holds_tags(table: SourceFile) -> bool:
 
 
 class _Matcher:
-    """Brings lines and pictures together and keeps count."""
+    """Matches lines with pictures, and counts."""
 
     def __init__(self, pictures: Sequence[SourceFile]) -> None:
         self.pictures = pictures
@@ -112,15 +114,16 @@ class _Matcher:
         self.disputed: dict[int, set[str]] = {}
 
     def add(self, folder: str, name: str, table: TagTable) -> None:
-        """Match a table with the pictures whose names begin with `folder`."""
+        """Match a table with the pictures whose names start with `folder`."""
         self.report.files.append(name)
         self.report.malformed += table.malformed
-        self.report.conflicting += table.conflicting
+        self.report.conflicting += map(printable, table.conflicting)
         for tag, count in table.unknown.items():
             self.report.unknown[tag] = self.report.unknown.get(tag, 0) + count
         index = _index(self.pictures, folder)
         for key, labels in table.lines:
-            position = index.get(key.replace("\\", "/").removeprefix("./"))
+            key = printable(key.replace("\\", "/"))  # as in the names of pictures
+            position = index.get(key.removeprefix("./"))
             if position is None:
                 self.report.missing.append(key)
             elif position < 0:
@@ -141,7 +144,7 @@ class _Matcher:
         self.labels[position] = labels | before
 
     def finish(self) -> tuple[dict[int, PictureLabels], TagReport | None]:
-        """All labels, without the disputed."""
+        """All labels but the contradictory ones, and the report."""
         for position, names in self.disputed.items():
             self.labels[position] = {k: v for k, v in self.labels[position].items() if k not in names}
         tagged = {position: labels for position, labels in self.labels.items() if labels}
@@ -152,7 +155,7 @@ class _Matcher:
 
 
 def _index(pictures: Sequence[SourceFile], folder: str) -> dict[str, int]:
-    """What a line may call a picture in `folder`: its path, its name or its stem; -1 where that fits several."""
+    """Pictures in `folder` by path, name and stem, as a line may give them; -1 if several match."""
     paths: dict[str, int] = {}
     names: dict[str, int] = {}
     stems: dict[str, int] = {}
@@ -166,15 +169,24 @@ def _index(pictures: Sequence[SourceFile], folder: str) -> dict[str, int]:
 
 
 def _stored_labels(pictures: Sequence[SourceFile]) -> dict[int, PictureLabels]:
-    """The labels of pictures that come from the Parquet files of a dataset of ours."""
+    """The labels of pictures that come from the Parquet files of a dataset."""
     attributes: dict[str, dict[str, list[str | None]]] = {}
     found = {}
     for position, picture in enumerate(pictures):
         if picture.file.lower().endswith(".parquet"):
             if picture.file not in attributes:
-                names = pq.read_schema(picture.file).names
-                extra = [name for name in names if name not in COLUMNS] if set(COLUMNS) <= set(names) else []
-                attributes[picture.file] = pq.read_table(picture.file, columns=extra).to_pydict()
+                attributes[picture.file] = _read_attributes(Path(picture.file))
             columns = attributes[picture.file].items()
             found[position] = {n: v for n, values in columns if (v := values[picture.position]) is not None}
     return found
+
+
+def _read_attributes(file: Path) -> dict[str, list[str | None]]:
+    """The columns of labels in a Parquet file of a dataset; of another Parquet file, none."""
+    try:
+        names = pq.read_schema(file).names
+        extra = [name for name in names if name not in COLUMNS] if set(COLUMNS) <= set(names) else []
+        columns: dict[str, list[str | None]] = read_table(file, extra).to_pydict()
+    except DAMAGE as error:
+        raise UserError(f"{file} is damaged ({error}), and its labels cannot be read. Import without it.") from error
+    return columns

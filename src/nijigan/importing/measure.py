@@ -1,6 +1,6 @@
-"""What is computed from every picture by itself, on Daft: on this machine, or a cluster with DAFT_RUNNER=ray.
+"""Measure every picture with Daft, on this machine or on a cluster (DAFT_RUNNER=ray).
 
-Everything that the project uses of Daft is in this file.
+This is the only module that uses Daft.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from nijigan.vision.finder import may_be_face
 BATCH = 256
 
 FAILURE = {
-    "error": pa.string(),  # why it cannot be used; everything else is null then
+    "error": pa.string(),  # why it cannot be used; the other columns are then null
     "too_large": pa.bool_(),
 }
 MEASURES = pa.struct(
@@ -33,12 +33,12 @@ MEASURES = pa.struct(
         "height": pa.int32(),
         "plain": pa.bool_(),  # as in `Picture`
         "phash": pa.binary(),
-        "face": pa.bool_(),  # whether it may be one; null where nobody asked
+        "face": pa.bool_(),  # whether it may be a face; null if not checked
     }
 )
 
 Work = Callable[[Sequence[bytes], Sequence[int]], pa.Array]
-"""From the files (as `os.fsencode` gives them) and positions of a batch of entries to a structure for each."""
+"""Called with the files (as `os.fsencode` returns them) and positions of a batch; returns a struct for each entry."""
 
 
 def each(
@@ -48,17 +48,17 @@ def each(
     batch: int,
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[pa.Table]:
-    """Do `work` on every entry, on all cores.
+    """Call `work` for every entry, on all cores.
 
     Args:
-        entries: what is worked on.
-        work: called with batches of entries, in parallel; it must not fail on account of a single one.
+        entries: the entries.
+        work: called with batches of entries, in parallel. It must not fail because of a single entry.
         result: the type of what it returns.
-        batch: entries in a batch.
+        batch: number of entries in a batch.
         progress: called with (entries done, entries in all).
 
     Yields:
-        A batch at a time, whichever is done first: the columns of `result`, and the entry's position as `row`.
+        Batches in the order of completion: the columns of `result`, and the index of the entry as `row`.
     """
     if not entries:
         return
@@ -93,14 +93,14 @@ def measure(
     """Read, check, decode and hash every entry.
 
     Args:
-        entries: what may be pictures.
-        max_pixels: the most width × height that is decoded.
+        entries: files that may be pictures.
+        max_pixels: the largest width × height that is decoded.
         progress: called with (entries done, entries in all).
-        look: ask the detector whether each may be a face.
+        look: whether to run the face detector.
 
     Returns:
-        One row an entry, in the order of `entries`, with the columns of `MEASURES`. A file that cannot be used has an
-        `error` instead of measures; no file makes the whole fail.
+        One row per entry, in the order of `entries`, with the columns of `MEASURES`. A file that cannot be used has an
+        `error` instead of measures, and does not stop the others.
     """
 
     def work(files: Sequence[bytes], positions: Sequence[int]) -> pa.Array:
@@ -111,22 +111,22 @@ def measure(
 
 
 def open_entry(file: bytes, position: int, max_pixels: int | None) -> tuple[bytes, Picture]:
-    """An entry's bytes and what they decode to.
+    """The bytes of an entry, and the decoded picture.
 
     Raises:
-        UnreadableError: whatever is wrong with it.
+        UnreadableError: it cannot be read, for whatever reason.
     """
     try:
         data = read(os.fsdecode(file), position)
         return data, decode(data, max_pixels)
     except UnreadableError:
         raise
-    except Exception as error:  # a damaged archive, a file that vanished: it is named and set aside like the others
+    except Exception as error:  # such as a damaged archive, or a file that was deleted
         raise UnreadableError(f"cannot be read: {error}") from error
 
 
 def failure(error: UnreadableError) -> dict[str, Any]:
-    """The columns of `FAILURE`."""
+    """The columns of `FAILURE` for an error."""
     return {"error": str(error), "too_large": isinstance(error, TooLargeError)}
 
 
@@ -154,7 +154,7 @@ def _measure(files: Sequence[bytes], positions: Sequence[int], max_pixels: int, 
 
 
 def _daft() -> Any:
-    """Import Daft, late because it takes half a second, and quiet: it must not phone home nor draw bars."""
+    """Import Daft: late, because it takes half a second, and without telemetry and progress bars."""
     os.environ.update(DO_NOT_TRACK="true", DAFT_ANALYTICS_ENABLED="0")
     os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
     import daft

@@ -1,4 +1,4 @@
-"""What an import did, for people and for scripts."""
+"""The report of an import, as text and as JSON."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -11,40 +11,40 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class ImportReport:
-    """Counts of an import. Every file, or its crops in its place, is in `new`, `known_already` or `left_out`."""
+    """Counts of an import. Every file (with --crop, every crop) is in `new`, `known_already` or `left_out`."""
 
     out: str
     """The dataset's folder."""
     faces: int
     """Faces in the dataset now."""
     size: int
-    """Median of their shorter sides, in pixels."""
+    """The median of their shorter sides, in pixels."""
     splits: dict[str, int]
     """Faces in train, val and test."""
     labels: dict[str, dict[str, int]]
-    """How many faces bear each value of each attribute."""
+    """Faces with each value of each attribute."""
     files: int
-    """Files seen."""
+    """Files found in the sources."""
     crops: int | None
-    """Faces cut out of them; None where none were to be."""
+    """Faces cut out of them; None without --crop."""
     new: int
     """Files that became faces."""
     known_already: int
-    """Files that had been imported before."""
+    """Files that are in the dataset from earlier imports."""
     left_out: dict[str, int]
-    """Files left out, by the kinds of `Dropped`."""
+    """Files that were not used, by the kinds of `Dropped`."""
     unusable: tuple[tuple[str, str], ...]
     """Name and reason of each unreadable file."""
     tags: TagReport | None
-    """How the tags, if there were any, met the pictures."""
+    """How the tags matched the pictures; None without tags."""
     read: dict[str, dict[str, int]]
-    """Of each attribute that was to be read, how many faces that nobody had labelled were `read`, and are `unread`."""
+    """For each attribute in --label, how many unlabelled faces were `read` and how many stayed `unread`."""
     notes: tuple[str, ...]
-    """What else is worth knowing."""
+    """Other remarks."""
     seconds: float
 
     def sentences(self) -> list[str]:
-        """The report for people."""
+        """The report as sentences."""
         splits = ", ".join(f"{split} {count:,}" for split, count in self.splits.items())
         told = {"new": self.new, "known already": self.known_already, **self.left_out}
         cut = "" if self.crops is None else f", {self.crops:,} faces cut out of them"
@@ -55,7 +55,7 @@ class ImportReport:
             counted = ", ".join(f"{what} {count:,}" for what, count in told.items() if count)
             text.append(f"{self.files:,} files{cut}: {counted}.")
         if self.left_out:
-            text.append("dropped.csv lists what was left out and why.")
+            text.append("dropped.csv lists the files that were not used, and why.")
         if self.unusable:
             named = ", ".join(f"{name} ({reason})" for name, reason in self.unusable[:NAMED])
             more = f" and {len(self.unusable) - NAMED:,} more" if len(self.unusable) > NAMED else ""
@@ -68,7 +68,7 @@ class ImportReport:
         return [*text, *self.notes, f"Took {self.seconds:.1f} s."]
 
     def to_json(self) -> str:
-        """The report for scripts."""
+        """The report as JSON."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ class ImportReport:
 
 
 def nothing_usable(sources: str, dropped: list[Dropped]) -> str:
-    """Why an import found no face at all, in a sentence."""
+    """The message for an import without a single usable picture."""
     named = ", ".join(f"{row.file} ({row.detail or row.kind})" for row in dropped[:NAMED])
     found = f"it holds {len(dropped):,} other files: {named}" if dropped else "it holds no file"
     return f"There is no usable picture in {sources}; {found}. Give JPEG, PNG, WebP or GIF pictures."

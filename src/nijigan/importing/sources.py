@@ -1,4 +1,4 @@
-"""Where pictures come from: folders, zip archives and Parquet files, listed and read in place, never unpacked."""
+"""List and read pictures in folders, zip archives and Parquet files, without unpacking them."""
 
 import bisect
 import os
@@ -14,56 +14,57 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from nijigan.dataset.decode import SUFFIXES
-from nijigan.dataset.faces import MANIFEST
+from nijigan.dataset.manifest import MANIFEST, is_dataset, open_parquet
 from nijigan.errors import UserError
 
 TABLES = (".csv", ".jsonl")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 MAX_ENTRIES = 5_000_000
 MAX_FILE_BYTES = 2**28
-"""No picture within the pixel limit is larger on disk."""
+"""The size limit of a file. No picture within the pixel limit is larger."""
 MAX_ARCHIVE_BYTES = 2**40
 MAX_RATIO = 200
-"""Unpacked bytes over packed, of a whole archive: pictures are packed already and stay near 1, bombs reach 1,000."""
+"""The largest ratio of unpacked to packed bytes of an archive. Pictures are near 1, archive bombs reach 1,000."""
 
 BAD_ARCHIVE = (OSError, ValueError, NotImplementedError, EOFError, struct.error, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, order=True)
 class SourceFile:
-    """One file that may be a picture."""
+    """A file in a source: a picture, or a table of tags."""
 
     name: str
-    """What people call it: the source's name and the path inside, with forward slashes. Never used as a path."""
+    """The name for people: the source's name and the path inside, with forward slashes. It is never used as a path."""
     file: str
-    """The file on disk: the picture itself, or the archive or Parquet file that holds it."""
+    """The file on disk: the picture itself, or the archive or Parquet file that contains it."""
     position: int = 0
-    """Which entry of the archive or row of the Parquet file."""
+    """The index of the archive's entry or of the Parquet file's row."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a walk found."""
+    """The files found in the sources."""
 
     pictures: list[SourceFile] = field(default_factory=list)
     tables: list[SourceFile] = field(default_factory=list)
-    """CSV and JSON-lines files, which may hold tags."""
+    """CSV and JSON-lines files, which may contain tags."""
     aside: list[tuple[str, str]] = field(default_factory=list)
-    """(name, reason) of what is no picture or cannot be opened."""
+    """(name, reason) of files that are not pictures or cannot be opened."""
 
 
 def list_sources(sources: Sequence[Path]) -> Listing:
-    """List what folders (recursively), .zip archives, Parquet files and picture files hold; hidden files are skipped.
+    """List the pictures in folders (recursively), .zip archives and Parquet files, and single pictures.
+
+    Hidden files are skipped.
 
     Raises:
-        UserError: a source does not exist, or an archive breaks a limit and is no collection of pictures.
+        UserError: a source does not exist, or an archive exceeds a limit.
     """
     listing = Listing()
     for source in sources:
-        if source.is_dir():
+        if is_dataset(source) or source.is_dir():
             _list_folder(source, listing)
         elif source.suffix.lower() == ".zip" and source.is_file():
             _list_zip(source, listing)
@@ -84,13 +85,13 @@ def _list_folder(root: Path, listing: Listing) -> None:
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True, onerror=refused):
         here = Path(folder).stat()
-        if (here.st_dev, here.st_ino) in seen:  # a link back to where we have been
+        if (here.st_dev, here.st_ino) in seen:  # a link to a folder that was listed already
             folders.clear()
             continue
         seen.add((here.st_dev, here.st_ino))
         folders[:] = sorted(inner for inner in folders if not inner.startswith("."))
         faces = [file for file in files if fnmatch(file, "faces-*.parquet")]
-        if faces and MANIFEST in files:  # one of our own datasets: its faces, not its caches and contact sheets
+        if faces and MANIFEST in files:  # a dataset: its faces, not its caches and sheets
             folders.clear()
             files = faces
         for file in sorted(files):
@@ -115,21 +116,21 @@ def _add(entry: SourceFile, listing: Listing) -> None:
     elif suffix in ARCHIVES:
         listing.aside.append((entry.name, "an archive within a source; import it on its own"))
     else:
-        listing.aside.append((entry.name, "not a picture by its name"))
+        listing.aside.append((entry.name, "its name is not that of a picture"))
 
 
 def _list_zip(path: Path, listing: Listing) -> None:
     try:
         infos = _archive(str(path), path.stat().st_mtime_ns).infolist()
     except BAD_ARCHIVE as error:
-        listing.aside.append((printable(path.name), f"not a zip archive that can be read: {error}"))
+        listing.aside.append((printable(path.name), f"not a zip archive, or a damaged one: {error}"))
         return
     unpacked, packed = sum(info.file_size for info in infos), sum(info.compress_size for info in infos)
     if len(infos) > MAX_ENTRIES:
-        raise UserError(f"{path} holds {len(infos):,} files, above the limit of {MAX_ENTRIES:,}; split it.")
+        raise UserError(f"{path} holds {len(infos):,} files, more than the limit of {MAX_ENTRIES:,}; split it.")
     if unpacked > min(MAX_ARCHIVE_BYTES, MAX_RATIO * max(packed, 2**20)):
         raise UserError(
-            f"{path} would unpack from {packed:,} to {unpacked:,} bytes, which no archive of pictures does."
+            f"{path} would unpack from {packed:,} to {unpacked:,} bytes, more than any archive of pictures."
         )
     for position, info in enumerate(infos):
         entry = SourceFile(printable(f"{path.name}/{info.filename}"), str(path), position)
@@ -145,6 +146,9 @@ def _list_zip(path: Path, listing: Listing) -> None:
 
 
 def _list_parquet(path: Path, name: str, listing: Listing) -> None:
+    if not path.is_file():  # opening a pipe could wait forever
+        listing.aside.append((printable(name), "not a regular file"))
+        return
     try:
         names = _picture_names(path)
     except (OSError, pa.ArrowException) as error:
@@ -156,7 +160,9 @@ def _list_parquet(path: Path, name: str, listing: Listing) -> None:
 
 
 def _picture_names(path: Path) -> list[str | None]:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
+        if file.metadata.num_rows > MAX_ENTRIES:
+            raise pa.ArrowInvalid(f"{file.metadata.num_rows:,} rows, more than the limit of {MAX_ENTRIES:,}")
         column, is_struct = _picture_column(file.schema_arrow)
         if not is_struct or file.schema_arrow.field(column).type.get_field_index("path") < 0:
             return [None] * file.metadata.num_rows
@@ -164,7 +170,7 @@ def _picture_names(path: Path) -> list[str | None]:
 
 
 def _picture_column(schema: pa.Schema) -> tuple[str, bool]:
-    """The column that holds pictures, and whether as Hugging Face's {bytes, path} or as plain bytes."""
+    """The name of the column of pictures, and whether it is Hugging Face's {bytes, path} or plain bytes."""
     for field_ in schema:
         if pa.types.is_struct(field_.type) and field_.type.get_field_index("bytes") >= 0:
             return field_.name, True
@@ -178,11 +184,11 @@ def read(file: str, position: int) -> bytes:
     """The bytes of one entry.
 
     Raises:
-        Exception: whatever the file system, the archive or its decompressor may raise.
+        Exception: any error of the file system, the archive or its decompressor.
     """
     path = Path(file)
     state = path.stat()
-    if not stat.S_ISREG(state.st_mode):  # a pipe would keep us waiting for ever
+    if not stat.S_ISREG(state.st_mode):  # reading a pipe could wait forever
         raise OSError("not a regular file")
     if file.lower().endswith(".parquet"):
         return _read_row(path, state.st_mtime_ns, position)
@@ -199,7 +205,7 @@ def read(file: str, position: int) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _archive(file: str, modified: int) -> zipfile.ZipFile:  # the time in the key: a file may be replaced meanwhile
+def _archive(file: str, modified: int) -> zipfile.ZipFile:  # `modified` is part of the key: the file may be replaced
     return zipfile.ZipFile(file)
 
 
@@ -214,14 +220,14 @@ def _read_row(path: Path, modified: int, position: int) -> bytes:
 
 @lru_cache(maxsize=64)
 def _row_group_ends(path: Path, modified: int) -> list[int]:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         sizes = (file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
         return list(accumulate(sizes))
 
 
 @lru_cache(maxsize=4)
 def _row_group(path: Path, modified: int, group: int) -> pa.ChunkedArray:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         column, is_struct = _picture_column(file.schema_arrow)
         if is_struct:
             return pc.struct_field(file.read_row_group(group, [f"{column}.bytes"])[column], "bytes")
@@ -229,13 +235,13 @@ def _row_group(path: Path, modified: int, group: int) -> pa.ChunkedArray:
 
 
 def close() -> None:
-    """Let go of archives and row groups, which are kept open between reads."""
+    """Close the archives and row groups that are kept open between reads."""
     _archive.cache_clear()
     _row_group.cache_clear()
 
 
 def printable(name: str) -> str:
-    """A name that can be shown on a terminal and stored as UTF-8, whatever bytes the file system or an archive held."""
+    """A name that is safe to print and to store as UTF-8, whatever bytes it had in the file system or an archive."""
     if name.isprintable() and "\\" not in name:
         return name
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name.replace("\\", "/"))

@@ -1,4 +1,4 @@
-"""Writing a dataset of faces: its Parquet files and `dataset.json`, which `dataset.py` reads."""
+"""Write a dataset of faces: its Parquet files and `dataset.json`."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nijigan.dataset.decode import decode, to_png
-from nijigan.dataset.faces import COLUMNS, FORMAT, MANIFEST, SPLITS, fingerprint
+from nijigan.dataset.manifest import COLUMNS, FORMAT, SPLITS, fingerprint, write_manifest
 from nijigan.errors import UserError
 from nijigan.importing.sources import read
 
@@ -26,31 +26,31 @@ FILE_BYTES = 2**28
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the picture of a face is read from when it is stored."""
+    """Where the picture of a face is read from."""
 
     file: str
     position: int
     plain: bool
-    """Its bytes are kept; otherwise it is stored as an RGB PNG."""
+    """Whether its bytes are stored unchanged. Otherwise it is stored as an RGB PNG."""
     sha256: str | None = None
-    """What the bytes must still hash to, where that is known."""
+    """SHA-256 of the file when it was measured, to notice changes; None if unknown."""
     bytes: int = 0
-    """How many they are, where that is known."""
+    """Size of the file; 0 if unknown."""
     family: str | None = None
-    """SHA-256 of the illustration that it was cut out of, if it was: such faces go to one split."""
+    """For a crop, SHA-256 of the illustration: all crops of one go to one split."""
 
 
 def write_faces(folder: Path, faces: pa.Table, origins: Sequence[Origin], pad: bool) -> None:
-    """Write a whole dataset into an empty folder.
+    """Write the Parquet files and `dataset.json` of a dataset into an empty folder.
 
     Args:
-        folder: where to.
-        faces: ordered by id; every column of a dataset but the image, attributes last.
-        origins: the picture of each row.
+        folder: the folder.
+        faces: the rows, ordered by id: all columns of a dataset but the image, attributes last.
+        origins: where the picture of each row is.
         pad: whether readers pad pictures that are not square, rather than crop them.
 
     Raises:
-        UserError: a picture is not what it was when it was measured.
+        UserError: a picture has changed since it was measured, or is damaged.
     """
     attributes = tuple(name for name in faces.column_names if name not in COLUMNS)
     splits = Counter(faces["split"].to_pylist())
@@ -64,12 +64,15 @@ def write_faces(folder: Path, faces: pa.Table, origins: Sequence[Origin], pad: b
         "priors": _joint_counts(faces.filter(pc.equal(faces["split"], "train")), attributes),
         "files": _write_parquet(folder, faces, origins, _schema(attributes)),
     }
-    text = json.dumps(manifest, indent=1, ensure_ascii=False)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    write_manifest(folder, manifest)
 
 
 def _joint_counts(faces: pa.Table, attributes: Sequence[str]) -> list[dict[str, Any]]:
-    """How often each combination of labels occurs, the most frequent first; what is unknown is left out of it."""
+    """How often each combination of labels occurs, the most frequent first. Unknown labels are omitted.
+
+    nijigan itself computes the counts from the rows. They are written for other readers of the file: scripts that
+    sample realistic combinations then need no Parquet library.
+    """
     if not attributes:
         return []
     counts = Counter(zip(*(faces[name].to_pylist() for name in attributes), strict=True))
@@ -81,7 +84,7 @@ def _joint_counts(faces: pa.Table, attributes: Sequence[str]) -> list[dict[str, 
 
 
 def _schema(attributes: Sequence[str]) -> pa.Schema:
-    """The columns, with the metadata that makes Hugging Face `datasets` see pictures."""
+    """The columns, with the metadata from which Hugging Face `datasets` recognises pictures."""
     fields = [pa.field(name, COLUMNS.get(name, pa.string())) for name in (*COLUMNS, *attributes)]
     features = {
         f.name: {"_type": "Image"} if f.name == "image" else {"dtype": str(f.type), "_type": "Value"} for f in fields
@@ -94,13 +97,13 @@ def _write_parquet(folder: Path, faces: pa.Table, origins: Sequence[Origin], sch
     writer: pq.ParquetWriter | None = None
     room = 0
     try:
-        for start, pictures in _in_order(folder / "pictures.tmp", origins):
+        for start, pictures in _in_order(folder / ".pictures.tmp", origins):
             if writer is None or room <= 0:
                 if writer:
                     writer.close()
                 names.append(f"faces-{len(names):05}.parquet")
-                # Pictures are compressed already, and readers that map the file can take them as they lie.
-                writer = pq.ParquetWriter(folder / names[-1], schema, compression="none")
+                # Pictures are compressed already, and uncompressed pages can be memory-mapped.
+                writer = pq.ParquetWriter(folder / names[-1], schema, compression="none", write_page_checksum=True)
                 room = FILE_BYTES
             rows = faces.slice(start, len(pictures))
             images = [
@@ -117,16 +120,16 @@ def _write_parquet(folder: Path, faces: pa.Table, origins: Sequence[Origin], sch
 
 
 def _name(source: str) -> str:
-    """The last part of a picture's name without its suffix: of the crop `art/one.png#0` it is `one#0`."""
+    """The last part of a picture's name without its suffix: `one#0` for the crop `art/one.png#0`."""
     path = PurePosixPath(source)
     return path.stem + "".join(path.suffix.partition("#")[1:])
 
 
 def _in_order(spool: Path, origins: Sequence[Origin]) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield (first row, pictures) in the order of `origins`, though every source is read once from front to back.
+    """Yield (first row, pictures) in the order of `origins`, and yet read every source once, from front to back.
 
-    Faces are ordered by content, so that taking them straight from a source would jump about in it; they go through one
-    file beside the result instead.
+    Faces are ordered by hash, so that reading them directly would jump back and forth in their sources. They are copied
+    into the file `spool` first.
     """
     ends = np.zeros(len(origins), np.int64)
     sizes = np.zeros(len(origins), np.int64)
@@ -151,15 +154,17 @@ def _in_order(spool: Path, origins: Sequence[Origin]) -> Iterator[tuple[int, lis
 
 
 def picture(origin: Origin) -> bytes:
-    """The picture of a face as it is stored.
+    """The picture of a face, as a dataset stores it.
 
     Raises:
-        UserError: it is no longer what it was when it was measured.
+        UserError: it has changed since it was measured, or is damaged.
     """
     try:
         data = read(origin.file, origin.position)
         if origin.sha256 and hashlib.sha256(data).hexdigest() != origin.sha256:
-            raise ValueError("its content is another")
+            raise ValueError("its content is different")
         return data if origin.plain else to_png(decode(data, None).image)
-    except Exception as error:  # it could be read a minute ago
-        raise UserError(f"{origin.file} changed while it was imported ({error}); import again.") from error
+    except Exception as error:  # it was readable before
+        raise UserError(
+            f"{origin.file} changed during the import or is damaged ({error}). Import again, without it if need be."
+        ) from error

@@ -1,9 +1,9 @@
-"""Files of tags: which labels they give to which file name or id.
+"""Parse tag files: which labels they give to which file name or id.
 
-Formats, told apart by their content:
+The content decides the format:
     pairs: no header, lines of `id,<hair> hair <eyes> eyes`
-    columns: CSV with a header; one column holds file names or ids, the others are attributes; or JSON lines likewise
-    words: where a mapping says what they mean: a file name or id, then booru-style tags separated by spaces or commas
+    columns: CSV with a header: one column with file names or ids, all others are attributes; or JSON lines likewise
+    words: with a mapping: lines of a file name or id, then booru tags separated by spaces or commas
 """
 
 import csv
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from nijigan.dataset.decode import SUFFIXES
-from nijigan.dataset.faces import COLUMNS
+from nijigan.dataset.manifest import COLUMNS
 from nijigan.errors import UserError
 from nijigan.importing.sources import printable
 
@@ -23,7 +23,7 @@ PictureLabels = dict[str, str]
 """Attribute to value."""
 
 KEYS = ("file_name", "filename", "file", "path", "image", "id", "name")
-"""Headers of the column that holds file names or ids; without any of them it is the first."""
+"""Possible headers of the column with file names or ids. Without any of them, it is the first column."""
 
 PAIRS = re.compile(r"(?P<hair>.+?) hair (?P<eyes>.+?) eyes")
 
@@ -32,33 +32,33 @@ RESERVED = {
     "fps", "frames_per_stop", "help", "json", "kimg", "label", "labels", "latent", "model", "n", "name", "out", "psi",
     "recipe", "resolution", "rows", "scale", "seed", "stops", "tags", "truncation", "unknown",
 }  # fmt: skip
-"""What no attribute may be called: the columns of every dataset, and the options of commands that take attributes."""
+"""Names that no attribute may have: columns of every dataset, and options of commands that take attributes."""
 
 
 @dataclass
 class TagTable:
-    """What a file of tags says."""
+    """The content of a tag file."""
 
     lines: list[tuple[str, PictureLabels]] = field(default_factory=list)
     """(file name or id, labels), in the order of the file."""
     malformed: int = 0
     """Lines that cannot be read."""
     conflicting: list[str] = field(default_factory=list)
-    """Ids whose tags contradict each other; they have no label where they do."""
+    """Ids with contradictory tags. The attributes in question stay unlabelled."""
     unknown: dict[str, int] = field(default_factory=dict)
-    """Tags that the mapping does not know, and how often they occur."""
+    """Tags that are not in the mapping, and how often they occur."""
 
 
 def parse(name: str, data: bytes, mapping: Mapping[str, tuple[str, str]] | None = None) -> TagTable:
-    """Read a file of tags.
+    """Parse a tag file.
 
     Args:
-        name: the file's, for its suffix and for messages.
+        name: the name of the file, for its suffix and for messages.
         data: its content.
-        mapping: tag to (attribute, value), for booru-style tags; see `read_mapping`.
+        mapping: tag to (attribute, value), for booru tags; see `read_mapping`.
 
     Raises:
-        UserError: the format is not known, or an attribute is called like one of our options.
+        UserError: the format is not known, or an attribute has a reserved name.
     """
     text = _text(name, data)
     if name.lower().endswith(".jsonl"):
@@ -68,7 +68,7 @@ def parse(name: str, data: bytes, mapping: Mapping[str, tuple[str, str]] | None 
         table = csv.reader(io.StringIO(text, newline=""), delimiter=max(",\t;", key=head.count))
         rows = [cells for row in table if any(cells := [cell.strip() for cell in row])]
     except csv.Error as error:
-        raise UserError(f"{name} is no CSV file ({error}).") from error
+        raise UserError(f"{name} is not a CSV file ({error}).") from error
     if mapping is not None:
         return _parse_words(rows, mapping)
     if any(len(row) == 2 and PAIRS.fullmatch(row[1]) for row in rows[:2]):
@@ -77,13 +77,13 @@ def parse(name: str, data: bytes, mapping: Mapping[str, tuple[str, str]] | None 
 
 
 def read_mapping(path: Path) -> dict[str, tuple[str, str]]:
-    """Read what booru-style tags mean: a CSV of `tag,attribute=value`, or JSON `{"tag": "attribute=value"}`.
+    """Read the meaning of booru tags: a CSV of `tag,attribute=value`, or JSON `{"tag": "attribute=value"}`.
 
     Returns:
         Tag to (attribute, value).
 
     Raises:
-        UserError: it is neither, or an attribute is called like one of our options.
+        UserError: the file is neither, or an attribute has a reserved name.
     """
     text = _text(path.name, read_file(path))
     try:
@@ -91,18 +91,18 @@ def read_mapping(path: Path) -> dict[str, tuple[str, str]]:
             pairs = list(json.loads(text).items())
         else:
             pairs = [(row[0], row[1]) for row in csv.reader(io.StringIO(text, newline="")) if row]
-            if pairs and "=" not in pairs[0][1]:  # a header
+            if pairs and "=" not in pairs[0][1]:  # the first line is a header
                 pairs = pairs[1:]
         split = [(tag.strip(), *target.split("=")) for tag, target in pairs]
         mapping = {tag: (_attribute(path.name, attribute), _value(value)) for tag, attribute, value in split}
     except UserError:
         raise
-    except (ValueError, IndexError, AttributeError, csv.Error) as error:
+    except (ValueError, IndexError, AttributeError, TypeError, RecursionError, csv.Error) as error:
         raise UserError(
-            f"{path} is no mapping; write lines of tag,attribute=value such as blue_hair,hair=blue."
+            f"{path} is not a mapping; write lines of tag,attribute=value, such as blue_hair,hair=blue."
         ) from error
     if not mapping:
-        raise UserError(f"{path} maps no tag; write lines of tag,attribute=value such as blue_hair,hair=blue.")
+        raise UserError(f"{path} is empty; write lines of tag,attribute=value, such as blue_hair,hair=blue.")
     return mapping
 
 
@@ -135,8 +135,8 @@ def _parse_columns(name: str, rows: Sequence[Sequence[str]]) -> TagTable:
     key = next((lowered.index(word) for word in KEYS if word in lowered), 0)
     if len(header) < 2 or PurePosixPath(lowered[key]).suffix in SUFFIXES:
         raise UserError(
-            f"{name} is no table of tags; give it a header that names a file column and attributes, or say with "
-            "--tag-map what its words mean."
+            f"{name} is not a table of tags; give it a header with a file column and attributes, or give the "
+            "meaning of its words with --tag-map."
         )
     attributes = {column: _attribute(name, cell) for column, cell in enumerate(header) if column != key}
     table = TagTable()
@@ -154,13 +154,13 @@ def _parse_records(name: str, text: str) -> TagTable:
         try:
             record = json.loads(line)
             key = str(next(record.pop(word) for word in KEYS if word in record))
-        except (ValueError, AttributeError, TypeError, StopIteration):
+        except (ValueError, AttributeError, TypeError, StopIteration, RecursionError):
             table.malformed += 1
             continue
         values = {column: str(value) for column, value in record.items() if isinstance(value, str | int | float)}
         table.lines.append((key, {_attribute(name, column): _value(v) for column, v in values.items() if v.strip()}))
     if not table.lines:
-        raise UserError(f"{name} is no table of tags; every line must be a JSON object with a file_name.")
+        raise UserError(f"{name} is not a table of tags; every line must be a JSON object with a file_name.")
     return table
 
 
@@ -172,7 +172,9 @@ def _parse_words(rows: Sequence[Sequence[str]], mapping: Mapping[str, tuple[str,
             continue
         labels: dict[str, set[str]] = {}
         for tag in re.split(r"[\s,]+", " ".join(words).strip()):
-            target = mapping.get(tag) or mapping.get(re.sub(r":\d+$", "", tag))  # some collections append a count
+            target = mapping.get(tag) or mapping.get(
+                re.sub(r":\d+$", "", tag)
+            )  # some collections append a count to each tag
             if target:
                 labels.setdefault(target[0], set()).add(target[1])
             elif tag:
@@ -194,10 +196,10 @@ def _attribute(file: str, name: str) -> str:
     attribute = re.sub(r"\W+", "_", name.strip().lower()).strip("_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", attribute):
         raise UserError(
-            f"{file} calls an attribute {name!r}; begin with a letter and use letters, digits and underscores."
+            f"{file} has an attribute {name!r}; start with a letter, and use letters, digits and underscores."
         )
-    if attribute in RESERVED or attribute.startswith("no_"):  # which is how switches are turned off
-        raise UserError(f"{file} calls an attribute {name!r}, which means something else here; rename it.")
+    if attribute in RESERVED or attribute.startswith("no_"):  # options that start with no_ turn switches off
+        raise UserError(f"{file} has an attribute {name!r}, which is a reserved name; rename it.")
     return attribute
 
 

@@ -1,1 +1,1 @@
-"""The procedural artist: faces with exact labels, drawn by code."""
+"""The procedural artist: code that draws faces with exact labels."""

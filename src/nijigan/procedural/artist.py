@@ -1,6 +1,6 @@
-"""The artist: turns labels and chance into a sketch of an anime-like face, part by part, from the back to the front.
+"""The artist: draws an anime-like face from labels and random numbers, part by part, from the back to the front.
 
-Lengths are in units of the picture's side, measured from its centre, y down. Light comes from the upper left.
+Coordinates are in units of the picture's side, relative to its centre; y points down. Light comes from the upper left.
 """
 
 from collections.abc import Mapping
@@ -62,22 +62,22 @@ TRAITS: dict[str, tuple[float, float]] = {
     "background turn": (-0.15, 0.15),
     "background saturation": (0, 0.3),
 }
-"""What varies from face to face beside the labels, each uniformly between two bounds.
+"""Properties that vary from face to face in addition to the labels. Each is uniformly distributed between two bounds.
 
-The tilt is in degrees; "eye slant", "iris" and "gaze" are in halves of the eye's height or width; what has the bounds
--1 and 1 only leans one way or the other.
+The tilt is in degrees. "eye slant", "iris" and "gaze" are in halves of the eye's height or width. Properties with the
+bounds -1 and 1 are relative.
 """
 
 JITTERS = 15
-"""Further numbers in [-1, 1] that set strand apart from strand."""
+"""The number of further random numbers in [-1, 1], which make strands differ."""
 
 
 class Artist:
     """One face.
 
     Args:
-        labels: a value for each of hair, eyes, style, mouth, glasses, ribbon and blush.
-        trait: a number for each of `TRAITS`.
+        labels: values of hair, eyes, style, mouth, glasses, ribbon and blush.
+        trait: a number for each of `TRAITS`, within its bounds.
         jitter: `JITTERS` numbers in [-1, 1].
     """
 
@@ -87,7 +87,7 @@ class Artist:
         tan = blend((255, 240, 230), (224, 172, 132), trait["skin"] ** 2)
         self.skin = blend(tan, (255, 224, 202), trait["skin warmth"])
         self.skin_shadow, self.skin_edge = blush_shade(self.skin, 0.24), blush_shade(self.skin, 0.62)
-        self.turn = 0.02 * trait["turn"]  # how far the features move when the head turns
+        self.turn = 0.02 * trait["turn"]  # shift of the features when the head turns
 
     def draw(self, resolution: int) -> Images:
         """Paint the face: uint8, resolution×resolution×3."""
@@ -136,7 +136,7 @@ class Artist:
         self.sketch.shape(face, self.skin, self.skin_edge, 0.009)
 
     def _blush(self) -> None:
-        """Rosy cheeks, below the eyes and inside the jaw, with three strokes on each."""
+        """Rosy cheeks, below the eyes and inside the jaw, with three strokes each."""
         t = self.trait
         for side in (-1, 1):
             x, y = side * 0.145 * t["jaw"] + self.turn, t["eye level"] + t["eye height"] + 0.03
@@ -147,7 +147,7 @@ class Artist:
                 self.sketch.fill(tick, blend(self.skin, shade(ROSE, 0.15), 0.9))
 
     def _eyes(self) -> None:
-        """Both eyes, made once in their own units: u away from the nose and v down, both in [-1, 1]."""
+        """Both eyes, defined once in local coordinates: u away from the nose and v down, both in [-1, 1]."""
         t, sketch, slant, iris = self.trait, self.sketch, self.trait["eye slant"], self.trait["iris"]
         colour = vary(EYES[self.labels["eyes"]], t["eye hue"], 0, t["eye value"])
         white = smooth(
@@ -171,7 +171,7 @@ class Artist:
         )
         parts = [(ellipse(0, 0.02, iris, 0.94), shade(colour, 0.74))]
         for level, tone in zip((-1.0, -0.38, -0.1, 0.28, 0.54), tones, strict=True):
-            parts.append((np.maximum(body, (-9, level)), tone))  # each band covers what is below its level
+            parts.append((np.maximum(body, (-9, level)), tone))  # each band covers everything below its level
         parts.append((ellipse(0, 0, iris * 0.38, 0.4), shade(colour, 0.88)))
         glints = [(x, y, r * t["glint"]) for x, y, r in ((-0.25, -0.36, 0.25), (0.28, 0.46, 0.14))]
         for side in (-1, 1):
@@ -181,17 +181,17 @@ class Artist:
             centre = np.array([side * t["eye gap"] + self.turn * 1.2, t["eye level"]])
             middle = centre + np.array([t["gaze"] * width, 0])
             sketch.fill(white * size + centre, WHITE)
-            sketch.fill(np.minimum(white, (9, -0.4)) * size + centre, (212, 212, 232))  # the lid's shadow
+            sketch.fill(np.minimum(white, (9, -0.4)) * size + centre, (212, 212, 232))  # the shadow of the lid
             for part, tone in parts:
                 sketch.fill(part * size + middle, tone)
-            for x, y, radius in glints:  # light falls on both eyes from the same side
+            for x, y, radius in glints:  # both eyes are lit from the same side
                 sketch.fill(ellipse(x, y, radius, radius * 1.15) * upright + middle, WHITE)
             sketch.fill(lash * size + centre, INK)
             sketch.fill(lower * size + centre, INK)
             sketch.fill(fold * size + centre, self.skin_edge)
 
     def _brows(self) -> None:
-        """Tapered strokes, painted over the fringe as illustrators do."""
+        """Tapered strokes, drawn over the fringe as illustrators do."""
         t = self.trait
         y = t["eye level"] - t["eye height"] - 0.042 - t["brow height"]
         brow = stroke((-0.065, y + t["brow slant"]), (0.01, y - 0.03), (0.08, y + 0.01), 0.014)
@@ -216,7 +216,7 @@ class Artist:
             self.sketch.fill(tongue + place, TONGUE)
 
     def _glasses(self) -> None:
-        """Two frames, from round to square, a bridge and the beginnings of the temples."""
+        """Two frames (round to square), a bridge, and the start of the temples."""
         t, sketch = self.trait, self.sketch
         frame, middle, apart = hsv(t["frame hue"], 0.65, 0.38), self.turn * 1.2, t["eye gap"] + 0.004
         radius, y, circle = 0.122, t["eye level"] + 0.014, ellipse(0, 0, 1, 1)

@@ -1,10 +1,11 @@
-"""Drawn faces: a procedural artist's anime-like faces with exact labels, for the demo, the docs and the tests.
+"""Procedural faces: anime-like faces with exact labels, for the demo, the docs and the tests.
 
-A face is its seed: the same at every size, on every machine with the same Pillow. Labels follow `PRIORS`; everything
-else about a face (skin, proportions, tilt, background) varies continuously.
+The seed determines a face: it is the same at every size, and on every machine with the same Pillow. Labels follow
+`PRIORS`. Everything else (skin, proportions, tilt, background) varies continuously.
 """
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from nijigan.aliases import Images
 from nijigan.errors import UserError
-from nijigan.files import replacing_folder
+from nijigan.files import folder_lock, replacing_folder
 from nijigan.procedural.artist import JITTERS, TRAITS, Artist
 
 PRIORS: dict[str, dict[str, float]] = {
@@ -27,11 +28,13 @@ PRIORS: dict[str, dict[str, float]] = {
     "ribbon": {"no": 0.7, "yes": 0.3},
     "blush": {"no": 0.6, "yes": 0.4},
 }  # fmt: skip
-"""How often each value of each attribute is drawn; attributes are independent."""
+"""The probability of each value of each attribute. Attributes are independent."""
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {name: tuple(shares) for name, shares in PRIORS.items()}
-"""Every attribute's vocabulary."""
+"""The vocabulary of every attribute."""
 
+_OWNED = re.compile(r"metadata\.csv|\d{6,}\.jpg")
+"""The files that `write_faces` writes; it keeps all others."""
 _LOWER, _UPPER = np.array(list(TRAITS.values())).T
 
 
@@ -39,15 +42,15 @@ def draw_face(seed: int, resolution: int = 64, **fixed: str) -> tuple[Images, di
     """Draw one face.
 
     Args:
-        seed: decides everything, 0 or more.
+        seed: determines the face; 0 or more.
         resolution: height and width in pixels, 16 to 1024.
-        fixed: attributes that are not left to chance, such as hair="blue". Everything else stays as it would have been.
+        fixed: attributes to set, such as hair="blue". Everything else is the same as without them.
 
     Returns:
         uint8, resolution×resolution×3, and the value of every attribute.
 
     Raises:
-        UserError: there is no such attribute or value, or a number is out of its range.
+        UserError: an attribute or value does not exist, or a number is out of its range.
     """
     if not 16 <= resolution <= 1024:
         raise UserError(f"Faces cannot be drawn at {resolution} px; choose 16 to 1024.")
@@ -56,9 +59,13 @@ def draw_face(seed: int, resolution: int = 64, **fixed: str) -> tuple[Images, di
     for name, value in fixed.items():
         if value not in ATTRIBUTES.get(name, ()):
             allowed = ATTRIBUTES.get(name, tuple(ATTRIBUTES))
-            what = f"{name} of a drawn face cannot be {value}" if name in ATTRIBUTES else f"Drawn faces have no {name}"
+            what = (
+                f"{name} of a procedural face cannot be {value}"
+                if name in ATTRIBUTES
+                else f"Procedural faces have no {name}"
+            )
             raise UserError(f"{what}; choose from {', '.join(allowed)}.")
-    # One number for each choice, drawn whether it is used or not: fixing one choice must not move the others.
+    # One random number per choice, used or not: setting an attribute must not change the others.
     chance = np.random.Generator(np.random.PCG64(seed)).random(len(PRIORS) + len(TRAITS) + JITTERS)
     choices = zip(PRIORS.items(), chance[: len(PRIORS)].tolist(), strict=True)
     labels = {name: fixed.get(name, _choose(shares, number)) for (name, shares), number in choices}
@@ -68,10 +75,10 @@ def draw_face(seed: int, resolution: int = 64, **fixed: str) -> tuple[Images, di
 
 
 def draw_faces(count: int, seed: int = 0, resolution: int = 64) -> tuple[Images, dict[str, list[str]]]:
-    """Draw the faces of seeds seed ... seed + count - 1.
+    """Draw the faces of the seeds from `seed` to `seed` + `count` - 1.
 
     Returns:
-        uint8, count×resolution×resolution×3, and for every attribute its `count` values.
+        uint8, count×resolution×resolution×3, and the `count` values of every attribute.
     """
     images = np.empty((count, resolution, resolution, 3), np.uint8)
     labels: dict[str, list[str]] = {name: [] for name in ATTRIBUTES}
@@ -89,16 +96,20 @@ def write_faces(
     resolution: int = 64,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write faces as JPEG files with their labels in `metadata.csv`, ready to be imported.
+    """Write faces as JPEG files with their labels in `metadata.csv`, ready to import.
 
     Args:
-        folder: replaced as a whole at the end.
-        count: how many faces.
-        seed: the first one's seed.
+        folder: the folder. Faces that were written to it before are replaced at the end; other files are kept.
+        count: the number of faces.
+        seed: the seed of the first face.
         resolution: height and width in pixels.
         progress: called with (faces drawn, count).
     """
-    with replacing_folder(folder) as place, (place / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
+    with (
+        folder_lock(folder, _OWNED),
+        replacing_folder(folder, _OWNED) as place,
+        (place / "metadata.csv").open("w", newline="", encoding="utf-8") as file,
+    ):
         table = csv.writer(file)
         table.writerow(["file_name", *ATTRIBUTES])
         for index in range(count):
@@ -111,9 +122,9 @@ def write_faces(
 
 
 def _choose(shares: dict[str, float], chance: float) -> str:
-    """The value whose part of [0, 1) holds `chance`."""
+    """The value whose interval in [0, 1) contains `chance`."""
     for value, share in shares.items():
         if chance < share:
             return value
         chance -= share
-    return next(reversed(shares))  # rounding may leave a crumb behind the last part
+    return next(reversed(shares))  # because of rounding, the intervals may end just below 1

@@ -1,4 +1,4 @@
-"""Hair: behind the head, over the forehead, and what is tied into it."""
+"""Hair: behind the head, over the forehead, and the ribbon in it."""
 
 from collections.abc import Mapping
 
@@ -7,18 +7,18 @@ import numpy as np
 from nijigan.procedural.palette import HAIR, WHITE, Colour, blend, hsv, shade, vary
 from nijigan.procedural.sketch import Points, Sketch, bezier, ellipse, mirrored, pieces, smooth, stroke
 
-_CROWN = -0.08  # height of the skull's centre
+_CROWN = -0.08  # y of the centre of the skull
 _LOCKS = {"long": 0.4, "bob": 0.29, "short": 0.13, "twintails": 0.22, "ponytail": 0.24, "buns": 0.18}
 
 
 class Hair:
-    """One head of hair. Lengths as in `Artist`.
+    """The hair of one face. Coordinates are as in `nijigan.procedural.artist`.
 
     Args:
         labels: hair (the colour) and style.
         trait: numbers by the names of `TRAITS`.
-        jitter: numbers in [-1, 1] that set strand apart from strand.
-        sketch: what is painted on.
+        jitter: numbers in [-1, 1] that make strands differ.
+        sketch: the sketch to draw on.
     """
 
     def __init__(self, labels: Mapping[str, str], trait: Mapping[str, float], jitter: Points, sketch: Sketch) -> None:
@@ -30,7 +30,7 @@ class Hair:
         self.fringe = self._fringe(int(trait["strands"]))
 
     def behind(self) -> None:
-        """Everything that the head covers."""
+        """Draw the hair that is behind the head."""
         if self.style == "twintails":
             for side in (-1.0, 1.0):
                 self._tail(side, 0.27, -0.2, 0.43)
@@ -48,12 +48,12 @@ class Hair:
                 self.sketch.fill(strand * (side, 1), self.edge)
 
     def shadow(self, colour: Colour) -> None:
-        """The fringe's shadow on the forehead; it ends within the face's outline, for behind that there is hair."""
+        """Draw the shadow of the fringe on the forehead. It stays within the face: behind that is hair."""
         shifted = pieces(self.fringe) + np.array([0.006, 0.026])
         self.sketch.fill(np.clip(np.concatenate([shifted, [(1, -0.2), (-1, -0.2)]]), (-0.25, -1), (0.25, 1)), colour)
 
     def before(self) -> None:
-        """The one hair that stands up, the fringe with its strands and shine, and the locks beside the face."""
+        """Draw the hair that is in front: ahoge, fringe with strands and shine, and locks at the sides of the face."""
         t, rx, sketch = self.trait, self.rx, self.sketch
         if t["ahoge"] > 0.2:
             s = self.side
@@ -152,12 +152,12 @@ class Hair:
         return path
 
     def _shade(self) -> None:
-        """The side away from the light, within the outline."""
+        """Shade the side away from the light, within the outline."""
         inner = ellipse(0, _CROWN, self.rx * 0.86, self.ry * 0.985, 360, 270)
         self.sketch.fill(np.concatenate([self._scalp(270, 0.985), np.array([(self.rx, 0.06)]), inner]), self.dark)
 
     def _shine(self) -> None:
-        """A band of light around the crown, scalloped where strands part."""
+        """A band of light around the crown, scalloped between strands."""
         outer = ellipse(0, _CROWN, self.rx * 0.79, self.ry * 0.79, 214, 322)
         way = np.linspace(0, np.pi, len(outer))
         depth = np.sin(way) ** 0.5 * (0.06 + 0.09 * np.abs(np.sin(5 * way + 10 * self.trait["parting"])))

@@ -1,4 +1,4 @@
-"""The artist's colours: one for every class of hair and eyes, and what an illustrator does to a colour."""
+"""The artist's colours: one for each value of hair and eyes, and functions that shade and vary them."""
 
 from colorsys import hsv_to_rgb, rgb_to_hsv
 
@@ -34,29 +34,29 @@ TONGUE: Colour = (246, 132, 138)
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:
-    """A colour by hue (any number, one turn is 1), saturation and value, 0 to 1."""
+    """A colour from hue (any number; 1 is a full turn), saturation and value (0 to 1)."""
     return _colour(*(255 * part for part in hsv_to_rgb(hue % 1, saturation, value)))
 
 
 def blend(a: Colour, b: Colour, share: float) -> Colour:
-    """`a` with a share of `b`, 0 to 1."""
+    """Mix `a` with a share of `b`, 0 to 1."""
     return _colour(*(one + (other - one) * share for one, other in zip(a, b, strict=True)))
 
 
 def shade(colour: Colour, depth: float) -> Colour:
-    """A shadow of the colour, a little colder than it is: what an illustrator uses in place of black."""
+    """A shadow of the colour, slightly colder than the colour, as illustrators use it instead of black."""
     r, g, b = colour
     return _colour(r * (1 - 0.62 * depth), g * (1 - 0.72 * depth), b * (1 - 0.52 * depth))
 
 
 def blush_shade(skin: Colour, depth: float) -> Colour:
-    """A shadow of the skin, warmer than it is."""
+    """A shadow of the skin, warmer than the skin."""
     r, g, b = skin
     return _colour(r * (1 - 0.3 * depth), g * (1 - 0.62 * depth), b * (1 - 0.58 * depth))
 
 
 def vary(colour: Colour, hue: float, saturation: float, value: float) -> Colour:
-    """A neighbour of the colour that a person would give the same name; three numbers in [-1, 1] say which."""
+    """A similar colour with the same name. Each of the three numbers is in [-1, 1]."""
     h, s, v = rgb_to_hsv(*(part / 255 for part in colour))
     return hsv(h + 0.011 * hue, min(1, s * (1 + 0.12 * saturation)), min(1, v * (1 + 0.06 * value)))
 

@@ -1,7 +1,7 @@
-"""A sketch: filled shapes and lines in the order they are painted, in units of the picture's side, drawn at any size.
+"""A sketch: filled shapes and lines in drawing order, in units of the picture's side, rendered at any size.
 
-Pillow paints them with hard edges on a canvas a whole number of times too large, and averaging blocks of that canvas
-makes the edges smooth. Curves are linear in their control points, so each kind is one small cached matrix.
+Pillow draws them with hard edges on a canvas that is larger by an integer factor. Averaging blocks of the canvas makes
+the edges smooth. Curves are linear in their control points, so that each kind is one small cached matrix.
 """
 
 from functools import lru_cache
@@ -17,29 +17,29 @@ from nijigan.procedural.palette import Colour
 Points = npt.NDArray[np.float64]
 Point = tuple[float, float]
 
-_SAMPLES = 6  # points on each piece of a curve: chords stay within half a pixel of it at 512
-_CANVAS = 192  # the smallest canvas: below it thin lines would come and go with the resolution
+_SAMPLES = 6  # points per segment of a curve: chords are within half a pixel of the curve at 512 px
+_CANVAS = 192  # the smallest canvas: on smaller ones, thin lines appear and disappear with the resolution
 
 
 class Sketch:
-    """Shapes in painting order. Coordinates: the picture's centre is (0, 0), its side 1, and y points down."""
+    """Shapes in drawing order. The centre of the picture is (0, 0), its side is 1, and y points down."""
 
     def __init__(self) -> None:
         self._paths: list[Points] = []
-        self._paints: list[tuple[Colour, float]] = []  # width of the line, 0 where the inside is filled
+        self._paints: list[tuple[Colour, float]] = []  # colour and width of a line; width 0 fills the inside
 
     def fill(self, path: Points, colour: Colour) -> None:
-        """Paint the inside of a closed path."""
+        """Fill a closed path."""
         self._paths.append(path)
         self._paints.append((colour, 0.0))
 
     def line(self, path: Points, colour: Colour, width: float) -> None:
-        """Paint along an open path."""
+        """Draw along an open path."""
         self._paths.append(path)
         self._paints.append((colour, width))
 
     def shape(self, path: Points, colour: Colour, edge: Colour, width: float = 0.01) -> None:
-        """Paint the inside of a closed path, and its edge in another colour."""
+        """Fill a closed path, and draw its edge in another colour."""
         self.fill(path, colour)
         self.line(path[_ring(len(path))], edge, width)
 
@@ -51,14 +51,14 @@ class Sketch:
         scale: float = 1.0,
         shift: Point = (0.0, 0.0),
     ) -> Images:
-        """Paint everything on a vertical gradient.
+        """Render everything on a vertical gradient.
 
         Args:
-            background: colours at the top and at the bottom.
+            background: the colours at the top and at the bottom.
             resolution: height and width in pixels.
-            tilt: turn of the whole sketch in degrees, clockwise.
-            scale: enlargement about the centre.
-            shift: where the centre goes, in units of the side.
+            tilt: rotation of the whole sketch in degrees, clockwise.
+            scale: scale factor about the centre.
+            shift: shift of the centre, in units of the side.
 
         Returns:
             uint8, resolution×resolution×3.
@@ -74,7 +74,7 @@ class Sketch:
         start = 0
         for path, (colour, width) in zip(self._paths, self._paints, strict=True):
             points, start = pixels[start : start + len(path)], start + len(path)
-            # Pillow takes a float32 buffer as it is, which spares a list of numbers; its annotations do not say so.
+            # Pillow accepts a float32 buffer, which avoids a list of numbers; its annotations do not mention it.
             if width:
                 brush.line(points, colour, max(1, round(width * zoom)))  # type: ignore[arg-type]
             else:
@@ -89,12 +89,12 @@ def ellipse(x: float, y: float, rx: float, ry: float, start: float = 0.0, end: f
 
 
 def bezier(*points: Point) -> Points:
-    """Quadratic Bézier pieces end to end: on the curve, control, on the curve, control, ... on the curve."""
+    """Connected quadratic Bézier segments: points on the curve and control points, alternately."""
     return pieces(np.array(points))
 
 
 def pieces(points: Points) -> Points:
-    """`bezier` of an array, (2n + 1)×2."""
+    """`bezier` for an array, (2n + 1)×2."""
     return _bezier(len(points)) @ points
 
 
@@ -105,12 +105,12 @@ def smooth(*points: Point) -> Points:
 
 
 def mirrored(path: Points) -> Points:
-    """The path, from top to bottom on the right, and back up along its mirror image on the left."""
+    """A path (the right half, from top to bottom), closed by its mirror image on the left."""
     return np.concatenate([path, path[::-1] * (-1, 1)])
 
 
 def stroke(start: Point, control: Point, end: Point, width: float) -> Points:
-    """A brush stroke along a quadratic Bézier curve, pointed at both ends and `width` wide in the middle."""
+    """A brush stroke along a quadratic Bézier curve: pointed at both ends, `width` wide in the middle."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     scale = width / hypot(dx, dy)
     x, y = -dy * scale, dx * scale

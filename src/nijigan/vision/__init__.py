@@ -1,1 +1,1 @@
-"""What can be seen in a picture: faces, their parts, their colours."""
+"""Detect faces in pictures, and read their hair and eye colours."""

@@ -1,6 +1,6 @@
-"""Where a face's hair and eyes are: frames laid on its picture, as large and as tilted as the face is.
+"""Locate the hair and eyes of a face: sampling frames with the size and the tilt of the face.
 
-The detector (see `nijigan.vision.finder`) reports the eyes along with a face; the hair has its place by them.
+The detector (see `nijigan.vision.finder`) reports the eyes of each face. The place of the hair follows from them.
 """
 
 from collections.abc import Iterator
@@ -15,76 +15,76 @@ from nijigan.pictures import resize
 from nijigan.vision.finder import BORDER, detect_windows
 
 SIDE = 96
-"""Longer side in pixels at which faces are read, whatever their own size."""
+"""Longer side in pixels at which faces are read. All faces are resized to it."""
 SEARCHED_SIDES = (96, 112, 80)
-"""Sides at which a face is looked for, one after the other."""
+"""Longer sides in pixels at which the detector is tried, one after the other."""
 TURNS = (-25, 25)
-"""By how many degrees a picture is turned, anticlockwise, where no face is seen in it as it comes: the detector knows
-upright faces only, and half of those that it misses are tilted."""
+"""Degrees by which a picture is rotated, anticlockwise, if no face is found in it. The detector finds only upright
+faces, and half of those that it misses are tilted."""
 
 HEAD_REACH = 0.75
-"""From the middle between the eyes to the edges of the head's frame, in widths of the face: up to the crown, down to
-the neck, and to the hair on both sides."""
+"""Distance from the point between the eyes to the edges of the head's frame, in widths of the face. The frame reaches
+up to the crown, down to the neck, and to the hair on both sides."""
 EYE_REACH = 0.6
-"""From the middle of an eye to the edges of its frame, in widths and heights of the eye."""
+"""Distance from the centre of an eye to the edges of its frame, in widths and heights of the eye."""
 HEAD_SAMPLES, EYE_SAMPLES = 30, 16
-"""Samples along a side of a frame."""
+"""Samples along each side of a frame."""
 STEEPEST = 60
-"""In degrees. Where the line through the eyes is steeper, one of them is misplaced: the head is taken to be upright."""
+"""Degrees. If the line through the eyes is steeper, one of them is misplaced, and the head is assumed to be upright."""
 
 Samples = npt.NDArray[np.uint8]
-"""N×S×S×4: a part of a face in N frames, as RGB, and alpha where a sample lies on the picture."""
+"""N×S×S×4: a part of a face in N frames, as RGB and an alpha channel. Alpha is 0 outside the picture."""
 _Point = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """The parts of a face, upright and at one size."""
+    """The parts of a face, upright and at a fixed size."""
 
     hair: Samples
-    """1×30×30×4: the head, with the eyes in its middle. Which of it is hair is left to the reader."""
+    """1×30×30×4: the head, with the eyes in the middle. The colour reader decides which samples are hair."""
     middle: tuple[float, float]
-    """Between the eyes, as shares of the picture's width and height."""
+    """The point between the eyes, as shares of the picture's width and height."""
     eyes: Samples
-    """2×16×16×4: both eyes, one of them mirrored so that the nose is on the same side."""
+    """2×16×16×4: both eyes. One is mirrored, so that the nose is on the same side."""
 
 
 def find_anatomy(face: Images) -> Anatomy | None:
     """Find the parts of a face.
 
     Args:
-        face: uint8 RGB, H×W×3, any size: a picture that a face fills.
+        face: a picture that a face fills, of any size: uint8 RGB, H×W×3.
 
     Returns:
-        The parts of the likeliest face, or None where the detector sees no face at all.
+        The parts of the likeliest face, or None if the detector finds no face.
     """
     image = Image.fromarray(np.ascontiguousarray(face))
-    for degrees, held, searched in _searches(image):
+    for degrees, turned, searched in _searches(image):
         boxes = _likeliest(searched)
         if boxes is not None:
-            picture = _fit(held, SIDE)
+            picture = _fit(turned, SIDE)
             head, right, left = boxes * (picture.width / searched.width)
             return _cut(picture, head, right, left, degrees)
     return None
 
 
 def _fit(image: Image.Image, side: int) -> Image.Image:
-    """The picture with its longer side brought to so many pixels."""
+    """The picture, resized so that its longer side has `side` pixels."""
     scale = side / max(image.size)
     return resize(image, max(1, round(image.width * scale)), max(1, round(image.height * scale)))
 
 
 def _searches(image: Image.Image) -> Iterator[tuple[int, Image.Image, Image.Image]]:
-    """How to hold the picture, the picture so held, and what to show the detector of it, until it sees a face."""
+    """Versions of a picture to search: degrees of rotation, the rotated picture, and the version for the detector."""
     for side in SEARCHED_SIDES:
         yield 0, image, _fit(image, side)
-    equalised = ImageOps.equalize(image.convert("L")).convert("RGB")  # for the dark and the pale
+    equalised = ImageOps.equalize(image.convert("L")).convert("RGB")  # for dark and pale faces
     for side in SEARCHED_SIDES:
         yield 0, image, _fit(equalised, side)
-    # A large picture, turned, would take much memory.
-    enough = image if max(image.size) <= 2 * SIDE else _fit(image, 2 * SIDE)
+    # Rotating a large picture would need much memory.
+    limited = image if max(image.size) <= 2 * SIDE else _fit(image, 2 * SIDE)
     for degrees in TURNS:
-        turned = enough.convert("RGBA").rotate(degrees, Image.Resampling.BICUBIC)
+        turned = limited.convert("RGBA").rotate(degrees, Image.Resampling.BICUBIC)
         on_white = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned).convert("RGB")
         for side in SEARCHED_SIDES:
             yield degrees, turned, _fit(on_white, side)
@@ -99,13 +99,13 @@ def _likeliest(picture: Image.Image) -> npt.NDArray[np.float64] | None:
         parts = (window.box, *window.parts[:2])
         boxes = np.array([(part.x - border, part.y - border, part.width, part.height) for part in parts], np.float64)
         centre = boxes[0, :2] + boxes[0, 2:] / 2
-        if ((centre >= 0) & (centre < picture.size)).all():  # else it is a face's mirror image
+        if ((centre >= 0) & (centre < picture.size)).all():  # otherwise it is in the mirrored border
             found.append((window.likelihood, window.box.width, boxes))
-    return max(found, key=lambda one: one[:2])[2] if found else None
+    return max(found, key=lambda face: face[:2])[2] if found else None
 
 
 def _cut(picture: Image.Image, head: _Point, right: _Point, left: _Point, degrees: int = 0) -> Anatomy:
-    """Sample the parts of a picture that was turned, given boxes; `right` is the eye on the viewer's right."""
+    """Sample the parts of a rotated picture, given their boxes; `right` is the eye on the viewer's right."""
     eyes = [(box[:2] + box[2:] / 2, EYE_REACH * box[2:]) for box in (right, left)]
     line = eyes[0][0] - eyes[1][0]
     length = np.hypot(*line)
@@ -129,13 +129,13 @@ def sample(picture: Image.Image, centre: _Point, across: _Point, down: _Point, c
 
     Args:
         picture: RGB.
-        centre: of the parallelogram, (x, y) in pixels.
-        across: from there to the middle of what becomes the right edge.
-        down: from there to the middle of what becomes the lower edge.
+        centre: centre of the parallelogram, (x, y) in pixels.
+        across: vector from the centre to the middle of the edge that becomes the right one.
+        down: vector from the centre to the middle of the edge that becomes the lower one.
         count: samples along each side.
 
     Returns:
-        count×count×4: RGB, and alpha 0 where a sample lies outside the picture.
+        count×count×4: RGB and alpha, which is 0 for samples outside the picture.
     """
     origin = centre - across - down
     matrix = np.stack([2 * across / count, 2 * down / count, origin], 1).ravel().tolist()

@@ -1,4 +1,4 @@
-"""The words for the colours of hair and eyes that people tag anime pictures with."""
+"""The colour names of hair and eyes that are common in human tags of anime pictures."""
 
 HAIR = ("aqua", "black", "blonde", "blue", "brown", "gray", "green", "orange", "pink", "purple", "red", "white")
 EYES = ("aqua", "black", "blue", "brown", "gray", "green", "orange", "pink", "purple", "red", "yellow")

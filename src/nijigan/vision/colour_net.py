@@ -1,8 +1,8 @@
-"""A small network that names the colours of hair and eyes, for the reader of colours (`nijigan.vision.colours`).
+"""A small network that classifies hair and eye colours, for the colour reader (`nijigan.vision.colours`).
 
-The first half of EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019, without squeeze and excitation), which
-started from what it had learnt from ImageNet's photographs and was taught on people's tags by
-`benchmarks/train_colours.py`. Unlike counts of colours it knows hair from a hat, and a brown that is in shadow.
+It is the first half of EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019, without squeeze and excitation),
+pre-trained on ImageNet and trained on human tags by `benchmarks/train_colours.py`. Unlike a colour histogram, it can
+tell hair from a hat, and brown in shadow from black.
 """
 
 from functools import cache
@@ -22,17 +22,18 @@ from nijigan.vision.colour_names import VALUES
 from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, freeze
 
 SIDE = 96
-"""Height and width of the faces that it looks at, in pixels."""
+"""Height and width of the network's input, in pixels."""
 BLOCKS = 11
-"""Of Lite0's sixteen: up to where a sixth of its 4.7 million weights are, and most of its multiplications."""
+"""The number of Lite0's sixteen blocks that are used. They have a sixth of its 4.7 million weights, and most of its
+multiplications."""
 WEIGHTS = ASSETS / "colour-net.safetensors"
-"""Kernels in fp16, batch norm in fp32."""
+"""The trained weights: kernels in fp16, batch norm in fp32."""
 
 _SUMMARY = 384
 
 
 class ColourNet(nn.Module):
-    """Faces to the logits of each attribute's values. 0.75 million parameters."""
+    """Maps faces to the logits of each attribute's values. 0.75 million parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,23 +46,22 @@ class ColourNet(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(_SUMMARY, len(words)) for words in VALUES.values())
 
     def forward(self, faces: Tensor) -> list[Tensor]:
-        """Float N×3×96×96 in [0, 1] → of each of `VALUES`, N×words."""
+        """Faces as float N×3×96×96 in [0, 1] → for each attribute in `VALUES`, N×(number of values)."""
         x = self.stem((faces - IMAGENET_MEAN) / IMAGENET_STD)
         for depth, block in enumerate(self.blocks):
-            x = block(x, drop_connect_rate=0.1 * depth / BLOCKS)  # stochastic depth, in training alone
+            x = block(x, drop_connect_rate=0.1 * depth / BLOCKS)  # stochastic depth, only in training
         summary = self.dropout(self.summary(x).mean((2, 3)))
         return [head(summary) for head in self.heads]
 
 
 def colour_logits(face: Images) -> dict[str, npt.NDArray[np.float32]]:
-    """What the network makes of one face: alone, so that it reads a face alike in any company.
+    """The logits of one face. A batch of one gives the same result whatever other faces are read.
 
     Args:
         face: uint8 RGB, H×H×3, any size.
 
     Returns:
-        For "hair" and "eyes" a number for each of `VALUES`, in nats, up to a constant: the mean over the face
-        and its mirror image.
+        For "hair" and "eyes", the logits of their `VALUES`: the mean over the face and its mirror image.
     """
     picture = np.asarray(resize(Image.fromarray(face), SIDE, SIDE), np.float32) / 255
     pixels = torch.from_numpy(picture).permute(2, 0, 1)
@@ -72,7 +72,7 @@ def colour_logits(face: Images) -> dict[str, npt.NDArray[np.float32]]:
 
 @cache
 def _net() -> ColourNet:
-    with torch.device("meta"):  # nothing is drawn at random: training may be under way in the same process
+    with torch.device("meta"):  # uses no random numbers: a training may be running in the same process
         net = ColourNet()
     net.load_state_dict({n: v.float() for n, v in safetensors.torch.load_file(WEIGHTS).items()}, assign=True)
     freeze(net)

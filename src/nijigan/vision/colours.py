@@ -1,12 +1,13 @@
-"""Hair and eye colours read from a face's pixels, in the words that people tag anime pictures with.
+"""Read hair and eye colours from the pixels of a face, as the colour names that are common in human tags.
 
-The detector finds the face and its eyes (`nijigan.vision.anatomy`). For each part, two histograms are taken over a
-palette of colours in OKLab: one where the part usually is, one around it. Multinomial logistic regression turns both
-into logits. A small network looks at the whole face (`nijigan.vision.colour_net`). The probabilities are the softmax of
-a weighted sum of the two. Palette, places and weights were fitted to human tags by `benchmarks/colours.py`.
+The detector finds the face and its eyes (`nijigan.vision.anatomy`). For each part, two histograms are computed over a
+palette of colours in OKLab: one of the area where the part usually is, one of the area around it. Multinomial logistic
+regression maps both to logits. A small network adds logits of the whole face (`nijigan.vision.colour_net`). The
+probabilities are the softmax of a weighted sum of the two. Palette, areas and weights were fitted to human tags by
+`benchmarks/colours.py`.
 
-A reading is a function of the picture alone, up to how sums round in another number of threads: nothing is drawn at
-random, nothing kept between calls.
+A reading depends only on the picture, except for rounding with another number of threads. There are no random numbers
+and no state between calls.
 """
 
 from dataclasses import dataclass
@@ -23,14 +24,14 @@ from nijigan.vision.colour_names import VALUES
 from nijigan.vision.finder import check_pixels
 
 MIN_CONFIDENCE = 0.3
-"""Below it a value agrees with people's tags three times in ten, which is too seldom to learn from; just above it three
-to four times, in spite of tags that themselves often name a neighbouring colour, or the character's instead of the
-drawing's."""
+"""The lowest confidence of a label. Below it, a value agrees with human tags three times in ten, which is too rare to
+learn from; just above it, three to four times. Tags themselves often name a neighbouring colour, or the colour of the
+character instead of that of the drawing."""
 
 MODEL = ASSETS / "colours.json"
 
 EMPHASIS = np.array([0.6, 1.5, 1.5], np.float32)
-"""On lightness and the two axes of chroma when colours are compared: shading changes the first, not a colour's name."""
+"""Weights of lightness and the two axes of chroma in comparisons. Shading changes lightness but not the name."""
 
 
 Floats = npt.NDArray[np.float32]
@@ -38,38 +39,39 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read of one attribute."""
+    """The reading of one attribute."""
 
     value: str | None
-    """None where there is no face or the confidence is below `MIN_CONFIDENCE`."""
+    """None if there is no face, or the confidence is below `MIN_CONFIDENCE`."""
     confidence: float
-    """The chance that the likeliest value is what a person would tag, 0 to 1; 0 without a face."""
+    """The probability that a person would tag the likeliest value, 0 to 1; 0 without a face."""
 
 
 @dataclass(frozen=True)
 class PartModel:
-    """How one part of a face is read."""
+    """The fitted model of one part of a face."""
 
     place: tuple[tuple[float, ...], ...]
-    """A square map of the frame: how much a sample there counts as the part (the rest, to 1, as its surroundings)."""
+    """A square map of the frame: how much a sample there counts as the part. The rest, up to 1,
+    counts as its surroundings."""
     bias: dict[str, float]
-    """Of each value, in nats. Values keep the shares they have among tagged faces: with flat ones, confidence would no
-    longer be the chance of being right on faces as they come."""
+    """Bias of each value, in nats. It contains the values' shares among tagged faces. With equal shares, confidence
+    would no longer be the probability of being right on a random face."""
     weights: dict[str, tuple[float, ...]]
-    """Of each value on the square roots of the 2·K shares, in nats."""
+    """Weights of each value for the square roots of the 2·K shares, in nats."""
     trust: tuple[float, float]
-    """What the logits of the histograms and of the network are multiplied by before they are added."""
+    """Factors of the logits of the histograms and of the network in their sum."""
 
 
 @dataclass(frozen=True)
 class ColourModel:
-    """All that was fitted: `assets/colours.json`."""
+    """The fitted model: `assets/colours.json`."""
 
     fitted_on: str
     palette: tuple[tuple[float, float, float], ...]
     """K colours in OKLab times `EMPHASIS`."""
     softness: float
-    """Standard deviation of the Gaussian by which a sample is shared out among the colours near it."""
+    """Standard deviation of the Gaussian that distributes a sample among the colours near it."""
     parts: dict[str, PartModel]
 
 
@@ -77,13 +79,13 @@ def read_colours(face: Images) -> dict[str, Reading]:
     """Read the colours of a face.
 
     Args:
-        face: uint8 RGB, H×W×3, any size: a picture that a face fills.
+        face: a picture that a face fills, of any size: uint8 RGB, H×W×3.
 
     Returns:
         A reading for "hair" (one of `HAIR`) and for "eyes" (one of `EYES`).
 
     Raises:
-        UserError: this is no such array.
+        UserError: `face` is not such an array.
     """
     check_pixels(face, 3, "Colours are read from")
     anatomy = find_anatomy(face)
@@ -96,7 +98,7 @@ def read_colours(face: Images) -> dict[str, Reading]:
 
 
 def _square(face: Images, middle: tuple[float, float]) -> Images:
-    """The largest square of a picture, as near to the middle of the face as it can be."""
+    """The largest square of a picture, as near to the middle of the face as possible."""
     height, width = face.shape[:2]
     side = min(height, width)
     top = min(max(round(middle[1] * height - side / 2), 0), height - side)
@@ -106,7 +108,7 @@ def _square(face: Images, middle: tuple[float, float]) -> Images:
 
 @dataclass(frozen=True)
 class _ColourReader:
-    """One part's model as arrays."""
+    """The model of one part, as arrays."""
 
     values: tuple[str, ...]
     palette: Floats
@@ -117,7 +119,7 @@ class _ColourReader:
     trust: tuple[float, float]
 
     def read(self, samples: Samples, seen: Floats) -> Reading:
-        """A reading, given the network's logits."""
+        """The reading, given the network's logits."""
         counted = self.weights @ describe(samples, self.place, self.palette, self.softness) + self.bias
         logits = self.trust[0] * counted + self.trust[1] * seen
         chances = np.exp(logits - logits.max())
@@ -129,7 +131,7 @@ class _ColourReader:
 
 @cache
 def _readers() -> dict[str, _ColourReader]:
-    """What ships; threads that ask at once may load it twice, to the same end."""
+    """The packaged models. Two threads may both load them, with the same result."""
     model = read_json(ColourModel, MODEL)
     palette = np.array(model.palette, np.float32)
     return {
@@ -154,20 +156,20 @@ def oklab(rgb: npt.NDArray[np.uint8]) -> Floats:
 
 
 def describe(samples: Samples, place: Floats, palette: Floats, softness: float) -> Floats:
-    """How much of each colour there is, where a part is and around it.
+    """Colour histograms of a part and of its surroundings.
 
     Args:
         samples: a part, N×S×S×4.
-        place: where in its frames it is, S×S or a whole number of times coarser, 0 to 1.
+        place: weights of the part in its frames, 0 to 1: S×S, or coarser by an integer factor.
         palette: K colours, K×3, as in `ColourModel`.
         softness: see `ColourModel`.
 
     Returns:
-        2·K: the square roots of the palette's shares of the part, then of its surroundings. Under the root, Euclidean
-        distances between histograms are Hellinger's, which small shares do not drown in.
+        2·K: the square roots of the palette's shares in the part, then in its surroundings. Euclidean distances between
+        such roots are Hellinger distances, in which small shares still count.
     """
     colours = (oklab(samples[..., :3]) * EMPHASIS).reshape(-1, 3)
-    affinity = (colours @ palette.T - (palette**2).sum(1) / 2) / np.float32(softness**2)  # -½d² and a term of no effect
+    affinity = (colours @ palette.T - (palette**2).sum(1) / 2) / np.float32(softness**2)  # -½d², up to a constant
     affinity = np.exp(affinity - affinity.max(1, keepdims=True))
     affinity /= affinity.sum(1, keepdims=True)
     cell = samples.shape[1] // len(place)
@@ -180,7 +182,7 @@ def describe(samples: Samples, place: Floats, palette: Floats, softness: float) 
 
 _LEVELS = np.arange(256) / 255
 _LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4).astype(np.float32)
-"""Linear light of each of the 256 levels of sRGB."""
+"""Linear light for each of the 256 levels of sRGB."""
 _TO_CONES = np.array([[0.4122214708, 0.2119034982, 0.0883024619],
                       [0.5363325363, 0.6806995451, 0.2817188376],
                       [0.0514459929, 0.1073969566, 0.6299787005]], np.float32)  # fmt: skip

@@ -1,12 +1,12 @@
-"""Where the faces are: animeface's detector of drawn faces, without its Python side.
+"""Detect anime faces with the C library of animeface.
 
-animeface (nagadomi's animeface-2009 as a C library, weights inside) is called through ctypes. Its own entry reads a
-private structure of Pillow's that Pillow 12 changed, and since then finds nothing; the C functions below it take plain
-arrays of floats. They keep no state and, called this way, release the interpreter's lock: threads run them in parallel.
+animeface (nagadomi's animeface-2009 as a C library, including its weights) is called through ctypes. Its Python entry
+reads a private structure of Pillow that Pillow 12 changed, and has found nothing since. The C functions below it take
+plain arrays of floats. They are stateless, and ctypes releases the interpreter's lock, so that threads can call them in
+parallel.
 
-The detector slides square windows over a picture. It is sure of a face that fills 50 to 100 of its pixels and blind to
-much larger ones, so pictures are searched at several scales, with their edges mirrored outwards for the faces that fill
-them.
+The detector slides square windows over a picture. It reliably finds faces of 50 to 100 pixels, and misses much larger
+ones. Pictures are therefore searched at several scales. A mirrored border helps with faces that fill the picture.
 """
 
 import ctypes
@@ -24,38 +24,38 @@ from nijigan.errors import UserError
 from nijigan.pictures import resize
 
 SMALLEST_WINDOW = 48.0
-"""In pixels at the scale that is searched. The largest is 2/3 of the shorter side, border included."""
+"""Side of the smallest window, in pixels of the searched scale. The largest is 2/3 of the shorter side with border."""
 WINDOW_STEP, WINDOW_GROWTH = 4.0, 1.095
-"""Windows move by this many 32nds of their side, and grow by this factor; as in animeface."""
+"""Step of the windows in 32nds of their side, and their growth factor; as in animeface."""
 EDGE_GAIN = 4.0
-"""As in animeface."""
+"""Gain of the edge filter; as in animeface."""
 
 CROP_SIDES = (80, 96)
-"""Longer sides that face crops are brought to, one after the other until a face is found."""
+"""Longer sides to which face crops are resized, one after the other until a face is found."""
 BORDER = 0.25
-"""Mirrored on every side, as a share of a crop's longer side: with it the largest window is the crop itself."""
+"""Width of the mirrored border, as a share of a crop's longer side. With it, the largest window is the crop itself."""
 
 LARGEST_SIDE = 768
-"""Pictures are searched at this size at most: a face of less than 1/15 of the longer side is not found."""
+"""Longer side of the largest scale that is searched. Faces below 1/15 of the longer side are not found."""
 LARGEST_ENLARGEMENT = 1.5
 SMALLEST_SIDE = 64
-"""The scales of a whole picture end where its shorter side falls below this, with a face that fills it in reach."""
+"""Shorter side of the smallest scale that is searched. At this scale, a face that fills the picture is found."""
 SCALE_RATIO = 1.5
 
 SAME_FACE = 0.5
-"""Of two boxes that share more than this part of the smaller one, the less likely is dropped."""
+"""If two boxes overlap by more than this share of the smaller one, the less likely box is dropped."""
 
-_CANDIDATES = 8192  # the detector's own limit: with room for fewer results, it drops likely ones
+_CANDIDATES = 8192  # the detector's own limit; with a smaller array, it drops likely faces
 
 
 @dataclass(frozen=True)
 class FoundFace:
-    """A face in a picture. The box is about square, from the fringe to the neck and as wide as the cheeks."""
+    """A face in a picture. Its box is about square: from the fringe to the neck, and as wide as the cheeks."""
 
     x: int
-    """Left edge, in pixels of the picture."""
+    """Left edge, in pixels."""
     y: int
-    """Upper edge."""
+    """Upper edge, in pixels."""
     width: int
     height: int
     likelihood: float
@@ -69,11 +69,11 @@ def find_faces(picture: npt.NDArray[np.uint8]) -> list[FoundFace]:
         picture: uint8 RGB, H×W×3, any size.
 
     Returns:
-        The faces, likeliest first; their boxes lie within the picture. Faces smaller than about 32 pixels, or than 1/15
+        The faces, the likeliest first. Their boxes lie within the picture. Faces below about 32 pixels, or below 1/15
         of the longer side, are not found.
 
     Raises:
-        UserError: this is no such array.
+        UserError: the argument is not such an array.
     """
     check_pixels(picture, 3)
     shorter, longer = sorted(picture.shape[:2])
@@ -86,31 +86,31 @@ def find_faces(picture: npt.NDArray[np.uint8]) -> list[FoundFace]:
 
 
 def has_face(crop: npt.NDArray[np.uint8]) -> bool:
-    """Whether a picture that should be one face, such as a 64-pixel tile, is one to the detector.
+    """Whether the detector finds a face in a picture that should be one, such as a 64-pixel tile.
 
-    It tolerates noise and refuses blur, a property of its own to bear in mind where this judges.
+    The detector tolerates noise but misses blurred faces. Keep that in mind when it is used for judging.
 
     Args:
         crop: uint8 RGB, H×W×3, any size.
 
     Raises:
-        UserError: this is no such array.
+        UserError: the argument is not such an array.
     """
     check_pixels(crop, 3)
     return any(_search(crop, side / max(crop.shape[:2]), round(BORDER * side)) for side in CROP_SIDES)
 
 
 def may_be_face(crop: npt.NDArray[np.uint8]) -> bool:
-    """Whether a picture is a face to the detector, or becomes one with its grey levels equalised, mirrored or not.
+    """Whether the detector finds a face in a picture, in a histogram-equalised copy, or in the mirrored copy of that.
 
-    Of a varied collection of 96-pixel tiles `has_face` misses one face in fifteen: the pale, the dark, the tinted. This
-    misses one in sixty, and lets half of what is no face pass: to sort with, not to judge by.
+    In a varied collection of 96-pixel tiles, `has_face` misses one face in fifteen: pale, dark and tinted ones. This
+    function misses one in sixty, and accepts half of the pictures without a face. Use it for sorting, not for judging.
 
     Args:
         crop: uint8 RGB, H×W×3, any size.
 
     Raises:
-        UserError: this is no such array.
+        UserError: the argument is not such an array.
     """
     if has_face(crop):
         return True
@@ -120,37 +120,37 @@ def may_be_face(crop: npt.NDArray[np.uint8]) -> bool:
 
 
 def have_faces(crops: Images, progress: Callable[[int, int], None] | None = None) -> npt.NDArray[np.bool_]:
-    """`has_face` of many crops, on all cores.
+    """Call `has_face` for many crops, on all cores.
 
     Args:
         crops: uint8 RGB, N×H×W×3.
-        progress: called with (crops looked at, N).
+        progress: called with (crops done, N).
 
     Returns:
         bool, of length N.
 
     Raises:
-        UserError: this is no such array.
+        UserError: the argument is not such an array.
     """
     check_pixels(crops, 4)
-    verdicts = np.zeros(len(crops), np.bool_)
+    found = np.zeros(len(crops), np.bool_)
     with ThreadPoolExecutor() as threads:
-        for index, verdict in enumerate(threads.map(has_face, crops)):
-            verdicts[index] = verdict
+        for index, face in enumerate(threads.map(has_face, crops)):
+            found[index] = face
             if progress:
                 progress(index + 1, len(crops))
-    return verdicts
+    return found
 
 
-def check_pixels(pixels: npt.NDArray[np.uint8], dimensions: int, what: str = "Faces are looked for in") -> None:
-    """Refuse, with a `UserError` that begins with `what`, what is no uint8 RGB array of so many dimensions."""
+def check_pixels(pixels: npt.NDArray[np.uint8], dimensions: int, what: str = "Faces are detected in") -> None:
+    """Raise a `UserError` that starts with `what` unless `pixels` is uint8 RGB with that number of dimensions."""
     if pixels.dtype != np.uint8 or pixels.ndim != dimensions or pixels.shape[-1] != 3 or 0 in pixels.shape[-3:]:
         shape = "×".join(map(str, pixels.shape))
         raise UserError(f"{what} uint8 RGB pictures, H×W×3; this is {pixels.dtype} {shape}.")
 
 
 def _search(picture: npt.NDArray[np.uint8], scale: float, border: int) -> list[FoundFace]:
-    """Look at one scale, with a mirrored border of so many pixels; boxes are in pixels of the picture."""
+    """Search one scale, with a mirrored border of `border` pixels. Boxes are in pixels of the picture."""
     height, width = picture.shape[:2]
     size = max(1, round(width * scale)), max(1, round(height * scale))
     scaled = np.asarray(resize(Image.fromarray(np.ascontiguousarray(picture)), *size))
@@ -159,7 +159,7 @@ def _search(picture: npt.NDArray[np.uint8], scale: float, border: int) -> list[F
         box = window.box
         left, right = ((x - border) * width / size[0] for x in (box.x, box.x + box.width))
         top, bottom = ((y - border) * height / size[1] for y in (box.y, box.y + box.height))
-        if 0 <= left + right < 2 * width and 0 <= top + bottom < 2 * height:  # else it is a face's mirror image
+        if 0 <= left + right < 2 * width and 0 <= top + bottom < 2 * height:  # otherwise it is in the mirrored border
             x, y = max(0, round(left)), max(0, round(top))
             right, bottom = min(width, round(right)), min(height, round(bottom))
             faces.append(FoundFace(x, y, right - x, bottom - y, window.likelihood))
@@ -167,7 +167,7 @@ def _search(picture: npt.NDArray[np.uint8], scale: float, border: int) -> list[F
 
 
 def _distinct(faces: Sequence[FoundFace]) -> list[FoundFace]:
-    """The likeliest box of every face; of equally likely ones the largest."""
+    """The likeliest box of every face; if equally likely, the largest."""
     kept: list[FoundFace] = []
     for face in sorted(faces, key=lambda face: (face.likelihood, face.width * face.height), reverse=True):
         if all(_overlap(face, other) <= SAME_FACE for other in kept):
@@ -176,7 +176,7 @@ def _distinct(faces: Sequence[FoundFace]) -> list[FoundFace]:
 
 
 def _overlap(one: FoundFace, other: FoundFace) -> float:
-    """The area that two boxes share, as a part of the smaller."""
+    """The area of overlap of two boxes, as a share of the smaller."""
     width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
     height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
     return max(0, width) * max(0, height) / min(one.width * one.height, other.width * other.height)
@@ -193,7 +193,7 @@ class _Rectangle(ctypes.Structure):
 
 
 class Window(ctypes.Structure):
-    """`nv_face_position_t`: a window that holds a face; its first parts are the eyes, the viewer's right one first."""
+    """`nv_face_position_t`: a window with a face. Its first parts are the eyes, the one on the viewer's right first."""
 
     _fields_ = [("likelihood", ctypes.c_float), ("box", _Rectangle), ("parts", _Rectangle * 5)]
     likelihood: float
@@ -201,7 +201,7 @@ class Window(ctypes.Structure):
 
 
 class _Matrix(ctypes.Structure):
-    """`nv_matrix_t`, as a view of an array: rows×cols vectors of length n = 1."""
+    """`nv_matrix_t`, a view of an array: rows×cols vectors of length n = 1."""
 
     _fields_ = [
         ("list", ctypes.c_int),
@@ -217,7 +217,7 @@ class _Matrix(ctypes.Structure):
 
     def __init__(self, array: npt.NDArray[np.float32]) -> None:
         super().__init__(1, array.size, 1, array.size, *array.shape, 1, 0, array.ctypes.data)
-        self.array = array  # kept alive for as long as the view
+        self.array = array  # kept alive as long as the view
 
 
 @cache
@@ -231,14 +231,10 @@ def _library() -> ctypes.CDLL:
     library.nv_laplacian1.argtypes = (matrix, matrix, ctypes.c_float)
     library.nv_integral.argtypes = (matrix, matrix, ctypes.c_int)
     library.nv_face_detect.argtypes = (
-        *(ctypes.POINTER(Window), ctypes.c_int),  # results, room for how many
-        *(matrix, matrix, ctypes.POINTER(_Rectangle)),  # integrals of grey and of edges, the picture's extent
-        *(ctypes.c_void_p, ctypes.c_void_p),  # networks: which way a face looks, a first opinion
-        *(
-            ctypes.c_void_p,
-            ctypes.c_int,
-            ctypes.c_void_p,
-        ),  # second opinion: an ensemble and its size; the parts of a face
+        *(ctypes.POINTER(Window), ctypes.c_int),  # results and their maximum number
+        *(matrix, matrix, ctypes.POINTER(_Rectangle)),  # integral images of grey and of edges, the size of the picture
+        *(ctypes.c_void_p, ctypes.c_void_p),  # networks: direction of a face, first classifier
+        *(ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p),  # second classifier: an ensemble and its size; face parts
         *(ctypes.c_float, ctypes.c_float, ctypes.c_float),  # step, growth, smallest window
     )
     return library
@@ -257,7 +253,7 @@ def _networks() -> tuple[object, ...]:
 
 
 def detect_windows(picture: npt.NDArray[np.uint8]) -> list[Window]:
-    """Run the detector on H×W×3 pixels as they are, as animeface's own entry does with its colours left out."""
+    """Run the detector on H×W×3 pixels without resizing, as animeface's own entry does without its colours."""
     height, width, _ = picture.shape
     grey = _Matrix(picture.astype(np.float32) @ np.array([0.30, 0.59, 0.11], np.float32))
     smooth, edges = (_Matrix(np.zeros((height, width), np.float32)) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Using networks that learn no more: made fast, and shown what they are used to."""
+"""Prepare trained networks for fast inference."""
 
 import torch
 from torch import nn
@@ -6,16 +6,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
-"""Of the channels in [0, 1], 3×1×1: what networks that learnt from ImageNet are shown is less the one, by the other."""
+"""Mean and standard deviation of ImageNet's channels in [0, 1], 3×1×1. Networks trained on it expect inputs normalised
+with these."""
 
 
 def freeze(net: nn.Module) -> None:
-    """Make a network ready and fast: batch norm folded into the convolution before it, channels last.
+    """Switch a network to evaluation, fold batch norm into the convolutions before it, and use channels-last memory.
 
-    In Lite0, on one thread, that is 3 times as fast as the network as loaded, and the same features within 2e-5.
+    For Lite0 on one thread, this is 3 times as fast as the loaded network. Features agree within 2e-5.
 
     Args:
-        net: changed in place; its modules must list their parts in order of use.
+        net: changed in place. Its modules must list their parts in order of use.
     """
     net.eval().requires_grad_(False)
     _fold_batch_norm(net)

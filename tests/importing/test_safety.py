@@ -1,0 +1,173 @@
+"""What an import must not lose: the dataset before it, what other people keep in its folder, and other imports."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from blobs import blob, encode, write
+from nijigan.cli.common import open_or_import
+from nijigan.cli.data import Import
+from nijigan.dataset.faces import FaceDataset
+from nijigan.dataset.limits import MAX_PIXELS
+from nijigan.dataset.manifest import is_dataset
+from nijigan.errors import UserError
+from nijigan.files import folder_lock
+from nijigan.importing import importer
+from nijigan.importing.importer import ImportOptions, import_faces
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A dataset of ten faces."""
+    import_faces([pictures(tmp_path / "ten", range(10))], tmp_path / "work" / "faces")
+    return tmp_path / "work" / "faces"
+
+
+def pictures(folder: Path, seeds: range) -> Path:
+    return write(folder, {f"{seed}.png": encode(blob(seed)) for seed in seeds})
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def size(path: Path) -> int:
+    return len(FaceDataset(path).table)
+
+
+def test_a_dataset_that_lost_its_name_is_found_by_every_reader(out: Path, tmp_path: Path) -> None:
+    more = pictures(tmp_path / "more", range(20, 25))
+    readers = {
+        "open": lambda: size(out),
+        "open_or_import": lambda: len(open_or_import(out).table),
+        "open_or_import, of pictures": lambda: len(open_or_import(out.with_name("fac")).table),
+        "import into it": lambda: import_faces([more], out).faces - 5,
+        "import from it": lambda: import_faces([out], tmp_path / "copy").faces,
+    }
+    for name, read in readers.items():
+        target = out.with_name("fac-faces") if "of pictures" in name else out
+        shutil.copytree(out, out.with_name("backup"))
+        pictures(out.with_name("fac"), range(3))
+        out.rename(target.with_name(f".{target.name}.0a0a0a0a.old"))
+        assert read() == 10, name
+        assert names(target.parent) == sorted(["backup", "fac", target.name]), name
+        shutil.rmtree(target)
+        out.with_name("backup").rename(out)
+
+
+def test_a_deleted_dataset_does_not_come_back(out: Path) -> None:
+    shutil.copytree(out, out.with_name(".faces.0a0a0a0a.old"))
+    shutil.copytree(out, out.with_name(".faces.0b0b0b0b.new"))
+    assert size(out) == 10
+    assert names(out.parent) == ["faces"]
+    shutil.rmtree(out)
+    with pytest.raises(UserError, match="no dataset"):
+        FaceDataset(out)
+
+
+def test_what_else_lies_in_the_folder_stays(out: Path, tmp_path: Path) -> None:
+    FaceDataset(out).pixels("train", 16)
+    others = {
+        "run/checkpoints/1.safetensors": b"weights", "run/dataset.json": b"{}", "NOTES.txt": b"mine", ".git/HEAD": b"x",
+        "faces-mine.parquet": b"mine", "cache.bak/train.npy": b"mine", "pictures.tmp": b"mine", "dataset.json.bak": b"",
+        "my-contact-sheet.png": b"mine",
+    }  # fmt: skip
+    write(out, others)
+    (out / "link").symlink_to(tmp_path)
+    (out / "dangling").symlink_to(tmp_path / "nowhere")
+    import_faces([pictures(tmp_path / "more", range(20, 25))], out)
+    assert size(out) == 15
+    for name, data in others.items():
+        assert (out / name).read_bytes() == data
+    assert (out / "link").is_symlink()
+    assert (out / "dangling").is_symlink()
+    assert not (out / "cache").exists()  # of the faces before; it may be deleted at any time
+    assert names(out.parent) == ["faces"]
+
+
+def test_a_folder_that_holds_no_dataset_is_still_refused(tmp_path: Path) -> None:
+    write(tmp_path / "out", {"run/log.jsonl": b""})
+    with pytest.raises(UserError, match="no dataset"):
+        import_faces([pictures(tmp_path / "p", range(2))], tmp_path / "out")
+    assert names(tmp_path) == ["out", "p"]
+
+
+def test_a_second_import_into_the_same_folder_is_refused(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more, others = pictures(tmp_path / "more", range(20, 25)), pictures(tmp_path / "others", range(30, 35))
+    (tmp_path / "alias").symlink_to(out)
+    real = importer.write_faces
+
+    def write_faces(*arguments: object) -> None:
+        monkeypatch.setattr(importer, "write_faces", real)
+        for place in (out, tmp_path / "alias", out.parent / "." / "faces"):
+            with pytest.raises(UserError, match="Another process is at work in .*faces; wait for it or stop it"):
+                import_faces([others], place)
+        assert size(out) == 10  # readers are not kept waiting
+        import_faces([others], out.with_name("other"))
+        real(*arguments)
+
+    monkeypatch.setattr(importer, "write_faces", write_faces)
+    assert import_faces([more], out).faces == 15
+    assert import_faces([others], out).faces == 20
+    assert names(out.parent) == ["faces", "other"]
+
+
+def test_a_failed_import_leaves_nothing_behind(out: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no usable picture"):
+        import_faces([write(tmp_path / "words", {"a.png": b"words"})], out.with_name("new"))
+    assert names(out.parent) == ["faces"]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from nijigan.importing import importer
+setattr(importer, sys.argv[3], lambda *_, **__: os._exit(9))
+importer.import_faces([Path(sys.argv[1])], Path(sys.argv[2]), crop=len(sys.argv) > 4)
+"""
+
+
+@pytest.mark.parametrize("step", ["measure", "write_csv"])
+def test_a_killed_import_is_cleaned_up_by_the_next_command(out: Path, tmp_path: Path, step: str) -> None:
+    write(out, {"run/log.jsonl": b"mine"})
+    more = pictures(tmp_path / "more", range(20, 25))
+    done = subprocess.run([sys.executable, "-c", KILLED, more, out, step], check=False)
+    assert done.returncode == 9
+    assert size(out) == 10
+    assert import_faces([more], out).faces == 15
+    assert (out / "run" / "log.jsonl").read_bytes() == b"mine"
+    assert names(out.parent) == ["faces"]
+
+
+def test_reading_does_not_disturb_an_import_under_way(out: Path) -> None:
+    unfinished = out.with_name(".faces.0a0a0a0a.new")
+    unfinished.mkdir()
+    with folder_lock(out.with_name("other")):
+        pass
+    with folder_lock(out):
+        unfinished.mkdir()
+        assert is_dataset(out)
+        assert unfinished.exists()
+    assert is_dataset(out)
+    assert not unfinished.exists()
+
+
+def test_a_damaged_dataset_among_the_sources_is_named(out: Path, tmp_path: Path) -> None:
+    import_faces([write(tmp_path / "t", {**{f"{n}.png": encode(blob(n)) for n in range(40, 45)},
+                                         "tags.csv": b"file,hair\n40.png,red\n"})], out)  # fmt: skip
+    parquet = out / "faces-00000.parquet"
+    data = parquet.read_bytes()
+    place = data.rindex(b"red", 0, -8000) if b"red" in data[:-8000] else data.index(b"red")
+    parquet.write_bytes(data[:place] + b"rad" + data[place + 3 :])
+    with pytest.raises(UserError, match="damaged"):
+        import_faces([out], tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_the_command_line_and_the_library_have_the_same_limit_of_pixels(tmp_path: Path) -> None:
+    assert Import((tmp_path,), tmp_path).max_pixels == ImportOptions().max_pixels == MAX_PIXELS
