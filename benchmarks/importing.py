@@ -2,9 +2,9 @@
 
     python benchmarks/importing.py [--counts 5000 20000 60000]
 
-Distinct procedural faces are packed into one .zip of JPEGs per count; each import is a process of its own, as a user would
-start it. The last two columns are the time per image, by the clock and of the processor, against that of the smallest
-collection: at most 1 is growth no worse than linear. Nothing else should be running; if something is, trust the latter.
+Distinct procedural faces are packed into one .zip of JPEGs per count. Each import is a process of its own, as a user
+would start it. The last two columns give the wall time and the CPU time per image, relative to the smallest collection:
+at most 1 means growth no worse than linear. Nothing else should be running; if something is, trust the CPU time.
 """
 
 import argparse
