@@ -58,6 +58,14 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def remove(path: Path) -> None:
+    """Delete a file, a link, or a folder with everything in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 @contextmanager
 def replacing_folder(path: Path, owned: re.Pattern[str] = EVERYTHING) -> Iterator[Path]:
     """Yield a new empty folder next to `path`. On success it replaces `path`; on failure it is removed.

@@ -7,6 +7,12 @@ from typing import Any
 
 from nijigan.jsonio import to_json
 
+RUN_FILES = (
+    "recipe.json", "run.json", "log.jsonl", "checkpoints", "samples", "plots", "tensorboard", "best.safetensors",
+    "last.safetensors", "timelapse.webp",
+)  # fmt: skip
+"""The files and folders that a run writes into its folder."""
+
 
 @dataclass(frozen=True)
 class RunInfo:

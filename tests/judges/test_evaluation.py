@@ -1,6 +1,7 @@
 """Small, complete evaluations of generators of known quality: they replay real or broken faces."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -244,3 +245,23 @@ def test_a_generator_that_was_trained_on_other_faces_is_judged_with_a_warning(
 ) -> None:
     evaluate(small_generator(), judged_faces, split="val", n=100)
     assert "may include faces that it was trained on" in caplog.text
+
+
+def test_a_damaged_cache_of_the_real_side_is_computed_again(
+    judged_faces: FaceDataset, seen: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(judged_faces.path, tmp_path / "faces")
+    dataset = FaceDataset(tmp_path / "faces")
+    before = real_faces(dataset, "val", 32, open_feature_space())
+    kept = {path: path.read_bytes() for path in (tmp_path / "faces" / "cache").glob("judge-*.npy")}
+    for path, content in kept.items():
+        damaged = bytearray(content)
+        damaged[-40] ^= 1
+        path.unlink()  # it is mapped
+        path.write_bytes(damaged)
+    after = real_faces(dataset, "val", 32, open_feature_space())
+    mended = [path for path, content in kept.items() if path.read_bytes() == content]  # others are of other spaces
+    assert caplog.text.count("is damaged") == len(mended) == 6
+    np.testing.assert_array_equal(after.features, before.features)
+    np.testing.assert_array_equal(after.train, before.train)
+    assert after.threshold == before.threshold

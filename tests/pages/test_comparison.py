@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from nijigan.errors import UserError
 from nijigan.metrics.score import Score
 from nijigan.pages.comparison import write_comparison
+from nijigan.pages.gallery import check_evaluation_place
+from nijigan.pages.layout import check_page_place
 from nijigan.pages.ranking import ComparedModel, ranks
 
 numbers = st.floats(-10, 10)
@@ -211,3 +214,44 @@ def test_all_curves_are_in_one_chart_with_a_legend(tmp_path):
     check_page(html)
     assert html.count("<polyline") == 3
     assert len(re.findall(r"<li><svg", html)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("thesis.docx", b"precious", "does not end in .html"),
+        ("thesis.html", b"<!DOCTYPE html><html><title>Thesis</title>", "not a page that nijigan wrote.*--overwrite"),
+        ("folder.html", None, "is a folder"),
+    ],
+)
+def test_a_page_replaces_nothing_but_a_page(tmp_path: Path, name: str, content: bytes | None, sentence: str) -> None:
+    path = tmp_path / name
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(UserError, match=sentence):
+        check_page_place(path)
+    if name == "thesis.html":
+        check_page_place(path, overwrite=True)
+    assert content is None or path.read_bytes() == content
+
+
+def test_pages_of_this_and_of_the_first_version_may_be_replaced(tmp_path: Path) -> None:
+    write_comparison([entry("a")], tmp_path / "compare.html")
+    check_page_place(tmp_path / "compare.html")
+    check_page_place(Path(__file__).parents[2] / "results" / "sweep-28px" / "compare.html")
+    check_page_place(tmp_path / "new.html")
+
+
+def test_an_evaluation_replaces_nothing_but_an_evaluation(tmp_path: Path) -> None:
+    check_evaluation_place(tmp_path / "new")
+    check_evaluation_place(tmp_path)
+    (tmp_path / "metrics.json").write_text('{"my": "own"}')
+    with pytest.raises(UserError, match="metrics.json exists and is not a file that nijigan wrote"):
+        check_evaluation_place(tmp_path)
+    check_evaluation_place(tmp_path, overwrite=True)
+    with pytest.raises(UserError, match="is a file"):
+        check_evaluation_place(tmp_path / "metrics.json")
+    (tmp_path / "metrics.json").write_text(metrics().to_json())
+    check_evaluation_place(tmp_path)
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(UserError, match="report.html exists"):
+        check_evaluation_place(tmp_path)

@@ -708,3 +708,58 @@ def test_cadence_in_epochs_is_checked_before_a_folder_is_made(tiny: Recipe, face
     with pytest.raises(UserError, match="val"):
         train(replace(tiny, snapshot_kimg=None, every_epochs=1), faces, tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["tensor", "name", "text"])
+def test_a_flipped_bit_in_the_newest_checkpoint_leads_to_the_one_before(
+    name: str, tiny: Recipe, faces: FaceDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = train(tiny, faces, tmp_path / "run", device="cpu")
+    whole = checkpoint(run)
+    path = max((run / "checkpoints").glob("*.safetensors"))
+    content = bytearray(path.read_bytes())
+    place = {"tensor": len(content) - 5, "name": content.index(b'exp_avg"'), "text": content.index(b"seconds") + 12}[
+        name
+    ]
+    content[place] ^= 1
+    path.write_bytes(content)
+    resume(run, device="cpu")
+    assert "damaged" in caplog.text
+    for key, value in checkpoint(run).items():
+        assert torch.equal(whole[key], value)
+
+
+@pytest.mark.parametrize(
+    "name", ["log.jsonl", "last.safetensors", "best.safetensors", "samples/kimg-000900.png", "run.json"]
+)
+def test_files_of_others_are_not_overwritten_by_a_run(
+    name: str, tiny: Recipe, faces: FaceDataset, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    path = run / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    (run / "notes.txt").write_text("mine too")
+    with pytest.raises(UserError, match=f"{Path(name).parts[0]}, which is not part of a run.*--overwrite"):
+        train(tiny, faces, run, device="cpu")
+    assert path.read_text() == "mine"
+    train(tiny, faces, run, device="cpu", overwrite=True)
+    assert not path.exists() or path.read_bytes() != b"mine"
+    assert (run / "notes.txt").read_text() == "mine too"
+
+
+def test_overwrite_begins_a_run_anew(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    first = train(tiny, faces, tmp_path / "run", device="cpu")
+    with pytest.raises(UserError, match="nijigan resume.*--overwrite"):
+        train(tiny, faces, first, device="cpu")
+    train(replace(tiny, kimg=0.2), faces, first, device="cpu", overwrite=True)
+    assert read_log(first)[-1]["images"] == 200
+
+
+def test_a_run_that_was_killed_before_its_recipe_was_written_can_begin(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path
+) -> None:
+    run = train(tiny, faces, tmp_path / "run", device="cpu")
+    (tmp_path / "again").mkdir()
+    shutil.copy(run / "run.json", tmp_path / "again")
+    train(tiny, faces, tmp_path / "again", device="cpu")

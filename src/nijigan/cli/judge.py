@@ -39,6 +39,8 @@ class Evaluate:
     """Number of faces to request for each value of each attribute."""
     device: Device = "auto"
     """Device that generates the faces."""
+    overwrite: bool = False
+    """Replace files in --out that nijigan did not write."""
     json: bool = False
     """Print the metrics as JSON."""
 
@@ -46,8 +48,11 @@ class Evaluate:
         """Evaluate."""
         from nijigan.generator.generator import Generator
         from nijigan.judges.evaluation import evaluate
-        from nijigan.pages.gallery import write_evaluation
+        from nijigan.pages.gallery import check_evaluation_place, write_evaluation
 
+        run = Path(self.model) if self.model and Path(self.model).is_dir() else None
+        out = self.out or (run or Path()) / "evaluation"
+        check_evaluation_place(out, self.overwrite)
         generator = Generator.load(self.model).to(torch_device(self.device))
         with progress_bar("Judging") as progress:
             evaluation = evaluate(
@@ -56,8 +61,6 @@ class Evaluate:
                 model=self.model or "the packaged generator", progress=progress,
             )  # fmt: skip
         print(evaluation.metrics.to_json() if self.json else evaluation.metrics)
-        run = Path(self.model) if self.model and Path(self.model).is_dir() else None
-        out = self.out or (run or Path()) / "evaluation"
         narrate(f"Report: {write_evaluation(evaluation, generator, out, run)}")
 
 
@@ -78,6 +81,8 @@ class Compare:
     features: Annotated[str, tyro.conf.arg(help=_SPACES)] = "lite0"
     device: Device = "auto"
     """Device that generates the faces."""
+    overwrite: bool = False
+    """Replace a file at --out that nijigan did not write."""
 
     def run(self) -> None:
         """Compare."""
@@ -88,7 +93,7 @@ class Compare:
         with progress_bar("Judging") as progress:
             compare(
                 self.models, self.out, dataset=dataset, split=self.split, n=self.n, features=self.features,
-                device=device, progress=progress,
+                device=device, overwrite=self.overwrite, progress=progress,
             )  # fmt: skip
         print(self.out)
 

@@ -113,6 +113,8 @@ class Train:
     """Number of processes per machine, with one device each."""
     nodes: int = 1
     """Number of machines."""
+    overwrite: bool = False
+    """Delete what --out contains of another run, or of other files with the names that a run writes."""
     dry_run: bool = False
     """Print the plan (recipe, GFLOP per image, images per second, hours) for one device, without training."""
 
@@ -130,7 +132,7 @@ class Train:
 
         out = train(
             self.settings, dataset, self.out or Path("runs") / self.settings.name, start_from=self.start_from,
-            device=self.device, devices=self.devices, nodes=self.nodes,
+            device=self.device, devices=self.devices, nodes=self.nodes, overwrite=self.overwrite,
         )  # fmt: skip
         _log.info("Samples: %s. Generate more with `nijigan generate %s --n 64 --out grid.png`.", out / "samples", out)
         leave(self.devices * self.nodes)

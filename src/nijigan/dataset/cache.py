@@ -1,4 +1,4 @@
-"""Decoded pixels on disk: a NumPy file with a checksum at its end, mapped into memory."""
+"""Arrays on disk that can be computed again: NumPy files with a checksum at their end, mapped into memory."""
 
 import io
 import logging
@@ -8,10 +8,14 @@ import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from nijigan.aliases import Images
+Shape = tuple[int, ...]
+PIXELS, FLOATS = "|u1", "<f4"
+"""Types of the numbers, as NumPy writes them: uint8 and float32."""
 
 CHUNK_BYTES = 2**18
 ABANDONED_SECONDS = 24 * 60 * 60
@@ -24,47 +28,48 @@ _verified: set[tuple[str, int, int, int]] = set()
 log = logging.getLogger("nijigan")
 
 
-def write_cache(path: Path, shape: tuple[int, int, int, int], images: Iterable[Images]) -> None:
-    """Write N images as a .npy file, and after them the CRC-32 of the file.
+def write_cache(path: Path, shape: Shape, parts: Iterable[npt.NDArray[Any]], dtype: str = PIXELS) -> None:
+    """Write an array as a .npy file, and after it the CRC-32 of the file.
 
     Args:
         path: the file.
-        shape: N×H×W×3.
-        images: N times uint8, H×W×3.
+        shape: of the whole array, such as N×H×W×3.
+        parts: the array in pieces, such as N images, contiguous and of the type below.
+        dtype: type of the numbers, as NumPy writes it.
 
     Raises:
         OSError: it cannot be written. A mapped file would end a full disk with a signal instead.
     """
-    header = _header(shape)
+    header = _header(shape, dtype)
     checksum = zlib.crc32(header)
     with path.open("wb") as stream:
         stream.write(header)
-        for image in images:
-            data = image.tobytes()
+        for part in parts:
+            data = part.tobytes()
             checksum = zlib.crc32(data, checksum)
             stream.write(data)
         stream.write(_trailer(checksum))
 
 
-def open_cache(path: Path, shape: tuple[int, int, int, int]) -> Images | None:
+def open_cache(path: Path, shape: Shape, dtype: str = PIXELS) -> npt.NDArray[Any] | None:
     """Map a file that `write_cache` wrote. The checksum is compared once in a process.
 
     Returns:
-        uint8 of the given shape, read-only; None if the file does not exist, is damaged, or holds something else. For
+        The array, read-only; None if the file does not exist, is damaged, or holds something else. For
         the last two there is a warning.
     """
     try:
         state = path.stat()
         with path.open("rb") as stream:
-            if not _is_whole(path, state, stream, _header(shape)):
-                log.warning("%s is damaged or of an earlier version; decoding the faces again.", path)
+            if not _is_whole(path, state, stream, _header(shape, dtype)):
+                log.warning("%s is damaged or of an earlier version; computing it again.", path)
                 return None
     except FileNotFoundError:
         return None
     except OSError as error:
-        log.warning("Could not read %s (%s); decoding the faces again.", path, error.strerror or error)
+        log.warning("Could not read %s (%s); computing it again.", path, error.strerror or error)
         return None
-    return np.memmap(path, np.uint8, "r", offset=len(_header(shape)), shape=shape)
+    return np.memmap(path, dtype, "r", offset=len(_header(shape, dtype)), shape=shape)
 
 
 def remove_stale(path: Path, pattern: str) -> None:
@@ -98,9 +103,9 @@ def _is_whole(path: Path, state: os.stat_result, stream: io.BufferedReader, head
     return True
 
 
-def _header(shape: tuple[int, int, int, int]) -> bytes:
+def _header(shape: Shape, dtype: str) -> bytes:
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
     return stream.getvalue()
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import pydantic_core
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from nijigan.files import replacing
 from nijigan.generator.attributes import Combination, check_attributes
 from nijigan.jsonio import parse_json
 from nijigan.networks import build_generator
+from nijigan.networks.tensorfile import TEXT, DamagedFileError, check_content, pack
 from nijigan.recipe.parts import GeneratorConfig, LatentConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.resolutions import base_resolution
@@ -31,7 +31,6 @@ FORMAT = 1
 
 log = logging.getLogger("nijigan")
 
-_METADATA_KEY = "nijigan"
 _MOST_HEADER_BYTES = 4 << 20
 _MOST_PARAMETERS = 1 << 28  # 1 GiB in fp32; the published 64 px DCGAN has 3.6 million
 
@@ -138,7 +137,7 @@ def write(path: Path, module: nn.Module, header: GeneratorHeader, half: bool) ->
     text = header.to_json()
     if len(text) > _MOST_HEADER_BYTES // 4:  # escapes and the table of contents may make it longer
         raise UserError(f"The header for {path} would be too long to read back; shorten its texts or its attributes.")
-    data = safetensors.torch.save(tensors, {_METADATA_KEY: text})
+    data = pack(tensors, text)
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -152,13 +151,13 @@ def read(path: Path) -> tuple[nn.Module, GeneratorHeader]:
     try:
         _check_start(path)
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_METADATA_KEY)
+            text = (file.metadata() or {}).get(TEXT)
             if text is None:
                 raise UserError(f"{path} has tensors but no nijigan generator; name a file that nijigan has saved.")
             header = GeneratorHeader.from_json(text, str(path))
             module = _build_on_meta(header, path)
             tensors = _read_tensors(file, module, path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, DamagedFileError) as error:
         raise UserError(f"Could not read the generator {path}: {error}. Download or save it again.") from error
     _refuse_non_finite(tensors, str(path))
     module.load_state_dict(tensors, assign=True)  # the step counters of batch norm, which are not stored, restart at 0
@@ -228,7 +227,9 @@ def _read_tensors(file: Any, module: nn.Module, path: Path) -> dict[str, Tensor]
         raise UserError(
             f"{path} does not hold the network that its header describes: {problem}. Download or save it again."
         )
-    return {name: file.get_tensor(name).to(torch.float32, copy=True) for name in expected}
+    stored = {name: file.get_tensor(name) for name in expected}
+    check_content(file.metadata() or {}, stored)
+    return {name: tensor.to(torch.float32, copy=True) for name, tensor in stored.items()}
 
 
 def _refuse_non_finite(tensors: Mapping[str, Tensor], source: str) -> None:

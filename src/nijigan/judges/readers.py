@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -30,6 +29,7 @@ from nijigan.jsonio import parse_json
 from nijigan.judges import anime
 from nijigan.judges.feature_spaces import FeatureSpace
 from nijigan.judges.teaching import ReaderNet, Vocabularies, teach
+from nijigan.networks.tensorfile import DamagedFileError, pack, unpack
 
 ReaderName = Literal["auto", "people", "own"]
 
@@ -38,7 +38,6 @@ PEOPLE = ASSETS / "attribute-reader.safetensors"
 
 _FORMAT = 1  # of the dataset's own reader; increase it when its training changes
 _OWN_STEPS = 400
-_METADATA_KEY = "nijigan"
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def save(net: ReaderNet, header: AttributeReaderHeader, path: Path) -> None:
     tensors = {
         name: (tensor.half() if tensor.ndim > 1 else tensor).contiguous() for name, tensor in net.state_dict().items()
     }
-    data = safetensors.torch.save(tensors, {_METADATA_KEY: json.dumps(asdict(header))})
+    data = pack(tensors, json.dumps(asdict(header)))
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -178,11 +177,12 @@ def _own(dataset: FaceDataset, progress: Progress | None) -> AttributeReader:
 def _open(path: Path, name: str) -> AttributeReader:
     try:
         with safe_open(path, framework="pt") as file:
-            header = parse_json(AttributeReaderHeader, (file.metadata() or {}).get(_METADATA_KEY, ""), str(path))
+            text, tensors = unpack(file)
+            header = parse_json(AttributeReaderHeader, text or "", str(path))
             with torch.device("meta"):  # no random initialisation, which would disturb a training in this process
                 net = ReaderNet(header.attributes)
-            net.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()}, assign=True)  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError, RuntimeError) as error:
+            net.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
+    except (OSError, SafetensorError, DamagedFileError, RuntimeError) as error:
         raise UserError(f"{path} is not an attribute reader, or it is damaged; download or train it again.") from error
     return as_reader(net, header, name)
 

@@ -7,14 +7,13 @@ split, resolution, feature space), and may be deleted at any time.
 import hashlib
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from nijigan.aliases import Progress
+from nijigan.dataset.cache import FLOATS, open_cache, write_cache
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.files import replacing
@@ -138,18 +137,14 @@ def _cached(
     key = [_FORMAT, dataset.fingerprint, split, resolution, space.hash if space else "", NEIGHBOURS]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     path = dataset.path / "cache" / f"judge-{what}-{split}-{resolution}-{digest}.npy"
-    kept = _open(path)
+    shape: tuple[int, ...] = (
+        (dataset.count(split), space.size) if space and what == "features" else (dataset.count(split),)
+    )
+    kept = open_cache(path, shape, FLOATS)
     if kept is None:
-        values = np.ascontiguousarray(compute(), np.float32)
-        with replacing(path) as temporary, temporary.open("wb") as stream:
-            np.save(stream, values, allow_pickle=False)
-        kept = _open(path)
-    assert kept is not None
+        with replacing(path) as temporary:
+            write_cache(temporary, shape, [np.ascontiguousarray(compute(), np.float32)], FLOATS)
+        kept = open_cache(path, shape, FLOATS)
+    if kept is None:
+        raise UserError(f"{path} cannot be read back; check the disk.")
     return kept
-
-
-def _open(path: Path) -> FeatureArray | None:
-    with suppress(OSError, ValueError, EOFError):  # missing or truncated
-        array: FeatureArray = np.load(path, mmap_mode="r", allow_pickle=False)
-        return array
-    return None

@@ -9,6 +9,7 @@ from nijigan.errors import UserError
 from nijigan.judges.evaluation import check_number
 from nijigan.judges.feature_spaces import DEFAULT
 from nijigan.pages.comparison import write_comparison
+from nijigan.pages.layout import check_page_place
 from nijigan.pages.models import common_reader, dataset_of, evaluated
 from nijigan.pages.report import model_name
 
@@ -22,6 +23,7 @@ def compare(
     n: int = 5000,
     features: str = DEFAULT,
     device: str = "cpu",
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Evaluate models on the same latents and real faces, and write a page that ranks them.
@@ -35,14 +37,17 @@ def compare(
         n: faces to generate with each model, 100 to 100,000.
         features: name of the feature space.
         device: device for the generators.
+        overwrite: replace a file at `out` even if it is not a page that nijigan wrote.
         progress: called with (done, total) at each stage.
 
     Returns:
         `out`.
 
     Raises:
-        UserError: a model is missing or named twice, a number is out of range, or a split has too few faces.
+        UserError: a model is missing or named twice, a number is out of range, a split has too few faces, or `out` is
+            another file.
     """
+    check_page_place(out, overwrite)
     check_number(n)
     paths = [str(model) for model in models]
     check_named(paths)

@@ -6,13 +6,37 @@ import numpy as np
 import numpy.typing as npt
 
 from nijigan.aliases import Images
+from nijigan.errors import UserError
 from nijigan.files import write_text
 from nijigan.generator.generator import Generator
 from nijigan.judges.evaluation import Evaluation
+from nijigan.judges.results import Metrics
+from nijigan.pages.layout import check_page_place
 from nijigan.pages.report import Gallery, write_report
 from nijigan.runs import read_log
 
 _SAMPLES, _EXTREMES, _PAIRS, _PER_VALUE = 64, 24, 12, 8  # faces shown
+
+
+def check_evaluation_place(out: Path, overwrite: bool = False) -> None:
+    """Refuse, with a `UserError`, a folder in which `write_evaluation` would replace files of somebody else.
+
+    Args:
+        out: the folder.
+        overwrite: allow any files to be replaced.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; choose another --out, a folder for metrics.json and report.html.")
+    check_page_place(out / "report.html", overwrite)
+    metrics = out / "metrics.json"
+    if metrics.exists() and not overwrite:
+        try:
+            Metrics.read(metrics)
+        except UserError as error:
+            raise UserError(
+                f"{metrics} exists and is not a file that nijigan wrote; choose another --out, or replace it with "
+                "--overwrite."
+            ) from error
 
 
 def write_evaluation(evaluation: Evaluation, generator: Generator, out: Path, run: Path | None = None) -> Path:

@@ -16,11 +16,17 @@ from markupsafe import Markup
 from PIL import Image
 
 from nijigan.aliases import Images
+from nijigan.errors import UserError
 from nijigan.files import write_text
 from nijigan.judges.results import Protocol
 from nijigan.pages.charts import interval_bar
 
 _HERE = Path(__file__).parent
+_MARKS = (
+    b'<meta name="generator" content="nijigan">',
+    b"""content="default-src 'none'; style-src 'sha256-""",  # version 0.1
+)
+"""The start of a page has one of these."""
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
     autoescape=True,
@@ -61,6 +67,27 @@ def write_page(path: Path, template: str, **content: object) -> None:
     style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     page = _ENVIRONMENT.get_template(template).render(style=Markup(style), style_hash=style_hash, **content)
     write_text(path, page)
+
+
+def check_page_place(path: Path, overwrite: bool = False) -> None:
+    """Refuse, with a `UserError`, a path that is not for a page, or a file there that is not a page of nijigan.
+
+    Args:
+        path: where a page is to be written.
+        overwrite: allow any file to be replaced.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{path} does not end in .html; choose another --out for the page.")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; choose another --out for the page.")
+    if path.exists() and not overwrite:
+        with path.open("rb") as file:
+            start = file.read(1000)
+        if not any(mark in start for mark in _MARKS):
+            raise UserError(
+                f"{path} exists and is not a page that nijigan wrote; choose another --out, or replace it with "
+                "--overwrite."
+            )
 
 
 def pictures(images: Images, names: Iterable[str]) -> list[Picture]:

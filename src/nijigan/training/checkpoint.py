@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
-import safetensors.torch
 from torch import Tensor
 
 from nijigan.errors import UserError
 from nijigan.files import replacing
+from nijigan.networks.tensorfile import pack, unpack
 from nijigan.recipe.recipe import Recipe
 from nijigan.training.state import TrainingState
 
@@ -27,7 +27,7 @@ def save_checkpoint(
 ) -> Path:
     """Write `<folder>/<images>.safetensors`, whole or not at all, and remove all but the two newest and `best`."""
     path = folder / f"{images:012d}.safetensors"
-    content = safetensors.torch.save(tensors, metadata={"nijigan": json.dumps(state)})
+    content = pack(tensors, json.dumps(state))
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     for old in _newest_first(folder)[_KEPT:]:
@@ -55,11 +55,12 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | 
     for path in paths:
         try:
             with safetensors.safe_open(path, framework="pt") as file:
-                state = json.loads(file.metadata()["nijigan"])
+                text, tensors = unpack(file)
+                state = json.loads(text or "")
                 if state.get("format", 1) > FORMAT:
                     raise UserError(f"{path} was written by a newer nijigan; update nijigan to resume this run.")
-                return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118 - not a dict
-        except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+                return tensors, state
+        except (safetensors.SafetensorError, OSError, AttributeError, ValueError) as error:
             log.warning("%s is damaged (%s); trying the checkpoint before it.", path, error)
     if paths:
         raise UserError(f"No checkpoint in {folder} can be read; start again with `nijigan train` in a new folder.")

@@ -20,10 +20,10 @@ import torch
 
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import TrainingFailedError, UserError
-from nijigan.files import locked, write_text
+from nijigan.files import locked, remove, write_text
 from nijigan.jsonio import parse_json, read_json
 from nijigan.recipe.recipe import Recipe
-from nijigan.runs import RunInfo
+from nijigan.runs import RUN_FILES, RunInfo
 from nijigan.training.checkpoint import load_checkpoint
 from nijigan.training.hardware import own_randomness
 from nijigan.training.loop import run_loop
@@ -50,6 +50,7 @@ def train(
     device: str = "auto",
     devices: int = 1,
     nodes: int = 1,
+    overwrite: bool = False,
 ) -> Path:
     """Train a recipe on a dataset's training split into a new run folder.
 
@@ -61,6 +62,7 @@ def train(
         device: auto, cpu, cuda or mps.
         devices: processes on each machine, one device each.
         nodes: machines.
+        overwrite: delete a run in `out`, or other files with the names that a run writes, instead of refusing them.
 
     Returns:
         The run folder.
@@ -82,12 +84,7 @@ def train(
         )
     fabric = session.fabric
     with _folder_lock(out, fabric), _failures_as_sentences(session.recipe, out):
-        if fabric.broadcast((out / "recipe.json").exists()):
-            raise UserError(
-                f"{out} holds a run already; continue it with `nijigan resume {out}`, or choose another --out."
-            )
-        if fabric.broadcast((out / "checkpoints").exists()):
-            raise UserError(f"{out} holds checkpoints of a run that never began; delete them or choose another --out.")
+        _make_room(out, fabric, overwrite)
         if start_from is not None:
             start_from_run(start_from, session, out)
         if fabric.is_global_zero:
@@ -232,6 +229,37 @@ def _check_same_recipe(recipe: Recipe, saved: Recipe) -> None:
             f"The checkpoint was trained with another {differing[0]} than recipe.json says; restore recipe.json, or "
             "start a new run."
         )
+
+
+def _make_room(out: Path, fabric: "Fabric", overwrite: bool) -> None:
+    """Refuse a folder in which a new run would replace files, or delete these files if `overwrite`."""
+    found = [name for name in RUN_FILES if (out / name).exists()]
+    if found == ["run.json"] and _readable(out / "run.json"):
+        found = []  # of a run that was killed before its recipe was written
+    found = fabric.broadcast(found)
+    if not found:
+        return
+    if overwrite:
+        if fabric.is_global_zero:
+            for name in found:
+                remove(out / name)
+        return
+    if "recipe.json" in found:
+        raise UserError(
+            f"{out} contains a run already; continue it with `nijigan resume {out}`, choose another --out, or delete "
+            "the run with --overwrite."
+        )
+    raise UserError(
+        f"{out} contains {found[0]}, which is not part of a run; choose another --out, or delete it with --overwrite."
+    )
+
+
+def _readable(info: Path) -> bool:
+    try:
+        read_json(RunInfo, info)
+    except UserError:
+        return False
+    return True
 
 
 @contextmanager
