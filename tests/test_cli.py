@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -285,3 +286,27 @@ def test_a_value_named_like_an_option_is_a_value() -> None:
 def test_attributes_want_one_value(words: list[str]) -> None:
     with pytest.raises(UserError, match="needs a value|given twice"):
         take_attributes(words, Generate)
+
+
+def test_without_arguments_the_command_line_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 0
+    assert "usage: nijigan" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "hints"),
+    [
+        ("generate", ["(default: 64, or 8 per value with --each)", "(default: the nearest to a square)"]),
+        ("import", ["(default: any tags.csv"]),
+    ],
+)
+def test_a_default_that_is_said_in_words_is_in_the_help(
+    command: str, hints: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    shown = " ".join(re.sub(r"[│\n]", " ", capsys.readouterr().out).split())
+    assert all(hint in shown for hint in hints)
+    assert "(default: None)" not in shown

@@ -165,3 +165,9 @@ def test_a_parquet_file_with_too_many_rows_is_set_aside(tmp_path: Path, monkeypa
     monkeypatch.setattr(sources, "MAX_ENTRIES", 4)
     ((_, reason),) = list_sources([tmp_path]).aside
     assert "5 rows, more than the limit of 4" in reason
+
+
+def test_an_archive_of_another_kind_is_not_called_an_archive_within_a_source(tmp_path: Path) -> None:
+    (tmp_path / "pictures.tar").write_bytes(b"")
+    listing = list_sources([tmp_path / "pictures.tar"])
+    assert [reason for _, reason in listing.aside] == ["only .zip archives are read"]

@@ -265,3 +265,12 @@ def test_a_damaged_cache_of_the_real_side_is_computed_again(
     np.testing.assert_array_equal(after.features, before.features)
     np.testing.assert_array_equal(after.train, before.train)
     assert after.threshold == before.threshold
+
+
+def test_a_split_that_is_too_small_is_refused_before_a_reader_is_trained(
+    faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "teach", lambda *_, **__: pytest.fail("a reader was trained"))
+    generator = small_generator(attributes={"mouth": ("open", "smile")}, priors=((0, 1), (1, 1)))
+    with pytest.raises(UserError, match="at least 20 faces in the val split"):
+        evaluate(generator, faces, split="val", n=100)

@@ -118,4 +118,5 @@ def without_empty_defaults() -> ConstructorRegistry:
 def _without_empty_default(field: StructFieldSpec) -> StructFieldSpec:
     silent: Any = Annotated[field.type, tyro.conf.arg(help_behavior_hint="")]
     empty = field.default is None or (field.default == () and get_origin(field.type) is tuple)
-    return replace(field, type=silent) if empty else field
+    hints = [m for m in getattr(field.type, "__metadata__", ()) if getattr(m, "help_behavior_hint", None) is not None]
+    return replace(field, type=silent) if empty and not hints else field

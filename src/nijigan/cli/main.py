@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Annotated, Any, Union, get_args
 
 import tyro
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_Narrator()], force=True)
     logging.getLogger("nijigan").setLevel(logging.INFO)
     try:
-        parse(sys.argv[1:] if arguments is None else arguments).run()
+        parse((sys.argv[1:] if arguments is None else arguments) or ["--help"]).run()
     except UserError as error:
         narrate(f"nijigan: {error}")
         return 2
@@ -112,7 +113,7 @@ def _parse(arguments: Sequence[str], recipe: Recipe) -> Command:
 def _options(arguments: Sequence[str]) -> dict[str, str]:
     """Each option that was typed, with its value or, for an option without one, the next argument."""
     options = {}
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise([*arguments, ""]):
         option, equals, value = argument.partition("=")
         options[option] = value if equals else following
     return options

@@ -77,6 +77,12 @@ class ImportReport:
 
 def nothing_usable(sources: str, dropped: list[Dropped]) -> str:
     """The message for an import without a single usable picture."""
+    if dropped and all(row.kind == "no face" for row in dropped):
+        names = ", ".join(row.file for row in dropped[:NAMED])
+        return (
+            f"No face was found in the pictures in {sources} ({names}); import them without --crop and --faces-only to "
+            "use the whole pictures."
+        )
     named = ", ".join(f"{row.file} ({row.detail or row.kind})" for row in dropped[:NAMED])
     found = f"it holds {len(dropped):,} other files: {named}" if dropped else "it holds no file"
     return f"There is no usable picture in {sources}; {found}. Give JPEG, PNG, WebP or GIF pictures."

@@ -114,7 +114,9 @@ def _add(entry: SourceFile, listing: Listing) -> None:
     elif suffix in TABLES:
         listing.tables.append(entry)
     elif suffix in ARCHIVES:
-        listing.aside.append((entry.name, "an archive within a source; import it on its own"))
+        inner = suffix == ".zip"  # a .zip that is named as a source is listed, not added
+        reason = "an archive within a source; import it on its own" if inner else "only .zip archives are read"
+        listing.aside.append((entry.name, reason))
     else:
         listing.aside.append((entry.name, "its name is not that of a picture"))
 

@@ -21,7 +21,7 @@ from nijigan.generator.generator import Generator
 from nijigan.judges.conditional_accuracy import judge_conditional_accuracy
 from nijigan.judges.feature_spaces import DEFAULT, FeatureSpace, open_feature_space
 from nijigan.judges.readers import AttributeReader, ReaderName, open_reader
-from nijigan.judges.real import NEIGHBOURS, RealFaces, real_faces
+from nijigan.judges.real import NEIGHBOURS, RealFaces, check_judgeable, real_faces
 from nijigan.judges.results import ConditionalAccuracy, Metrics, Protocol
 from nijigan.metrics.arrays import FeatureArray
 from nijigan.metrics.frechet import frechet_score, moments
@@ -106,6 +106,7 @@ def evaluate(
     """
     _check_request(n, n_asked)
     generator.check_psi(psi)
+    check_judgeable(dataset, split)  # before a reader is trained
     _warn_of_other_faces(generator, dataset)
 
     # Open the judges.

@@ -113,9 +113,12 @@ class Metrics:
                 None if v is None else f"{v * times:.3f}" for v in (score.value, score.low, score.high, score.floor)
             ]
             between = f"{values[1]} to {values[2]}" if score.low is not None else ""
+            between += " *" * (name == "fd" and bool(between))
             lines.append(
                 f"{name + (' ×1000' if times > 1 else ''):{width}}{values[0]:>10}   {between:^19}{values[3] or '':>12}"
             )
+        if "fd" in self.scores and self.scores["fd"].low is not None:
+            lines.append("* the range over disjoint subsets: no valid interval exists for the Fréchet distance")
         for name, found in self.conditional_accuracy.items():
             lines.append(
                 f"{name}: {protocol.n_asked} faces for each of {len(found.classes)} values, read by {protocol.reader}; "

@@ -8,6 +8,7 @@ from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.judges.evaluation import check_number
 from nijigan.judges.feature_spaces import DEFAULT
+from nijigan.judges.real import check_judgeable
 from nijigan.pages.comparison import write_comparison
 from nijigan.pages.layout import check_page_place
 from nijigan.pages.models import common_reader, dataset_of, evaluated
@@ -52,6 +53,7 @@ def compare(
     paths = [str(model) for model in models]
     check_named(paths)
     dataset = dataset or dataset_of(paths)
+    check_judgeable(dataset, split)  # before a reader is trained
     reader = common_reader(paths, dataset, progress)
     names = [model_name(path) for path in paths]
     entries = [

@@ -15,7 +15,7 @@ from nijigan.jsonio import read_json
 from nijigan.judges.evaluation import evaluate
 from nijigan.judges.feature_spaces import DEFAULT, open_feature_space
 from nijigan.judges.readers import AttributeReader, open_reader
-from nijigan.judges.real import NEIGHBOURS
+from nijigan.judges.real import NEIGHBOURS, check_judgeable
 from nijigan.judges.results import Metrics
 from nijigan.pages.ranking import ComparedModel
 from nijigan.pages.report import model_name
@@ -55,6 +55,7 @@ def evaluated(
     Raises:
         UserError: as in `evaluate`, or there is no such model.
     """
+    check_judgeable(dataset, split)  # before a reader is trained
     generator, folder = Generator.load(model).to(device), Path(model)
     attributes = generator.header.attributes
     space = open_feature_space(features, generator.header.resolution)
