@@ -81,7 +81,7 @@ def known_faces(out: Path, pad: bool) -> Candidates:
     """
     if not is_dataset(out):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise UserError(f"{out} exists and is no dataset of faces; choose another place.")
+            raise UserError(f"{out} exists and is not a dataset of faces; choose another place.")
         return Candidates(pa.table({name: pa.array([], kind) for name, kind in COLUMNS.items()}), [])
     dataset = FaceDataset(out)
     if dataset.pad != pad:

@@ -122,7 +122,7 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
 
     Args:
         sources: folders, .zip archives, Parquet files, single pictures.
-        out: the dataset's folder, replaced at the end. Faces that it has are kept, and stay in their splits.
+        out: the dataset's folder, replaced at the end. Faces that are already in it stay there, in the same splits.
         progress: called with (pictures done, pictures in all), in each pass over the pictures.
 
     Raises:

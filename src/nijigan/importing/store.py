@@ -166,5 +166,6 @@ def picture(origin: Origin) -> bytes:
         return data if origin.plain else to_png(decode(data, None).image)
     except Exception as error:  # it was readable before
         raise UserError(
-            f"{origin.file} changed during the import or is damaged ({error}). Import again, without it if need be."
+            f"{origin.file} changed during the import or is damaged ({error}). Import again; if that fails too, import "
+            "without this file."
         ) from error

@@ -226,7 +226,7 @@ def _warn_of_low_ceiling(real_yield: Score, resolution: int) -> None:
     if real_yield.value < 0.5:
         log.warning(
             "Only %.0f %% of the real faces count as good at %d px. The face detector does not recognise this kind of "
-            "face, so the yield says little here.", 100 * real_yield.value, resolution,
+            "face, so the yield is not informative here.", 100 * real_yield.value, resolution,
         )  # fmt: skip
 
 

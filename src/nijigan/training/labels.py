@@ -32,7 +32,7 @@ class TrainingLabels:
 
     @classmethod
     def of(cls, dataset: FaceDataset, names: tuple[str, ...]) -> Self:
-        """The labels of a training split. Values that no training face has cannot be learnt and are left out.
+        """The labels of a training split. Values that no training face has are omitted.
 
         Raises:
             UserError: there are too few or too many values to learn from.
@@ -45,7 +45,7 @@ class TrainingLabels:
             attributes[name] = tuple(values[borne].tolist())
             codes[:, column] = np.append(np.cumsum(borne) - 1, -1)[known[name]]  # the last is where unknown, -1, leads
             if not borne.all():
-                log.warning("No training face has %s %s; this value is left out.", name, ", ".join(values[~borne]))
+                log.warning("No training face has %s %s; this value is omitted.", name, ", ".join(values[~borne]))
         labels = cls(attributes, codes)
         check_attributes(labels.attributes, labels.priors)
         return labels

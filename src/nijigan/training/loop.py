@@ -48,7 +48,8 @@ def run_loop(session: Session, observer: SilentObserver, out: Path) -> None:
     observer.finish()
     if state.search.stopped:
         log.info(
-            "KID no better than by chance for %d evaluations: ended at %g kimg. The best generator, at %g kimg, is %s.",
+            "KID has not improved by more than chance for %d evaluations, so the run ends at %g kimg. The best "
+            "generator (%g kimg) is %s.",
             recipe.patience, state.images / 1000, state.search.images / 1000, out / "best.safetensors",
         )  # fmt: skip
     elif interrupted and state.images < total:

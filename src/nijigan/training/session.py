@@ -46,7 +46,7 @@ class Session:
         """
         faces = dataset.count("train")
         if faces == 0:
-            raise UserError(f"{dataset.path} has no face to train on; import more pictures or hold out fewer.")
+            raise UserError(f"{dataset.path} has no face to train on; import more pictures or use a smaller --holdout.")
         fabric = launch(device, devices, nodes)
         part_size(recipe, fabric.world_size)
         recipe = with_attributes(recipe, dataset).resolved(faces)

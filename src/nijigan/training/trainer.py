@@ -159,7 +159,7 @@ def _run(session: Session, out: Path) -> None:
         if checkpoint[1].get("format", 1) < 2 and recipe.accumulate > 2:
             log.warning(
                 "An older nijigan wrote the checkpoint. With --accumulate %d the order of random numbers has changed "
-                "since, so that the rest of this run differs from what that version would have done.",
+                "since, so the rest of this run will differ from a run of that version.",
                 recipe.accumulate,
             )
         state.load(*checkpoint)
@@ -226,7 +226,7 @@ def _check_same_recipe(recipe: Recipe, saved: Recipe) -> None:
     differing = [name for name, value in asdict(recipe).items() if name not in _MAY_DIFFER and then[name] != value]
     if differing:
         raise UserError(
-            f"The checkpoint was trained with another {differing[0]} than recipe.json says; restore recipe.json, or "
+            f"The checkpoint and recipe.json have different values of {differing[0]}; restore recipe.json, or "
             "start a new run."
         )
 
@@ -293,5 +293,5 @@ def _failures_as_sentences(recipe: Recipe, out: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise UserError(
-            f"Could not write the run: {error.strerror or error}. Mend that and run `nijigan resume {out}`."
+            f"Could not write the run: {error.strerror or error}. Fix this and run `nijigan resume {out}`."
         ) from error
