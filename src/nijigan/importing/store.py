@@ -36,7 +36,7 @@ class Origin:
     """SHA-256 of the file when it was measured, to notice changes; None if unknown."""
     bytes: int = 0
     """Size of the file; 0 if unknown."""
-    family: str | None = None
+    illustration: str | None = None
     """For a crop, SHA-256 of the illustration: all crops of one go to one split."""
 
 

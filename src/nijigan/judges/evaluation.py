@@ -164,7 +164,7 @@ def real_scores(real: RealFaces, n: int) -> dict[str, Score]:
 def kid_and_yield(
     generator: Generator, real: RealFaces, n: int, progress: Progress | None = None
 ) -> tuple[Score, Score]:
-    """The two scores that steer a training, at a lower cost: KID over n faces, yield over a quarter of them.
+    """The two scores for choosing checkpoints, at a lower cost: KID over n faces, yield over a quarter of them.
 
     It changes no random state. Its seeds are not those of `evaluate` and `compare`: a checkpoint that was selected
     because it was lucky with some latents must not be judged by the same latents.

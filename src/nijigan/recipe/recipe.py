@@ -59,7 +59,7 @@ class Recipe:
     batch_size: int = 32
     """Images per update, summed over all devices and accumulation steps."""
     accumulate: int = 1
-    """Number of parts that each batch is split into to save memory. Batch norm then sees one part at a time."""
+    """Number of micro-batches that each batch is split into, to save memory. Batch norm sees one at a time."""
     n_critic: int = 1
     """Updates of D per round."""
     g_steps: int = 1

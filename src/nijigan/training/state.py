@@ -55,7 +55,7 @@ class TrainingState:
         )
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Every tensor by name, contiguous, on the CPU; and everything else, for JSON."""
+        """All tensors by name, contiguous and on the CPU, and all other values, for JSON."""
         tensors = {name: value.detach().to("cpu").contiguous() for name, value in self._named()}
         return tensors, {
             "images": self.images,

@@ -1,4 +1,4 @@
-"""Warnings when a run is failing, each once a run: what is seen, what it means, which option to change.
+"""Warnings when a run is failing, once per run: what was measured, what it means, which option to change.
 
     health = Health(recipe)
     for line in kept:  # when a run is resumed: remembers which warnings were given
