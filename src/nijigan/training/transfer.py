@@ -55,9 +55,8 @@ def load_networks(state: TrainingState, recipe: Recipe, attributes: Attributes, 
     """Copy the weights of another run's last checkpoint into new networks. Optimizers and image count do not change.
 
     If only the new generator is conditional, it initially generates the same images as the other: its input is longer,
-    and the added weights start at 0 (in `style` the attributes enter the styles, with weights of 0). The
-    parts for an attribute are copied if its values, and the kind of D's condition, are the same. Otherwise they start
-    from scratch.
+    and the added weights start at 0 (in `style` the attributes enter the styles, with weights of 0). The parts for an
+    attribute are copied if its values, and the kind of D's condition, are the same. Otherwise they start from scratch.
 
     Args:
         state: as `TrainingState.start` gave it.
