@@ -21,7 +21,7 @@ from nijigan.generator.drawing import generate
 from nijigan.generator.generator import Generator
 from nijigan.generator.latents import latents
 from nijigan.importing.importer import import_faces
-from nijigan.judges.readers import AttributeReader, balanced_accuracy, examine, open_reader
+from nijigan.judges.readers import AttributeReader, balanced_accuracy, open_reader, split_accuracy
 from nijigan.procedural.faces import write_faces
 from nijigan.recipe.table import find_recipe
 from nijigan.training import train
@@ -51,7 +51,7 @@ def main() -> None:
         print(f"{recipe.name}, {arguments.kimg:g} kimg: {wall / 60:.1f} minutes, {cpu / 60:.1f} of CPU")
     generator = Generator.load(run)
     reader = open_reader("own", generator.header.attributes, dataset)
-    ceilings = examine(reader, dataset, "test")
+    ceilings = split_accuracy(reader, dataset, "test")
     for name, values in generator.header.attributes.items():
         generate(generator, arguments.out / f"{recipe.name}-{name}.png", n=8, each=name)
         accuracy, shuffled = conditional_accuracy(generator, reader, name)

@@ -4,8 +4,8 @@
     python benchmarks/train_reader.py --data faces/konachan --out attribute-reader.safetensors
 
 It starts from the network of the `anime` features, which has seen the same training split and nothing held out, and
-learns from the tagged faces of that split: see `nijigan.judges.teaching`. The validation split is there to choose
-the options by; the test split, for the accuracies in the file, is asked for with --split test when they are chosen.
+learns from the tagged faces of that split: see `nijigan.judges.reader_training`. Choose the options by
+the validation split. Then measure the accuracies in the file on the test split, with --split test.
 """
 
 import argparse
@@ -17,8 +17,8 @@ import numpy as np
 
 from nijigan.dataset.faces import FaceDataset
 from nijigan.judges.anime import RESOLUTION
-from nijigan.judges.readers import AttributeReader, AttributeReaderHeader, as_reader, examine, save
-from nijigan.judges.teaching import BATCH, teach
+from nijigan.judges.reader_training import BATCH, train_reader
+from nijigan.judges.readers import AttributeReader, AttributeReaderHeader, as_reader, save, split_accuracy
 from nijigan.metrics.intervals import wilson
 
 
@@ -38,7 +38,7 @@ def print_classes(reader: AttributeReader, dataset: FaceDataset, split: str) -> 
 
 
 def main() -> None:
-    """Teach, examine, write."""
+    """Teach, split_accuracy, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the tagged faces")
     parser.add_argument("--out", type=Path, required=True, help="the reader, a .safetensors file")
@@ -55,11 +55,13 @@ def main() -> None:
         if step % 50 == 0:
             print(f"{step}/{steps} · {time.process_time() - clock:.0f} s of CPU time", flush=True)
 
-    net = teach(dataset, dataset.attributes, options.steps, rate=options.rate, seed=options.seed, progress=progress)
+    net = train_reader(
+        dataset, dataset.attributes, options.steps, rate=options.rate, seed=options.seed, progress=progress
+    )
     taught = {"dataset": dataset.path.name, "fingerprint": dataset.fingerprint, "examined": options.split}
     taught |= {name: getattr(options, name) for name in ("steps", "rate", "seed")}
     header = AttributeReaderHeader(dataset.attributes, {}, taught)
-    header = replace(header, accuracy=examine(as_reader(net, header, "people"), dataset, options.split))
+    header = replace(header, accuracy=split_accuracy(as_reader(net, header, "people"), dataset, options.split))
     save(net, header, options.out)
     print_classes(as_reader(net, header, "people"), dataset, options.split)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB")

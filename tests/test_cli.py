@@ -11,7 +11,7 @@ import pytest
 
 from nijigan.cli import main, parse
 from nijigan.cli.data import Import
-from nijigan.cli.draw import Generate, take_attributes
+from nijigan.cli.generate import Generate, take_attributes
 from nijigan.cli.train import Train
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
@@ -105,7 +105,7 @@ def test_a_part_of_another_kind_keeps_the_recipes_values_that_it_has() -> None:
         ),
         (["train", "acgan", "--data", "x", "--attributes", ","], "attributes is empty"),
         (["import", "x", "--out", "y", "--min-count", "-1"], "choose 0"),
-        (["generate", "--hair="], "needs a value"),
+        (["generate", "--hair="], "--hair has no value"),
         (["walk", "--each", "hair"], "--each is an option of `nijigan generate` only"),
         (["resume", "nowhere"], "no run in nowhere"),
         (["resume", "nowhere", "--data", "elsewhere"], "nothing at /"),
@@ -233,17 +233,17 @@ def test_repeated_options_are_appended() -> None:
         (["evaluate", "--data", "DATA", "--features", "vgg"], "choose lite0, anime"),
         (["compare", "nowhere.safetensors"], "--data FACES"),
         (["compare", "a", "a", "--data", "DATA"], "named twice"),
-        (["compare", "--data", "DATA"], "Name a model"),
+        (["compare", "--data", "DATA"], "Name at least one model"),
         (["generate", "--each", "hair", "--each", "eyes"], "--each is given twice"),
         (["generate", "--hair", "blue", "--hair=red"], "--hair is given twice"),
         (["generate", "--scal", "2"], "Unknown option --scal. Did you mean --scale?"),
         (["walk", "--hat", "red"], "Unknown option --hat. (This model's attributes: "),
         (["train", "acgan", "--data", "DATA", "--attributes", "hair", "--attributes=eyes"], "in one --attributes"),
-        (["rate", "--data", "DATA"], "Name a model"),
+        (["rate", "--data", "DATA"], "Name at least one model"),
         (["import", "--out", "faces"], "Name what to import"),
         (["evaluate", "--data", "DATA", "--features", ":x"], "no network at :x"),
-        (["sweep", "dcgan", "--data", "DATA", "--vary", "lr"], "--vary lr is not FIELD=VALUE"),
-        (["sweep", "dcgan", "--data", "DATA", "--vary", "lr=1,,2"], "is not FIELD=VALUE"),
+        (["sweep", "dcgan", "--data", "DATA", "--vary", "lr"], "--vary lr is not valid; write FIELD=VALUE"),
+        (["sweep", "dcgan", "--data", "DATA", "--vary", "lr=1,,2"], "--vary lr=1,,2 is not valid; write FIELD=VALUE"),
         (["sweep", "dcgan", "--data", "DATA", "--vary", "lr=1e-4", "--vary", "lr=1e-3"], "with a new field"),
         (["sweep", "dcgan", "--data", "DATA", "--vary", "colour=red"], "no field colour"),
         (["rate", "nowhere", "--data", "DATA"], "no generator at nowhere"),
@@ -284,7 +284,7 @@ def test_a_value_named_like_an_option_is_a_value() -> None:
     "words", [["--hair"], ["--hair="], ["--hair", "--n", "4"], ["--hair", "blue", "--hair", "red"]]
 )
 def test_attributes_want_one_value(words: list[str]) -> None:
-    with pytest.raises(UserError, match="needs a value|given twice"):
+    with pytest.raises(UserError, match="has no value|given twice"):
         take_attributes(words, Generate)
 
 

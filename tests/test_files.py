@@ -249,7 +249,7 @@ def test_a_folder_has_one_writer_and_the_lock_ends_with_its_process(tmp_path: Pa
     assert ready.wait(60)
     (tmp_path / "alias").symlink_to(tmp_path / "faces")
     for path in (tmp_path / "faces", tmp_path / "alias"):
-        with pytest.raises(UserError, match="Another process is at work in .*faces; wait for it or stop it"):
+        with pytest.raises(UserError, match="Another process is using .*faces; wait for it to end, or stop it"):
             folder_lock(path).__enter__()
     holder.kill()
     holder.join()

@@ -81,7 +81,7 @@ def test_type_checkers_see_the_table_that_runs() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"models": []}, "Name a model"),
+        ({"models": []}, "Name at least one model"),
         ({"models": ["runs/a", Path("runs/a")]}, "named twice"),
         ({"models": ["runs/a"], "n": 99}, "100 to 100,000"),
         ({"models": ["model.safetensors"]}, "None of these models is a run"),

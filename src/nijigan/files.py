@@ -176,7 +176,7 @@ def _lock(file: Path, place: Path, wait: float) -> Iterator[None]:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait)
     except Timeout as error:
-        raise UserError(f"Another process is at work in {place}; wait for it or stop it.") from error
+        raise UserError(f"Another process is using {place}; wait for it to end, or stop it.") from error
     except OSError as error:
         raise _could_not_write(file, error) from error
     try:

@@ -26,7 +26,7 @@ class RunInfo:
     """torch's number of threads; another number rounds sums differently."""
 
     def to_json(self) -> str:
-        """As `run.json` has it."""
+        """The content of `run.json`."""
         return to_json(self)
 
 

@@ -159,7 +159,7 @@ def test_damage_is_noticed(path: Path, tmp_path: Path) -> None:
     parquet.unlink()
     with pytest.raises(UserError, match="damaged"):
         FaceDataset(path)
-    with pytest.raises(UserError, match="no dataset"):
+    with pytest.raises(UserError, match="is not a dataset"):
         FaceDataset(tmp_path)
 
 

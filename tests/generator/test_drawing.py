@@ -177,7 +177,7 @@ def png(text=None):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (png(), "does not say which face"),
+        (png(), "has no record of the face"),
         (png(""), "not valid"),
         (png("{}"), "not valid"),
         (png('{"n": 4, "weights": "a", "seed": 7, "psi": 1.0}'), "shows many faces"),

@@ -275,10 +275,10 @@ def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: dict) -
 def test_only_a_dataset_is_replaced(tmp_path: Path) -> None:
     folder = write(tmp_path / "pictures", pictures(0))
     precious = write(tmp_path / "precious", {"thesis.txt": b"..."})
-    with pytest.raises(UserError, match="no dataset"):
+    with pytest.raises(UserError, match="is not a dataset"):
         import_faces([folder], precious)
     assert (precious / "thesis.txt").exists()
-    with pytest.raises(UserError, match="no dataset"):
+    with pytest.raises(UserError, match="is not a dataset"):
         import_faces([folder], folder / "0.png")
     import_faces([folder], tmp_path / "faces", pad=True)
     with pytest.raises(UserError, match="pad=True"):

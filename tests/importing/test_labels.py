@@ -54,9 +54,9 @@ def test_values_that_nobody_could_ask_for_are_forgotten() -> None:
 
 
 def test_faces_take_the_labels_their_duplicates_agree_on() -> None:
-    keeper = np.array([0, 0, 0, 3, 3, 3, 6, 6])
+    survivor = np.array([0, 0, 0, 3, 3, 3, 6, 6])
     columns = {"hair": [None, "red", "red", None, "red", "blue", "green", "red"]}
-    fill_gaps(columns, keeper)
+    fill_gaps(columns, survivor)
     assert [columns["hair"][row] for row in (0, 3, 6)] == ["red", None, "green"]
 
 

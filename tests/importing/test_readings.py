@@ -80,7 +80,7 @@ def test_faces_are_labelled_by_what_they_show_and_stay_unlabelled_where_they_can
         "eyes": {"read": eyes, "unread": 30 - eyes},
         "year": {"read": 30, "unread": 0},
     }
-    assert f"eyes: read on {eyes} faces, not on {30 - eyes}." in str(report)
+    assert f"eyes: read from {eyes} faces; {30 - eyes} stay unlabelled." in str(report)
 
 
 def test_tags_win_over_readings_and_merges_hold_for_both(tmp_path: Path) -> None:

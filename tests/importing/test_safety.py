@@ -64,7 +64,7 @@ def test_a_deleted_dataset_does_not_come_back(out: Path) -> None:
     assert size(out) == 10
     assert names(out.parent) == ["faces"]
     shutil.rmtree(out)
-    with pytest.raises(UserError, match="no dataset"):
+    with pytest.raises(UserError, match="is not a dataset"):
         FaceDataset(out)
 
 
@@ -90,7 +90,7 @@ def test_what_else_lies_in_the_folder_stays(out: Path, tmp_path: Path) -> None:
 
 def test_a_folder_that_holds_no_dataset_is_still_refused(tmp_path: Path) -> None:
     write(tmp_path / "out", {"run/log.jsonl": b""})
-    with pytest.raises(UserError, match="no dataset"):
+    with pytest.raises(UserError, match="is not a dataset"):
         import_faces([pictures(tmp_path / "p", range(2))], tmp_path / "out")
     assert names(tmp_path) == ["out", "p"]
 
@@ -105,7 +105,7 @@ def test_a_second_import_into_the_same_folder_is_refused(
     def write_faces(*arguments: object) -> None:
         monkeypatch.setattr(importer, "write_faces", real)
         for place in (out, tmp_path / "alias", out.parent / "." / "faces"):
-            with pytest.raises(UserError, match="Another process is at work in .*faces; wait for it or stop it"):
+            with pytest.raises(UserError, match="Another process is using .*faces; wait for it to end, or stop it"):
                 import_faces([others], place)
         assert size(out) == 10  # readers are not kept waiting
         import_faces([others], out.with_name("other"))

@@ -13,7 +13,7 @@ from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.generator.generator import Generator
-from nijigan.judges import readers, teaching
+from nijigan.judges import reader_training, readers
 from nijigan.judges import real as real_side
 from nijigan.judges.evaluation import evaluate, generate_faces, kid_and_yield
 from nijigan.judges.feature_spaces import FeatureSpace, open_feature_space
@@ -154,7 +154,7 @@ def test_a_conditional_generator_is_judged_by_its_conditional_accuracy(
     judged_faces: FaceDataset, seen: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readers, "_OWN_STEPS", 30)
-    monkeypatch.setattr(teaching, "BATCH", 16)
+    monkeypatch.setattr(reader_training, "BATCH", 16)
     generator = Procedural()
     evaluation = evaluate(generator, judged_faces, split="val", n=100, n_asked=20, model="runs/b")
     write_evaluation(evaluation, generator, tmp_path)

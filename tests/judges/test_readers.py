@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.importing.importer import import_faces
-from nijigan.judges import readers, teaching
-from nijigan.judges.readers import balanced_accuracy, examine, open_reader, people
-from nijigan.judges.teaching import teach
+from nijigan.judges import reader_training, readers
+from nijigan.judges.reader_training import train_reader
+from nijigan.judges.readers import balanced_accuracy, open_reader, people, split_accuracy
 from nijigan.procedural.faces import draw_face, write_faces
 
 
@@ -20,7 +20,7 @@ from nijigan.procedural.faces import draw_face, write_faces
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trains `own` readers for two seconds."""
     monkeypatch.setattr(readers, "_OWN_STEPS", 30)
-    monkeypatch.setattr(teaching, "BATCH", 16)
+    monkeypatch.setattr(reader_training, "BATCH", 16)
 
 
 def test_every_class_has_the_same_weight() -> None:
@@ -32,33 +32,33 @@ def test_every_class_has_the_same_weight() -> None:
 def test_missing_labels_do_not_contribute_to_the_loss() -> None:
     logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
     codes, equal = torch.tensor([1, -1, 3, 0, -1, -1]), torch.full((4,), 0.25)
-    loss = teaching._loss(logits, codes, equal)
-    expected = F.cross_entropy(logits[[0, 2, 3]], codes[[0, 2, 3]], label_smoothing=teaching._SMOOTHING)
+    loss = reader_training._loss(logits, codes, equal)
+    expected = F.cross_entropy(logits[[0, 2, 3]], codes[[0, 2, 3]], label_smoothing=reader_training._SMOOTHING)
     assert loss.item() == pytest.approx(expected.item())
     loss.backward()
     assert (logits.grad[[1, 4, 5]] == 0).all()
     assert (logits.grad[[0, 2, 3]] != 0).all()
-    assert teaching._loss(logits, torch.full((6,), -1), equal).item() == 0
+    assert reader_training._loss(logits, torch.full((6,), -1), equal).item() == 0
 
 
 def test_without_information_rare_values_are_as_likely_as_common_ones() -> None:
     codes = torch.tensor([0] * 90 + [1] * 9 + [2] + [-1] * 50)
     logits = torch.zeros(3, requires_grad=True)  # the same for all faces
-    teaching._loss(logits.expand(150, 3), codes, teaching._shares(codes, 3)).backward()
+    reader_training._loss(logits.expand(150, 3), codes, reader_training._shares(codes, 3)).backward()
     assert torch.allclose(logits.grad, torch.zeros(3), atol=1e-6)
 
 
 def test_views_keep_the_ratio_of_colours_and_stay_within_the_largest_shift() -> None:
     random = np.random.default_rng(0)
     flat = np.tile(np.array([200, 100, 50], np.uint8), (8, 64, 64, 1))
-    views = teaching._views(flat, random)
+    views = reader_training._views(flat, random)
     assert views.shape == (8, 3, 64, 64)
     assert torch.allclose(views[:, 0], 2 * views[:, 1])
     assert torch.allclose(views[:, 1], 2 * views[:, 2])
     assert views.amax() <= 200 / 255 * 1.08
     dots = np.zeros((200, 64, 64, 3), np.uint8)
     dots[:, 20, 30] = 255
-    where = teaching._views(dots, random)[:, 0].flatten(1).argmax(1)
+    where = reader_training._views(dots, random)[:, 0].flatten(1).argmax(1)
     rows, columns = where // 64, where % 64
     assert rows.min() == 16
     assert rows.max() == 24
@@ -75,7 +75,7 @@ def test_an_own_reader_fits_its_faces_and_disturbs_no_training(faces: FaceDatase
     assert torch.is_grad_enabled()
     assert calls[-1] == (30, 30)
     assert reader.name == "own"
-    fitted = examine(reader, faces, "train")
+    fitted = split_accuracy(reader, faces, "train")
     assert fitted["hair"] > 0.4
     assert fitted["eyes"] > 0.2
     assert set(reader.header.accuracy) == set(faces.attributes)
@@ -86,7 +86,7 @@ def test_a_trained_own_reader_is_kept(faces: FaceDataset, monkeypatch: pytest.Mo
     requested = {"hair": ("blue",)}
     first = open_reader("own", requested, faces)
     with monkeypatch.context() as patch:
-        patch.setattr(readers, "teach", lambda *_, **__: pytest.fail("trained again"))
+        patch.setattr(readers, "train_reader", lambda *_, **__: pytest.fail("trained again"))
         again = open_reader("auto", {"eyes": ("blue",), "glasses": ("yes", "no")}, faces)
         assert again.hash == first.hash
         assert again.header == first.header
@@ -106,7 +106,7 @@ def test_the_human_tag_reader_is_used_if_it_knows_every_value(faces: FaceDataset
 def test_faces_without_labels_are_refused(faces: FaceDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faces, "labels", lambda split: {"hair": np.full(faces.count(split), -1)})
     with pytest.raises(UserError, match="no labelled face"):
-        teach(faces, {"hair": faces.attributes["hair"]}, 1)
+        train_reader(faces, {"hair": faces.attributes["hair"]}, 1)
 
 
 def test_the_human_tag_reader_is_small_and_states_its_accuracy() -> None:
@@ -147,6 +147,6 @@ def test_an_own_reader_recognises_held_out_procedural_faces(tmp_path: Path) -> N
     import_faces([tmp_path / "pictures"], tmp_path / "faces", holdout=0.3)
     dataset = FaceDataset(tmp_path / "faces")
     reader = open_reader("own", {"hair": ("silver",), "eyes": ("gray",)}, dataset)
-    accuracy = examine(reader, dataset, "test")
+    accuracy = split_accuracy(reader, dataset, "test")
     assert accuracy["hair"] >= 0.99
     assert accuracy["eyes"] >= 0.99

@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[2]
 NORM_FREE = DiscriminatorConfig(norm="none")
 
 
-def told(recipe: Recipe, *lines: dict[str, Any], asked: dict[str, str] | None = None) -> list[str]:
-    health = Health(recipe, asked or {})
+def told(recipe: Recipe, *lines: dict[str, Any], requested: dict[str, str] | None = None) -> list[str]:
+    health = Health(recipe, requested or {})
     return [warning for line in lines for warning in health.tick(line)]
 
 
@@ -114,7 +114,7 @@ def test_collapse_is_two_grids_in_a_row_that_are_too_alike() -> None:
 def test_collapse_of_a_conditional_generator_is_told_by_its_attributes() -> None:
     alike = line(diversity=0.3)
     recipe = replace(find_recipe("acgan"), attributes=("hair", "eyes"))
-    [warning] = told(recipe, alike, alike, asked={"hair": "blue", "eyes": "red"})
+    [warning] = told(recipe, alike, alike, requested={"hair": "blue", "eyes": "red"})
     assert "Generated faces of hair blue and eyes red differ only 30%" in warning
     assert "--condition.weight 2; or" in warning
     [warning] = told(recipe, alike, alike)  # too few faces of any combination: the grid was measured
@@ -213,9 +213,9 @@ def test_the_page_names_options_that_exist() -> None:
 def test_diversity_by_hand() -> None:
     real = np.zeros((3, 2, 2, 3), np.uint8)
     real[1:] += np.array([3, 6], np.uint8)[:, None, None, None]  # 3, 6 and 3 apart in each of twelve numbers
-    drawn = np.zeros((2, 2, 2, 3), np.uint8)
-    drawn[1, 0, 0] = (3, 4, 12)  # 13 apart
-    assert diversity(drawn, real) == pytest.approx(13 / (4 * 12**0.5))
+    generated = np.zeros((2, 2, 2, 3), np.uint8)
+    generated[1, 0, 0] = (3, 4, 12)  # 13 apart
+    assert diversity(generated, real) == pytest.approx(13 / (4 * 12**0.5))
     assert diversity(real, real) == pytest.approx(1)
 
 
@@ -228,9 +228,9 @@ def test_diversity_of_collapsed_and_of_varied_grids(rng: np.random.Generator) ->
 
 
 def test_diversity_needs_two_different_real_faces(rng: np.random.Generator) -> None:
-    drawn = rng.integers(0, 256, (4, 8, 8, 3), np.uint8)
-    assert diversity(drawn, drawn[:1]) is None
-    assert diversity(drawn, np.repeat(drawn[:1], 3, axis=0)) is None
+    generated = rng.integers(0, 256, (4, 8, 8, 3), np.uint8)
+    assert diversity(generated, generated[:1]) is None
+    assert diversity(generated, np.repeat(generated[:1], 3, axis=0)) is None
 
 
 def test_the_share_of_weights_at_the_bound() -> None:

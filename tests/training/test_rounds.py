@@ -63,7 +63,7 @@ def test_a_round_is_the_update_of_the_tutorials(tiny: Recipe) -> None:
         torch.optim.Adam(discriminator.parameters(), **adam),
     )
 
-    rounds.play(total=400)
+    rounds.run(total=400)
 
     torch.manual_seed(mix_seeds(tiny.seed, 1, 0))
     real = torch.from_numpy(reads(0, 8)).permute(0, 3, 1, 2) / 127.5 - 1
@@ -89,13 +89,13 @@ def test_a_round_is_the_update_of_the_tutorials(tiny: Recipe) -> None:
 
 def test_averages_are_means_since_the_last_call(tiny: Recipe) -> None:
     _, rounds = start(tiny)
-    rounds.play(400)
+    rounds.run(400)
     first = rounds.averages()
-    rounds.play(400)
+    rounds.run(400)
     second = rounds.averages()
     _, both = start(tiny)
-    both.play(400)
-    both.play(400)
+    both.run(400)
+    both.run(400)
     together = both.averages()
     for key, value in together.items():
         assert value == pytest.approx((first[key] + second[key]) / 2, rel=1e-5)
@@ -103,7 +103,7 @@ def test_averages_are_means_since_the_last_call(tiny: Recipe) -> None:
 
 def test_critic_steps_show_that_many_batches(tiny: Recipe) -> None:
     state, rounds = start(replace(tiny, n_critic=3))
-    rounds.play(400)
+    rounds.run(400)
     assert state.images == 24
     assert state.d_optimizer.state_dict()["state"][0]["step"] == 3
     assert state.g_optimizer.state_dict()["state"][0]["step"] == 1
@@ -111,7 +111,7 @@ def test_critic_steps_show_that_many_batches(tiny: Recipe) -> None:
 
 def test_generator_steps(tiny: Recipe) -> None:
     state, rounds = start(replace(tiny, g_steps=2))
-    rounds.play(400)
+    rounds.run(400)
     assert state.images == 8
     assert state.g_optimizer.state_dict()["state"][0]["step"] == 2
 
@@ -121,13 +121,13 @@ def test_whole_epochs_alternate(tiny: Recipe) -> None:
     recipe = replace(tiny, alternate_epochs=1)
     state, rounds = start(recipe)
     g_before, d_before = weights(state.generator), weights(state.discriminator)
-    rounds.play(4000)
+    rounds.run(4000)
     assert torch.equal(weights(state.generator), g_before)
     assert not torch.equal(weights(state.discriminator), d_before)
     assert rounds.averages()["g_loss"] is None
     state.images = 1000  # the second epoch of 1,000 faces
     d_before = weights(state.discriminator)
-    rounds.play(4000)
+    rounds.run(4000)
     assert torch.equal(weights(state.discriminator), d_before)
     assert not torch.equal(weights(state.generator), g_before)
     averages = rounds.averages()
@@ -141,7 +141,7 @@ def test_accumulation_averages_the_gradients_of_the_parts(tiny: Recipe) -> None:
     recipe = replace(tiny, accumulate=2, d_optimizer=OptimizerConfig(lr=1e-9))
     state, rounds = start(recipe)
     discriminator, generator = deepcopy(state.discriminator), deepcopy(state.generator)
-    rounds.play(400)
+    rounds.run(400)
     moments = state.d_optimizer.state_dict()["state"][0]["exp_avg"]
 
     torch.manual_seed(mix_seeds(recipe.seed, 1, 0))
@@ -157,7 +157,7 @@ def test_accumulation_averages_the_gradients_of_the_parts(tiny: Recipe) -> None:
 def test_the_schedule_reaches_the_optimizers(tiny: Recipe) -> None:
     state, rounds = start(replace(tiny, lr_schedule="linear"))
     state.images = 300
-    rounds.play(400)
+    rounds.run(400)
     assert state.g_optimizer.param_groups[0]["lr"] == pytest.approx(2e-4 / 4)
 
 
@@ -173,7 +173,7 @@ def test_bf16_differs_from_fp32_by_rounding_alone(tiny: Recipe) -> None:
     results = {}
     for precision in ("fp32", "bf16"):
         _, rounds = start(replace(tiny, precision=precision))
-        rounds.play(400)
+        rounds.run(400)
         results[precision] = rounds.averages()
     assert results["bf16"]["d_loss"] == pytest.approx(results["fp32"]["d_loss"], rel=0.05)
     assert results["bf16"] != results["fp32"]
@@ -189,8 +189,8 @@ def recorded(state: TrainingState) -> list[torch.Tensor]:
 def test_d_sees_augmented_images_of_both_kinds_and_g_learns_through_them(tiny: Recipe) -> None:
     state, rounds = start(replace(tiny, augment=AugmentConfig(p=1.0, colour=False, translation=False)))
     seen = recorded(state)
-    rounds.play(400)
-    assert len(seen) == 3  # real, drawn, and drawn for G
+    rounds.run(400)
+    assert len(seen) == 3  # real, generated, and generated for G
     for images in seen:
         blank = (images == 0).all(1).flatten(1).sum(1)  # mid-grey pixels of each image
         assert int(blank.min()) >= 8 * 8 / 4  # at least a quarter of the square lies within
@@ -203,7 +203,7 @@ def test_instance_noise_has_its_strength(tiny: Recipe) -> None:
         )
         state, rounds = start(recipe)
         seen = recorded(state)
-        rounds.play(400)
+        rounds.run(400)
         noise = seen[0] - to_unit(reads(0, 8), CPU, output)
         assert float(noise.std()) == pytest.approx(strength, rel=0.05)
 
@@ -213,7 +213,7 @@ def test_g_meets_real_images_only_in_a_paired_game(tiny: Recipe) -> None:
     for objective in ("hinge", "relativistic"):
         state, rounds = start(replace(tiny, objective=objective))
         seen = recorded(state)
-        rounds.play(400)
+        rounds.run(400)
         calls[objective] = len(seen)
     assert calls == {"hinge": 3, "relativistic": 4}
 
@@ -240,7 +240,7 @@ def test_a_lazy_penalty_pulls_as_hard_on_average(tiny: Recipe) -> None:
 
         rounds._penalty = noted
         for _ in range(8):
-            rounds.play(400)
+            rounds.run(400)
         totals[every] = sum(due)
         assert sum(value > 0 for value in due) == 8 // every
     assert totals[4] == pytest.approx(totals[1], rel=1e-4)
@@ -253,7 +253,7 @@ def test_a_penalty_by_hand(tiny: Recipe) -> None:
     )
     state, rounds = start(recipe)
     discriminator = deepcopy(state.discriminator)
-    rounds.play(400)
+    rounds.run(400)
     squares = []
     for image in to_unit(reads(0, 8), CPU, "tanh"):
         image = image[None].requires_grad_()
@@ -268,7 +268,7 @@ def test_beta2_follows_its_ramp(tiny: Recipe) -> None:
     )  # fmt: skip
     state, rounds = start(recipe)
     state.images = 100
-    rounds.play(400)
+    rounds.run(400)
     assert state.g_optimizer.param_groups[0]["betas"] == pytest.approx((0.5, 0.945))
     assert state.d_optimizer.param_groups[0]["betas"] == pytest.approx((0.5, 0.9495))
 
@@ -285,7 +285,7 @@ def test_a_clipped_critic_stays_within_its_bounds(tiny: Recipe) -> None:
     state, rounds = start(recipe)
     assert weights(state.discriminator).abs().max() > 0.01
     for _ in range(2):
-        rounds.play(total=400)
+        rounds.run(total=400)
         assert weights(state.discriminator).abs().max() <= 0.01
     assert weights(state.generator).abs().max() > 0.01
 
@@ -325,7 +325,7 @@ def test_a_round_with_attributes_by_hand(tiny: Recipe, fakes: bool) -> None:
     g_adam = torch.optim.Adam(generator.parameters(), **adam)
     d_adam = torch.optim.Adam(discriminator.parameters(), **adam)
 
-    rounds.play(total=400)
+    rounds.run(total=400)
 
     def class_loss(logits: tuple[torch.Tensor, ...]) -> torch.Tensor:
         per_attribute = [cross_entropy(x, c, ignore_index=-1) for x, c in zip(logits, codes.unbind(1), strict=True)]
@@ -367,7 +367,7 @@ def test_every_kind_of_condition_goes_with_penalties(tiny: Recipe, kind: str, pe
     state = TrainingState.start(recipe, CPU, ATTRIBUTES)
     before = weights(state.generator), weights(state.discriminator)
     rounds = Rounds(recipe, state, FABRIC, labelled, face_count=1000)
-    rounds.play(total=400)
+    rounds.run(total=400)
     assert not torch.equal(weights(state.generator), before[0])
     assert not torch.equal(weights(state.discriminator), before[1])
     assert all(np.isfinite(value) for value in rounds.averages().values())
@@ -388,13 +388,13 @@ def test_faces_of_the_same_attributes_are_drawn_apart_in_one_round_of_four(tiny:
 
     before = apart()
     for _ in range(41):
-        rounds.play(total=4000)
+        rounds.run(total=4000)
     assert apart() > 1.5 * before
     noted = rounds.averages()["diversity_loss"]
     assert noted is not None
     assert 0 < noted < 1
     for due in (False, False, False, True):
-        rounds.play(total=4000)
+        rounds.run(total=4000)
         assert (rounds.averages()["diversity_loss"] is not None) is due
 
 
@@ -410,27 +410,29 @@ def test_nobody_is_driven_apart_unasked(tiny: Recipe, recipe: dict, distance: fl
     recipe = replace(tiny, **recipe, attributes=tuple(ATTRIBUTES) if recipe else ())
     state = TrainingState.start(recipe, CPU, ATTRIBUTES if recipe.attributes else {})
     rounds = Rounds(recipe, state, FABRIC, labelled if recipe.attributes else unlabelled, 1000, distance)
-    rounds.play(total=400)
+    rounds.run(total=400)
     assert "diversity_loss" not in rounds.averages()
 
 
 def test_parts_of_a_batch_are_judged_by_what_they_were_asked_for(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = replace(tiny, condition=ConditionConfig("acgan"), accumulate=4)
     rounds = Rounds(recipe, TrainingState.start(recipe, CPU, ATTRIBUTES), FABRIC, labelled, face_count=1000)
-    drawn: list[tuple[torch.Tensor, torch.Tensor]] = []
+    generated: list[tuple[torch.Tensor, torch.Tensor]] = []
     draw, judge, right = rounds._generate, rounds._discriminate, []
 
     def drawing(codes: tuple[torch.Tensor, ...]) -> torch.Tensor:
         images = draw(codes)
-        drawn.append((images, codes[0]))
+        generated.append((images, codes[0]))
         return images
 
     def judging(images: torch.Tensor, codes: tuple[torch.Tensor, ...]) -> Critique:
-        right.extend(torch.equal(asked, codes[0]) for fake, asked in drawn if fake.data_ptr() == images.data_ptr())
+        right.extend(
+            torch.equal(requested, codes[0]) for fake, requested in generated if fake.data_ptr() == images.data_ptr()
+        )
         return judge(images, codes)
 
     monkeypatch.setattr(rounds, "_generate", drawing)
     monkeypatch.setattr(rounds, "_discriminate", judging)
-    rounds.play(total=400)
+    rounds.run(total=400)
     assert len(right) >= 8  # four parts, in D's step and in G's
     assert all(right)

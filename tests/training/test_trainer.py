@@ -63,7 +63,7 @@ def resumed_exactly(recipe: Recipe, faces: FaceDataset, folder: Path, monkeypatc
     """A run in one go, after the same in two parts has been held to it."""
     straight = train(recipe, faces, folder / "straight", device="cpu")
     with monkeypatch.context() as patch:
-        patch.setattr(Rounds, "play", killed_after(300))
+        patch.setattr(Rounds, "run", killed_after(300))
         with pytest.raises(KilledError):
             train(recipe, faces, folder / "parts", device="cpu")
     assert_equal_runs(resume(folder / "parts", device="cpu"), straight)
@@ -76,9 +76,9 @@ def test_every_recipe_trains_resumes_exactly_and_draws(
 ) -> None:
     recipe = shrink(RECIPES[name])
     straight = resumed_exactly(recipe, faces, tmp_path, monkeypatch)
-    drawn = Generator.load(straight).sample(3, seed=5)
-    assert drawn.shape == (3, 16, 16, 3)
-    assert np.array_equal(drawn, Generator.load(tmp_path / "parts").sample(3, seed=5))
+    generated = Generator.load(straight).sample(3, seed=5)
+    assert generated.shape == (3, 16, 16, 3)
+    assert np.array_equal(generated, Generator.load(tmp_path / "parts").sample(3, seed=5))
 
 
 def test_what_draws_random_numbers_of_its_own_resumes_exactly(
@@ -112,12 +112,12 @@ class KilledError(Exception):
 
 
 def killed_after(images: int) -> Callable[[Rounds, int], None]:
-    play = Rounds.play
+    run_round = Rounds.run
 
     def until(rounds: Rounds, total: int) -> None:
         if rounds.state.images >= images:
             raise KilledError
-        play(rounds, total)
+        run_round(rounds, total)
 
     return until
 
@@ -167,11 +167,11 @@ def test_every_grid_is_kept_and_later_ones_are_cut_away(tmp_path: Path) -> None:
     """Rounds of 24 images, a grid every 504: those that reach a whole kimg are named by it alone."""
     ends = range(504, 3024, 504)
     with Monitor(tmp_path, 0, 3000) as monitor:
-        drawn = [monitor.samples(np.full((4, 8, 8, 3), end // 24, np.uint8), end, end - 24) for end in ends]
+        generated = [monitor.samples(np.full((4, 8, 8, 3), end // 24, np.uint8), end, end - 24) for end in ends]
     names = [
         "kimg-000000_504.png", "kimg-000001.png", "kimg-000001_512.png", "kimg-000002.png", "kimg-000002_520.png",
     ]  # fmt: skip
-    assert [path.name for path in drawn] == names
+    assert [path.name for path in generated] == names
     for images, left in ((2520, 5), (2016, 4), (1512, 3), (1008, 2), (504, 1), (0, 0)):  # where checkpoints lay
         Monitor(tmp_path, images, 3000)
         assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == names[:left]
@@ -181,9 +181,9 @@ def test_training_learns(faces: FaceDataset, tiny: Recipe, tmp_path: Path) -> No
     """After a few thousand images the mean generated face is near the mean real face; before training it is grey."""
     recipe = replace(tiny, kimg=8, tick_kimg=4, snapshot_kimg=8, generator=replace(tiny.generator, width=8))
     run = train(recipe, faces, tmp_path / "run", device="cpu")
-    drawn = Generator.load(run).sample(64).mean(0)
+    generated = Generator.load(run).sample(64).mean(0)
     real = faces.pixels("train", 16).mean(0)
-    assert np.abs(drawn - real).mean() < 0.5 * np.abs(127.5 - real).mean()
+    assert np.abs(generated - real).mean() < 0.5 * np.abs(127.5 - real).mean()
 
 
 def test_training_leaves_the_callers_randomness_alone(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_an_edited_recipe_is_not_resumed(
 ) -> None:
     run = train(replace(tiny, kimg=0.1), faces, tmp_path / "run", device="cpu")
     (run / "recipe.json").write_text(replace(tiny, **{field: value}).to_json())
-    with pytest.raises(UserError, match=f"another {field}"):
+    with pytest.raises(UserError, match=f"different values of {field}"):
         resume(run, device="cpu")
 
 
@@ -398,7 +398,7 @@ def test_out_of_memory_names_a_batch_size(
     def explode(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("nijigan.training.rounds.Rounds.play", explode)
+    monkeypatch.setattr("nijigan.training.rounds.Rounds.run", explode)
     with pytest.raises(UserError, match="--batch-size 4"):
         train(tiny, faces, tmp_path / "run", device="cpu")
 
@@ -437,7 +437,7 @@ def test_a_plan_counts_what_is_lazy_as_often_as_it_happens(
     rounds = Rounds(recipe, state, launch("cpu"), read, epoch, labels.distance(pixels))
     with FlopCounterMode(display=False) as counter:
         for _ in range(4 * every * max(1, 2 * alternate)):
-            rounds.play(1000)
+            rounds.run(1000)
     counted = counter.get_total_flops() / state.images / 1e9
     assert plan(recipe, faces, "cpu").gflop_per_image == pytest.approx(counted, rel=1e-6)
 
@@ -515,7 +515,7 @@ def test_the_best_is_kept_and_the_run_ends_when_it_is_old(
     scripted += [5, 3, 4, 4, 1]
     with caplog.at_level(logging.INFO, "nijigan"):
         run = train(recipe, judged_faces, tmp_path / "run", device="cpu")
-    assert "no better than by chance for 2 evaluations" in caplog.text
+    assert "KID has not improved by more than chance for 2 evaluations" in caplog.text
     assert [line["kid"] for line in read_log(run) if "kid" in line] == [5, 3, 4, 4]
     assert read_log(run)[-1]["images"] == 400
     best = Generator.load(run)

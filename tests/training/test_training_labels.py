@@ -86,7 +86,7 @@ def test_attributes_left_out_are_all_of_the_datasets(faces: FaceDataset) -> None
 
 
 @pytest.mark.parametrize(
-    ("attributes", "asked", "words"),
+    ("attributes", "requested", "words"),
     [
         ({}, (), "has no labels; .*--label hair,eyes --out"),
         ({"hair": ("red", "blue")}, ("hair", "eyes"), "has no eyes; .*--label eyes --out"),
@@ -94,10 +94,10 @@ def test_attributes_left_out_are_all_of_the_datasets(faces: FaceDataset) -> None
         ({"hair": ("red", "blue")}, ("smile",), "has no smile; .*--tags TAGS --out FACES`\\.$"),
     ],
 )
-def test_missing_labels_are_refused_with_the_command_that_brings_them(attributes, asked, words) -> None:
+def test_missing_labels_are_refused_with_the_command_that_brings_them(attributes, requested, words) -> None:
     dataset = SimpleNamespace(attributes=attributes, path="FACES")
     with pytest.raises(UserError, match=words):
-        with_attributes(replace(RECIPES["acgan"], attributes=asked), dataset)
+        with_attributes(replace(RECIPES["acgan"], attributes=requested), dataset)
 
 
 def test_labels_need_not_meet() -> None:

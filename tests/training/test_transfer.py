@@ -121,7 +121,7 @@ def test_a_run_that_starts_from_another_resumes_exactly(
 ) -> None:
     straight = train(conditional(tiny), faces, tmp_path / "straight", start_from=run, device="cpu")
     with monkeypatch.context() as patch:
-        patch.setattr(Rounds, "play", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Rounds, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):  # in its first round
             train(conditional(tiny), faces, tmp_path / "parts", start_from=run, device="cpu")
     started = Generator.load(run).weights_hash

@@ -39,7 +39,7 @@ def open_or_import(data: Path) -> "FaceDataset":
         raise UserError(f"There is nothing at {data}; give a dataset, a folder of pictures or a .zip.")
     imported = data.with_name(f"{data.name}-faces")
     if is_dataset(imported):
-        narrate(f"Using {imported}, imported earlier; to add new pictures: nijigan import {data} --out {imported}")
+        narrate(f"Using the earlier import {imported}. To add pictures, run: nijigan import {data} --out {imported}")
         return FaceDataset(imported)
     narrate(f"Importing {data} into {imported} first.")
     with progress_bar("Importing") as progress:
@@ -93,7 +93,7 @@ def narrate(sentence: str) -> None:
 def without_empty_defaults() -> ConstructorRegistry:
     """Rules for tyro that omit "(default: None)" and "(default: )" from help.
 
-    The help text of such an option says in words what happens by default.
+    The help text of such an option states the default itself.
     """
     registry = ConstructorRegistry()
     delegating = False
@@ -103,7 +103,7 @@ def without_empty_defaults() -> ConstructorRegistry:
         nonlocal delegating
         if delegating or not is_dataclass(info.type):
             return None
-        delegating = True  # so that the call below goes on to tyro's own rules
+        delegating = True  # the call below then applies tyro's own rules
         try:
             spec = ConstructorRegistry.get_struct_spec(info)
         finally:

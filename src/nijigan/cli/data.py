@@ -21,22 +21,20 @@ class Import:
     sources: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="SRC...", help_behavior_hint="(required)")]
     """Folders, .zip archives, Parquet files or single pictures to import."""
     out: Path
-    """The dataset folder. Faces that it has are kept, and stay in their splits."""
+    """The dataset folder. Faces that are already in it stay there, in the same splits."""
     crop: bool = False
-    """Cut every face out of the pictures, which are illustrations."""
+    """Cut the faces out of illustrations, and import these crops instead of the whole pictures."""
     crop_margin: float = 0.25
     """Space around each face with --crop, as a share of the face's size, 0 to 1."""
     faces_only: bool = False
     """Drop pictures in which no face is detected."""
-    tags: Annotated[
-        Path | None,
-        tyro.conf.arg(help_behavior_hint="(default: any tags.csv or metadata.csv|jsonl in the sources)"),
-    ] = None
-    """Labels: lines of `id,<hair> hair <eyes> eyes`, a CSV with a header, booru tags, or imagefolder metadata."""
-    tag_map: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="")] = None
-    """The meaning of booru tags: a CSV or JSON file of tag → attribute=value."""
+    tags: Path | None = None
+    """File with labels: lines of `id,<hair> hair <eyes> eyes`, a CSV with a header, booru tags, or imagefolder
+    metadata. Default: any tags.csv or metadata.csv|jsonl in the sources."""
+    tag_map: Path | None = None
+    """CSV or JSON file that maps booru tags to labels: tag → attribute=value. Default: none."""
     label: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Attributes to read from faces without a label, including faces of earlier imports: hair,eyes,year."""
+    """Attributes to read from unlabelled faces, also of earlier imports: any of hair,eyes,year."""
     merge: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Rename a value, such as orange=red or hair:orange=red."""
     min_count: int = 0
@@ -72,10 +70,8 @@ class Inspect:
 
     faces: Annotated[Positional[Path], tyro.conf.arg(metavar="FACES")]
     """The dataset folder."""
-    sheet: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: contact-sheet.png in the dataset)")] = (
-        None
-    )
-    """Picture file for the contact sheet."""
+    sheet: Path | None = None
+    """Picture file for the contact sheet. Default: contact-sheet.png in the dataset folder."""
     json: bool = False
     """Print the counts as JSON."""
 

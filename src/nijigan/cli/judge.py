@@ -25,16 +25,17 @@ class Evaluate:
     out: Path | None = None
     """Folder for metrics.json and report.html. Default: evaluation/ in the run folder, or in the current folder."""
     split: Literal["val", "test"] = "test"
-    """Split to score against: val for choices between models, test once, for publication."""
+    """Split to score against. Use val to choose between models, and test once, for publication."""
     n: int = 5000
     """Number of faces to generate."""
     seed: int = 0
     """Seed of the first face."""
     psi: float = 1.0
-    """Truncation. Scores at values other than 1 are not those of the trained model."""
+    """Truncation, 0 to 2. Only the scores at 1 describe the trained model."""
     features: Annotated[str, tyro.conf.arg(help=_SPACES)] = "lite0"
     reader: Literal["auto", "people", "own"] = "auto"
-    """Attribute reader: people (trained on human tags), own (on this dataset), auto (people if it knows all values)."""
+    """Attribute reader: people = trained on human tags; own = trained on this dataset; auto = people if it knows all
+    values, otherwise own."""
     n_asked: int = 100
     """Number of faces to request for each value of each attribute."""
     device: Device = "auto"
@@ -66,7 +67,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Compare:
-    """Compare models on one page, with the same latents and with ranks where intervals separate them."""
+    """Compare models on one page. All use the same latents; ranks differ only where intervals do not overlap."""
 
     models: Models
     """Run folders, .safetensors files or Hub ids."""
@@ -139,5 +140,5 @@ class Rate:
         print(tally(ballot, store))
         with progress_bar("Judging") as progress:
             real = real_faces(dataset, "val", ballot.images.shape[1], open_feature_space(), progress)
-        narrate("With the automatic yield for comparison:")
+        narrate("The same votes compared with the automatic yield:")
         print(tally(ballot, store, partial(good_faces, real=real)))

@@ -15,7 +15,7 @@ import tyro
 
 from nijigan.cli.common import narrate, without_empty_defaults
 from nijigan.cli.data import Import, Inspect
-from nijigan.cli.draw import Generate, Walk, take_attributes
+from nijigan.cli.generate import Generate, Walk, take_attributes
 from nijigan.cli.judge import Compare, Evaluate, Rate
 from nijigan.cli.lab import Lab
 from nijigan.cli.train import Demo, Papers, Recipes, Resume, Sweep, Train

@@ -94,7 +94,7 @@ class Papers:
 
 @dataclass(frozen=True)
 class Train:
-    """Train a recipe on a dataset of faces. In its help, G is the generator and D the discriminator."""
+    """Train a recipe on a dataset of faces. In the options, G is the generator and D is the discriminator."""
 
     recipe: Annotated[Positional[str], tyro.conf.arg(metavar="RECIPE")]
     """A name from `nijigan recipes`, or the path of a recipe's JSON file."""
@@ -114,7 +114,7 @@ class Train:
     nodes: int = 1
     """Number of machines."""
     overwrite: bool = False
-    """Delete what --out contains of another run, or of other files with the names that a run writes."""
+    """Delete the files of another run in --out, and any other files there that have the names of a run's files."""
     dry_run: bool = False
     """Print the plan (recipe, GFLOP per image, images per second, hours) for one device, without training."""
 
@@ -145,7 +145,7 @@ class Resume:
     folder: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder."""
     data: Path | None = None
-    """New location of the run's dataset, if it was moved. Default: where it was."""
+    """New location of the run's dataset, if it was moved. Default: the folder in run.json."""
     kimg: float | None = None
     """New length of the run, in thousands of images. Default: the length in its recipe."""
     device: Device = "auto"
@@ -176,8 +176,8 @@ class Sweep:
     """A dataset folder. A folder of pictures or a .zip is first imported into a new folder next to it (NAME-faces)."""
     settings: Annotated[Recipe, tyro.conf.arg(name="")]  # shared by all combinations
     vary: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """FIELD=VALUE,VALUE,...; repeat the option for more fields. FIELD is a field of the recipe, or optimizer or lr for
-    both networks."""
+    """A field and its values: FIELD=VALUE,VALUE,... Repeat the option to vary more fields. FIELD is a field of the
+    recipe. The short names optimizer, lr, beta1 and beta2 set both networks."""
     out: Path = Path("sweep")
     """Folder of the sweep. An interrupted sweep continues if the command is repeated."""
     device: Device = "auto"
@@ -194,7 +194,7 @@ class Sweep:
             field, equals, values = assignment.partition("=")
             if not equals or not all(values.split(",")) or field in vary:
                 raise UserError(
-                    f"--vary {assignment} is not FIELD=VALUE,VALUE with a new field; an example is lr=1e-4,2e-4."
+                    f"--vary {assignment} is not valid; write FIELD=VALUE,VALUE with a new field, such as lr=1e-4,2e-4."
                 )
             vary[field] = values.split(",")
         print(sweep(self.settings, open_or_import(self.data), vary, self.out, device=self.device, n=self.n))

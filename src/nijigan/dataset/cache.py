@@ -62,12 +62,12 @@ def open_cache(path: Path, shape: Shape, dtype: str = PIXELS) -> npt.NDArray[Any
         state = path.stat()
         with path.open("rb") as stream:
             if not _is_whole(path, state, stream, _header(shape, dtype)):
-                log.warning("%s is damaged or of an earlier version; computing it again.", path)
+                log.warning("%s is damaged or from an earlier version; it is computed again.", path)
                 return None
     except FileNotFoundError:
         return None
     except OSError as error:
-        log.warning("Could not read %s (%s); computing it again.", path, error.strerror or error)
+        log.warning("Could not read %s (%s); it is computed again.", path, error.strerror or error)
         return None
     return np.memmap(path, dtype, "r", offset=len(_header(shape, dtype)), shape=shape)
 

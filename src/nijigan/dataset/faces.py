@@ -43,7 +43,7 @@ class FaceDataset:
         table: their columns without image and phash, one row per face, ordered by id.
 
     Raises:
-        UserError: the folder is no dataset, is damaged, or was written by a newer version.
+        UserError: the folder is not a dataset, is damaged, or was written by a newer version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,7 +53,7 @@ class FaceDataset:
         self.files = [self.path / name for name in manifest.files]
         self.table = self.columns([name for name in (*COLUMNS, *self.attributes) if name not in ("image", "phash")])
         if fingerprint(self.table, tuple(self.attributes), self.pad) != self.fingerprint:
-            raise damaged(self.path, "its files do not match")
+            raise damaged(self.path, "its files do not match the fingerprint")
         self._check_labels()
         sides = np.minimum(self.table["width"].to_numpy(), self.table["height"].to_numpy())
         self.size = int(np.median(sides))
@@ -145,7 +145,7 @@ class FaceDataset:
 
     def _check_unchanged(self) -> None:
         if read_manifest(self.path).fingerprint != self.fingerprint:
-            raise UserError(f"{self.path} was imported again meanwhile; start again.")
+            raise UserError(f"{self.path} was imported again while it was in use; repeat the command.")
 
     def _mask(self, split: str) -> npt.NDArray[np.bool_]:
         if split not in SPLITS:

@@ -86,7 +86,7 @@ def contact_sheet(dataset: FaceDataset, path: Path, count: int = 100, side: int 
         UserError: the dataset is damaged, or `path` cannot be written or is not the name of a picture.
     """
     if path.suffix.lower() not in Image.registered_extensions():
-        raise UserError(f"{path} is not a name for a picture; choose one that ends in .png.")
+        raise UserError(f"{path} does not end like the name of a picture; choose a name that ends in .png.")
     faces = np.stack(list(islice(dataset.decoded(side), count)))
     with replacing(path) as temporary:
         Image.fromarray(grid(faces)).save(temporary)

@@ -63,10 +63,10 @@ def read_manifest(path: Path) -> Manifest:
     """Read the `dataset.json` of the dataset `path`.
 
     Raises:
-        UserError: the folder is no dataset, is damaged, or was written by a newer version.
+        UserError: the folder is not a dataset, is damaged, or was written by a newer version.
     """
     if not is_dataset(path):
-        raise UserError(f"{path} is no dataset of faces; make one with: nijigan import PICTURES --out {path}")
+        raise UserError(f"{path} is not a dataset of faces; create one with: nijigan import PICTURES --out {path}")
     try:
         raw = json.loads((path / MANIFEST).read_bytes())
         version = raw.get("format", 0)
@@ -76,7 +76,7 @@ def read_manifest(path: Path) -> Manifest:
             raise ValueError("wrong checksum")
         return TypeAdapter(Manifest).validate_python(raw)
     except (ValueError, AttributeError, TypeError, RecursionError, OSError) as error:  # pydantic raises ValueErrors
-        raise damaged(path, f"{MANIFEST} is not what was written") from error
+        raise damaged(path, f"{MANIFEST} has been changed") from error
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:

@@ -80,8 +80,8 @@ def read_face(path: Path) -> Face:
         raise UserError(f"Could not read {path} as a PNG: {error}.") from error
     if not isinstance(text, str):
         raise UserError(
-            f"{path} does not say which face it shows; only PNGs written by nijigan do, and image editors drop the "
-            "record."
+            f"{path} has no record of the face it shows; only PNGs written by nijigan have one, and image editors "
+            "remove it."
         )
     if text.startswith('{"n"'):  # how `Request.record` begins
         raise UserError(f"{path} shows many faces; generate into a folder, or with n = 1, to record a single face.")

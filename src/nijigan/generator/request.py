@@ -132,8 +132,8 @@ class Request:
     def face(self, seed: int, codes: Codes) -> Face:
         """Record one face by its seed and its A codes.
 
-        The rows of a matrix differ in one attribute, and only the codes fix the others: there the face records the
-        values of all attributes, and otherwise those that were requested.
+        Without `each`, the face records the requested values. In a matrix it records the values of all attributes,
+        because sampling again, given the row's value, would choose others.
         """
         attributes = self.generator.values(codes) if self.each else self.requested
         return Face(self.generator.weights_hash, seed, self.psi, attributes)

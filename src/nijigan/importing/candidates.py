@@ -67,7 +67,7 @@ class Choice:
 
     exact: npt.NDArray[np.int64]
     """For each candidate, the first one with the same bytes."""
-    keeper: npt.NDArray[np.int64]
+    survivor: npt.NDArray[np.int64]
     """For each candidate, the one that stays in its place; itself if it stays."""
     kept: npt.NDArray[np.int64]
     """The candidates that stay, ordered by SHA-256."""
@@ -81,7 +81,7 @@ def known_faces(out: Path, pad: bool) -> Candidates:
     """
     if not is_dataset(out):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise UserError(f"{out} exists and is no dataset of faces; choose another place.")
+            raise UserError(f"{out} exists and is not a dataset of faces; choose another place.")
         return Candidates(pa.table({name: pa.array([], kind) for name, kind in COLUMNS.items()}), [])
     dataset = FaceDataset(out)
     if dataset.pad != pad:
@@ -121,8 +121,8 @@ def find_usable(
             faceless.append(entry)
         else:
             used.append(row)
-            family = crops.digests.get(crops.pictures[row])
-            origins.append(Origin(entry.file, entry.position, found["plain"], found["sha256"], found["bytes"], family))
+            digest = crops.digests.get(crops.pictures[row])
+            origins.append(Origin(entry.file, entry.position, found["plain"], found["sha256"], found["bytes"], digest))
     columns = {name: measures[name].take(pa.array(used, pa.int64())) for name in ("width", "height", "sha256", "phash")}
     columns["source"] = pa.array([entries[row].name for row in used], pa.string())
     for name in sorted({name for row in used for name in labels.get(row, ())}):
@@ -146,22 +146,22 @@ def choose(candidates: Candidates) -> Choice:
     exact = first[inverse]
     distinct = np.flatnonzero(exact == np.arange(len(exact)))
     near = distinct[survivors(candidates.hashes(distinct), candidates.known)]
-    keeper = near[np.searchsorted(distinct, exact)]
-    kept = np.flatnonzero(keeper == np.arange(len(keeper)))
-    return Choice(exact, keeper, kept[np.argsort(candidates.sha256()[kept])])
+    survivor = near[np.searchsorted(distinct, exact)]
+    kept = np.flatnonzero(survivor == np.arange(len(survivor)))
+    return Choice(exact, survivor, kept[np.argsort(candidates.sha256()[kept])])
 
 
 def list_duplicates(candidates: Candidates, choice: Choice) -> list[tuple[Dropped, tuple[Origin, Origin]]]:
     """The dropped duplicates, the least similar first, each with its picture and the face that stays in its place."""
-    exact, keeper = choice.exact, choice.keeper
-    everyone = np.arange(len(keeper))
-    rows = everyone[(keeper != everyone) & (exact >= candidates.known)]
-    bits, shade, _ = distances(candidates.hashes(rows), candidates.hashes(keeper[rows]))
+    exact, survivor = choice.exact, choice.survivor
+    everyone = np.arange(len(survivor))
+    rows = everyone[(survivor != everyone) & (exact >= candidates.known)]
+    bits, shade, _ = distances(candidates.hashes(rows), candidates.hashes(survivor[rows]))
     names = candidates.sources()
     digests = candidates.rows["sha256"].to_pylist()
     duplicates = []
     for place in np.lexsort((rows, -shade, -bits)):
-        row, stays = int(rows[place]), int(keeper[rows[place]])
+        row, stays = int(rows[place]), int(survivor[rows[place]])
         if exact[row] == row:
             kind, detail = "near-duplicate", f"{bits[place]} of 256 signs, {shade[place]:.1f} grey levels apart"
         else:

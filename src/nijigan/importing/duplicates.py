@@ -104,33 +104,33 @@ def survivors(hashes: Hashes, known: int = 0) -> npt.NDArray[np.int64]:
     """
     random = np.random.Generator(np.random.PCG64(0))
     everyone = np.arange(len(hashes))
-    keeper = everyone.copy()
+    survivor = everyone.copy()
     while True:  # a large group of copies shrinks in every round; usually the second round finds nothing
-        staying = np.flatnonzero(keeper == everyone)
+        staying = np.flatnonzero(survivor == everyone)
         stands = staying[_sweep(hashes[staying], known, random)]
         if np.array_equal(stands, staying):
-            return keeper
-        keeper[staying] = stands
-        orphans = np.flatnonzero(keeper[keeper] != keeper)
-        heirs = keeper[keeper[orphans]]
-        keeper[orphans] = np.where(near(hashes[orphans], hashes[heirs]), heirs, orphans)
+            return survivor
+        survivor[staying] = stands
+        orphans = np.flatnonzero(survivor[survivor] != survivor)
+        heirs = survivor[survivor[orphans]]
+        survivor[orphans] = np.where(near(hashes[orphans], hashes[heirs]), heirs, orphans)
 
 
 def _sweep(hashes: Hashes, known: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
     """One round of `survivors`: compare each picture with the earlier near-duplicates that `_near_pairs` finds."""
-    keeper = np.arange(len(hashes))
+    survivor = np.arange(len(hashes))
     earlier: dict[int, list[int]] = {}
     for first, second in _near_pairs(hashes, random).tolist():
         earlier.setdefault(second, []).append(first)
     for row in sorted(earlier):
         if row < known:
             continue
-        candidates = np.unique(keeper[earlier[row]])
+        candidates = np.unique(survivor[earlier[row]])
         candidates = candidates[near(hashes[candidates], hashes[row])]
         if len(candidates):
             bits, _, _ = distances(hashes[candidates], hashes[row])
-            keeper[row] = candidates[bits.argmin()]
-    return keeper
+            survivor[row] = candidates[bits.argmin()]
+    return survivor
 
 
 def _near_pairs(hashes: Hashes, random: np.random.Generator) -> npt.NDArray[np.int64]:

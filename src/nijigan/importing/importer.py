@@ -122,7 +122,7 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
 
     Args:
         sources: folders, .zip archives, Parquet files, single pictures.
-        out: the dataset's folder, replaced at the end. Faces that it has are kept, and stay in their splits.
+        out: the dataset's folder, replaced at the end. Faces that are already in it stay there, in the same splits.
         progress: called with (pictures done, pictures in all), in each pass over the pictures.
 
     Raises:
@@ -146,7 +146,7 @@ def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress
     pictures = sorted(listing.pictures)  # by name: the result does not depend on the order in which they were found
     tags, tag_report = matching.label(pictures, listing.tables, options.tags, options.tag_map)
     with _crops(pictures, out, options, progress) as crops:
-        measures = measure(crops.entries, options.max_pixels, progress, look=options.faces_only)
+        measures = measure(crops.entries, options.max_pixels, progress, detect=options.faces_only)
         usable = find_usable(crops, tags, measures, options.min_size, known)
         dropped = usable.dropped + crops.dropped + _not_pictures(listing)
         candidates = by_preference(known, usable.candidates)
@@ -216,7 +216,7 @@ def _label(candidates: Candidates, choice: Choice, options: ImportOptions, progr
     names = options.attributes_to_read()
     readings = read_unlabelled(names, attributes, candidates.origins, candidates.sources(), kept, progress)
     notes = [note for note in merge_values([readings], merges) if note in without_effect] + notes
-    fill_gaps(attributes, choice.keeper)
+    fill_gaps(attributes, choice.survivor)
     read = apply_readings(attributes, readings, kept)
     notes += forget_rare(attributes, kept, options.min_count)
     return _Labels(attributes, read, notes)
@@ -231,20 +231,22 @@ def _faces(
     digests = rows["sha256"].to_pylist()
     columns = {name: rows[name] for name in ("width", "height", "source", "sha256", "phash")}
     columns["id"] = pa.array([digest[:16] for digest in digests])
-    columns["split"] = pa.array(_splits(rows, [candidates.origins[row].family for row in kept], holdout))
+    columns["split"] = pa.array(_splits(rows, [candidates.origins[row].illustration for row in kept], holdout))
     for name, values in attributes.items():
         columns[name] = pa.array([values[row] for row in kept], pa.string())
     return pa.table(columns)
 
 
-def _splits(rows: pa.Table, families: Sequence[str | None], holdout: float) -> list[str]:
+def _splits(rows: pa.Table, illustrations: Sequence[str | None], holdout: float) -> list[str]:
     """The split of every face. Known faces keep theirs; a new crop joins other crops of the same illustration."""
     pictures = [source.partition("#")[0] for source in rows["source"].to_pylist()]
     splits = rows["split"].to_pylist()
     known = {picture: split for picture, split in zip(pictures, splits, strict=True) if split}
     return [
-        split or (family and known.get(picture)) or _split(family or digest, holdout)
-        for split, family, picture, digest in zip(splits, families, pictures, rows["sha256"].to_pylist(), strict=True)
+        split or (illustration and known.get(picture)) or _split(illustration or digest, holdout)
+        for split, illustration, picture, digest in zip(
+            splits, illustrations, pictures, rows["sha256"].to_pylist(), strict=True
+        )
     ]
 
 

@@ -12,7 +12,7 @@ from nijigan.errors import UserError
 from nijigan.vocabulary import ANY, LONGEST_VALUE, UNKNOWN
 
 MAX_VALUES = 256
-"""A column with more values than this is not taken as an attribute."""
+"""A column with more values than this is not used as an attribute."""
 
 
 Column = list[str | None]
@@ -85,20 +85,20 @@ def forget_unusable(columns: dict[str, Column]) -> list[str]:
     return notes
 
 
-def fill_gaps(columns: dict[str, Column], keeper: npt.NDArray[np.int64]) -> None:
+def fill_gaps(columns: dict[str, Column], survivor: npt.NDArray[np.int64]) -> None:
     """Give an unlabelled face the label of its duplicates if they agree, in place.
 
     Args:
         columns: the attributes of all candidates.
-        keeper: for each candidate, the row that is kept in its place.
+        survivor: for each candidate, the row that is kept in its place.
     """
-    duplicates = np.flatnonzero(keeper != np.arange(len(keeper))).tolist()
+    duplicates = np.flatnonzero(survivor != np.arange(len(survivor))).tolist()
     for values in columns.values():
         offered: dict[int, set[str]] = {}
         for row in duplicates:
             value = values[row]
-            if value is not None and values[keeper[row]] is None:
-                offered.setdefault(int(keeper[row]), set()).add(value)
+            if value is not None and values[survivor[row]] is None:
+                offered.setdefault(int(survivor[row]), set()).add(value)
         for row, options in offered.items():
             if len(options) == 1:
                 values[row] = options.pop()
@@ -129,7 +129,7 @@ def forget_rare(columns: dict[str, Column], kept: npt.NDArray[np.int64], min_cou
     An attribute that is left without values, or has more than `MAX_VALUES`, is removed.
 
     Returns:
-        Notes for people.
+        Notes for the report.
     """
     notes = []
     for name, values in list(columns.items()):
@@ -143,7 +143,7 @@ def forget_rare(columns: dict[str, Column], kept: npt.NDArray[np.int64], min_cou
             columns[name] = [None if value in rare else value for value in values]
         if len(counts) - len(rare) > MAX_VALUES:
             notes.append(
-                f"{name} has {len(counts) - len(rare):,} values, above {MAX_VALUES}, and is not taken as an attribute."
+                f"{name} has {len(counts) - len(rare):,} values, above {MAX_VALUES}, and is not used as an attribute."
             )
             del columns[name]
         elif len(counts) == len(rare):

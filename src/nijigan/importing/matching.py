@@ -41,7 +41,7 @@ class TagReport:
     """Tags that are not in the mapping, and how often they occur."""
 
     def sentences(self) -> list[str]:
-        """The report for people."""
+        """The report as sentences."""
         files = ", ".join(self.files)
         text = [f"Tags from {files}: {self.matched:,} pictures labelled, {self.untagged:,} without tags."]
         for ids, what in (

@@ -88,7 +88,7 @@ def measure(
     max_pixels: int,
     progress: Callable[[int, int], None] | None = None,
     *,
-    look: bool = False,
+    detect: bool = False,
 ) -> pa.Table:
     """Read, check, decode and hash every entry.
 
@@ -96,7 +96,7 @@ def measure(
         entries: files that may be pictures.
         max_pixels: the largest width × height that is decoded.
         progress: called with (entries done, entries in all).
-        look: whether to run the face detector.
+        detect: whether to run the face detector.
 
     Returns:
         One row per entry, in the order of `entries`, with the columns of `MEASURES`. A file that cannot be used has an
@@ -104,7 +104,7 @@ def measure(
     """
 
     def work(files: Sequence[bytes], positions: Sequence[int]) -> pa.Array:
-        return _measure(files, positions, max_pixels, look)
+        return _measure(files, positions, max_pixels, detect)
 
     parts = list(each(entries, work, MEASURES, BATCH, progress))
     return pa.concat_tables(parts).sort_by("row").drop_columns("row") if parts else pa.schema(MEASURES).empty_table()
@@ -130,7 +130,7 @@ def failure(error: UnreadableError) -> dict[str, Any]:
     return {"error": str(error), "too_large": isinstance(error, TooLargeError)}
 
 
-def _measure(files: Sequence[bytes], positions: Sequence[int], max_pixels: int, look: bool) -> pa.Array:
+def _measure(files: Sequence[bytes], positions: Sequence[int], max_pixels: int, detect: bool) -> pa.Array:
     rows: list[dict[str, Any]] = []
     thumbnails: list[npt.NDArray[np.uint8]] = []
     for file, position in zip(files, positions, strict=True):
@@ -143,7 +143,7 @@ def _measure(files: Sequence[bytes], positions: Sequence[int], max_pixels: int, 
         width, height = picture.image.size
         digest = hashlib.sha256(data).hexdigest()
         rows.append({"sha256": digest, "bytes": len(data), "width": width, "height": height, "plain": picture.plain})
-        if look:
+        if detect:
             rows[-1]["face"] = may_be_face(np.asarray(picture.image))
     if thumbnails:
         hashes = iter(perceptual_hashes(np.stack(thumbnails)))

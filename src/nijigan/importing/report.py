@@ -46,13 +46,13 @@ class ImportReport:
     def sentences(self) -> list[str]:
         """The report as sentences."""
         splits = ", ".join(f"{split} {count:,}" for split, count in self.splits.items())
-        told = {"new": self.new, "known already": self.known_already, **self.left_out}
+        counts = {"new": self.new, "known already": self.known_already, **self.left_out}
         cut = "" if self.crops is None else f", {self.crops:,} faces cut out of them"
         text = [
             f"{self.faces:,} faces in {self.out}: {splits}; median size {self.size} px.",
         ]
         if self.files:
-            counted = ", ".join(f"{what} {count:,}" for what, count in told.items() if count)
+            counted = ", ".join(f"{what} {count:,}" for what, count in counts.items() if count)
             text.append(f"{self.files:,} files{cut}: {counted}.")
         if self.left_out:
             text.append("dropped.csv lists the files that were not used, and why.")
@@ -61,11 +61,13 @@ class ImportReport:
             more = f" and {len(self.unusable) - NAMED:,} more" if len(self.unusable) > NAMED else ""
             text.append(f"Unreadable: {named}{more}.")
         text += self.tags.sentences() if self.tags else []
-        text += [f"{name}: read on {c['read']:,} faces, not on {c['unread']:,}." for name, c in self.read.items()]
+        text += [
+            f"{name}: read from {c['read']:,} faces; {c['unread']:,} stay unlabelled." for name, c in self.read.items()
+        ]
         text += [
             f"{name}: {', '.join(f'{v} {n:,}' for v, n in values.items())}." for name, values in self.labels.items()
         ]
-        return [*text, *self.notes, f"Took {self.seconds:.1f} s."]
+        return [*text, *self.notes, f"The import took {self.seconds:.1f} s."]
 
     def to_json(self) -> str:
         """The report as JSON."""

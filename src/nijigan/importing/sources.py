@@ -36,7 +36,7 @@ class SourceFile:
     """A file in a source: a picture, or a table of tags."""
 
     name: str
-    """The name for people: the source's name and the path inside, with forward slashes. It is never used as a path."""
+    """The displayed name: the source's name and the path inside, with forward slashes. It is never used as a path."""
     file: str
     """The file on disk: the picture itself, or the archive or Parquet file that contains it."""
     position: int = 0

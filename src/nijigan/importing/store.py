@@ -36,7 +36,7 @@ class Origin:
     """SHA-256 of the file when it was measured, to notice changes; None if unknown."""
     bytes: int = 0
     """Size of the file; 0 if unknown."""
-    family: str | None = None
+    illustration: str | None = None
     """For a crop, SHA-256 of the illustration: all crops of one go to one split."""
 
 
@@ -166,5 +166,6 @@ def picture(origin: Origin) -> bytes:
         return data if origin.plain else to_png(decode(data, None).image)
     except Exception as error:  # it was readable before
         raise UserError(
-            f"{origin.file} changed during the import or is damaged ({error}). Import again, without it if need be."
+            f"{origin.file} changed during the import or is damaged ({error}). Import again; if that fails too, import "
+            "without this file."
         ) from error

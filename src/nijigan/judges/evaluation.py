@@ -165,7 +165,7 @@ def real_scores(real: RealFaces, n: int) -> dict[str, Score]:
 def kid_and_yield(
     generator: Generator, real: RealFaces, n: int, progress: Progress | None = None
 ) -> tuple[Score, Score]:
-    """The two scores that steer a training, at a lower cost: KID over n faces, yield over a quarter of them.
+    """The two scores for choosing checkpoints, at a lower cost: KID over n faces, yield over a quarter of them.
 
     It changes no random state. Its seeds are not those of `evaluate` and `compare`: a checkpoint that was selected
     because it was lucky with some latents must not be judged by the same latents.
@@ -227,7 +227,7 @@ def _warn_of_low_ceiling(real_yield: Score, resolution: int) -> None:
     if real_yield.value < 0.5:
         log.warning(
             "Only %.0f %% of the real faces count as good at %d px. The face detector does not recognise this kind of "
-            "face, so the yield says little here.", 100 * real_yield.value, resolution,
+            "face, so the yield is not informative here.", 100 * real_yield.value, resolution,
         )  # fmt: skip
 
 

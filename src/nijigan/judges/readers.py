@@ -28,7 +28,7 @@ from nijigan.generator.file import hash_weights
 from nijigan.jsonio import parse_json
 from nijigan.judges import anime
 from nijigan.judges.feature_spaces import FeatureSpace
-from nijigan.judges.teaching import ReaderNet, Vocabularies, teach
+from nijigan.judges.reader_training import ReaderNet, Vocabularies, train_reader
 from nijigan.networks.tensorfile import DamagedFileError, pack, unpack
 
 ReaderName = Literal["auto", "people", "own"]
@@ -140,7 +140,7 @@ def balanced_accuracy(read: Codes, codes: Codes) -> float:
     return float(np.mean([(read[codes == code] == code).mean() for code in np.unique(codes[codes >= 0])]))
 
 
-def examine(reader: AttributeReader, dataset: FaceDataset, split: str) -> dict[str, float]:
+def split_accuracy(reader: AttributeReader, dataset: FaceDataset, split: str) -> dict[str, float]:
     """Balanced accuracy of every labelled attribute, on a split of the dataset that the reader was trained on."""
     read, labels = reader.read(dataset.pixels(split, anime.RESOLUTION)), dataset.labels(split)
     return {name: balanced_accuracy(read[name], codes) for name, codes in labels.items() if (codes >= 0).any()}
@@ -168,9 +168,9 @@ def _own(dataset: FaceDataset, progress: Progress | None) -> AttributeReader:
     path = dataset.path / "cache" / f"judge-reader-{digest}.safetensors"
     with suppress(UserError):  # missing or damaged
         return _open(path, "own")
-    net = teach(dataset, dataset.attributes, _OWN_STEPS, progress=progress)
+    net = train_reader(dataset, dataset.attributes, _OWN_STEPS, progress=progress)
     header = AttributeReaderHeader(dataset.attributes, {}, {"fingerprint": dataset.fingerprint, "steps": _OWN_STEPS})
-    save(net, replace(header, accuracy=examine(as_reader(net, header, "own"), dataset, "val")), path)
+    save(net, replace(header, accuracy=split_accuracy(as_reader(net, header, "own"), dataset, "val")), path)
     return _open(path, "own")
 
 

@@ -28,7 +28,7 @@ class ConditionalGenerator(nn.Module):
     mapping network, which learns a hundred times more slowly than the other layers; and with style mixing, an image
     would get the values requested for another one.
 
-    "Unknown" has its own embedding, learnt from faces without that label. It stands for "any value".
+    "Unknown" has its own embedding, learnt from faces without that label. It represents "any value".
 
     Args:
         base: a generator whose latents include `embedding` more numbers, or `style` with styles of that size.

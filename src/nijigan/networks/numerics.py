@@ -1,8 +1,8 @@
-"""How exact the arithmetic of networks is, as context managers that restore on exit what they changed.
+"""Context managers that set the precision of the networks' arithmetic and restore it on exit.
 
 A GPU from Ampere on multiplies fp32 matrices in TF32 where it is allowed to: 10 bits of mantissa instead of 23. For the
-updates of a training that is accurate enough, and several times as fast. Second derivatives drown in it, and two
-devices would no longer generate the same picture: penalties and everything that generates for users run in
+updates of a training that is accurate enough, and several times as fast. It is too coarse for second derivatives, and
+two devices would no longer generate the same picture: penalties and everything that generates for users run in
 `full_precision`.
 """
 
@@ -24,7 +24,7 @@ def fast_numerics(device_type: str) -> Iterator[None]:
 
 @contextmanager
 def full_precision(device_type: str) -> Iterator[None]:
-    """For penalties and for pictures: fp32 means fp32, whatever surrounds this block.
+    """For penalties and for pictures: fp32 products are computed in full fp32, regardless of the surrounding code.
 
     Whether a backward pass uses TF32 is decided when it runs, so it belongs inside the block too.
 

@@ -68,8 +68,8 @@ def compare(
 
 
 def check_named(models: Sequence[str]) -> None:
-    """Refuse, with a `UserError`, no models and the same one twice."""
+    """Refuse, with a `UserError`, an empty list of models, and a model that is named twice."""
     if not models:
-        raise UserError("Name a model or several: run folders, .safetensors files or Hub ids.")
+        raise UserError("Name at least one model: run folders, .safetensors files or Hub ids.")
     if len(set(models)) < len(models):
         raise UserError("A model is named twice; name each once.")

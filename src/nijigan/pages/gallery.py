@@ -19,7 +19,7 @@ _SAMPLES, _EXTREMES, _PAIRS, _PER_VALUE = 64, 24, 12, 8  # faces shown
 
 
 def check_evaluation_place(out: Path, overwrite: bool = False) -> None:
-    """Refuse, with a `UserError`, a folder in which `write_evaluation` would replace files of somebody else.
+    """Refuse, with a `UserError`, a folder in which `write_evaluation` would replace files that nijigan did not write.
 
     Args:
         out: the folder.

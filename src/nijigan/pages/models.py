@@ -108,7 +108,9 @@ def dataset_of(models: Sequence[str]) -> FaceDataset:
             info = read_json(RunInfo, file)
             dataset = FaceDataset(Path(info.dataset))
             if dataset.fingerprint != info.fingerprint:
-                raise UserError(f"The faces in {info.dataset} have changed since {model} began; use --data.")
+                raise UserError(
+                    f"The faces in {info.dataset} have changed since {model} was trained; name a dataset with --data."
+                )
             return dataset
     raise UserError(
         "None of these models is a run with a known dataset; add the faces to score against with --data FACES."

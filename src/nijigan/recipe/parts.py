@@ -34,7 +34,7 @@ class LatentConfig:
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """The generator, G: turns latents into images."""
+    """The generator, G. It turns latents into images."""
 
     kind: Kind = "dcgan"
     """Architecture: dcgan = Radford et al. 2016, transposed convolutions with batch norm; resnet = Miyato et al. 2018,
@@ -85,7 +85,7 @@ class GeneratorConfig:
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """The discriminator, D: tells generated images from real ones."""
+    """The discriminator, D. It tells generated images from real ones."""
 
     kind: Literal["dcgan", "resnet", "r3"] = "dcgan"
     """Architecture: dcgan = Radford et al. 2016, strided convolutions; resnet = Miyato et al. 2018, residual blocks;
@@ -131,7 +131,7 @@ class ConditionConfig:
     weight: float | None = kind_field(None, "acgan", "reacgan", carries_over=False)
     """Weight of the class loss for both D and G. Default: 1 for acgan, 0.5 for reacgan."""
     fakes: bool = kind_field(True, "acgan")
-    """Train acgan's classifier on generated faces too, as its authors do, and not only on real ones."""
+    """Train acgan's classifier on generated faces as well as on real ones, as its authors do."""
     d_embedding: int = kind_field(512, "reacgan")
     """Number of dimensions of reacgan's embeddings."""
     temperature: float = kind_field(0.5, "reacgan")
@@ -210,7 +210,7 @@ class PenaltyConfig:
     one_sided: bool = kind_field(False, "wgan-gp", "dragan")
     """Penalise only gradient norms above 1 in wgan-gp and dragan."""
     clip: float = kind_field(0.01, "clip", "auto")
-    """Bound for weight clipping: each update of D is followed by clipping its weights to [-clip, clip]."""
+    """Bound for weight clipping: after each update of D, its weights are clipped to [-clip, clip]."""
 
     def __post_init__(self) -> None:
         check(0 < self.clip < inf, f"penalty.clip is {self.clip}; choose one above 0 (0.01 is usual).")
@@ -251,9 +251,9 @@ class TricksConfig:
     """Options from "How to Train a GAN? Tips and tricks to make GANs work" (Chintala et al. 2016, "ganhacks")."""
 
     soft_labels: float = 0.0
-    """Randomise D's targets (bce, minimax): up to this far below 1 for real and above 0 for generated images."""
+    """Largest random shift of D's targets (bce, minimax): down from 1 for real images, up from 0 for generated ones."""
     flipped_labels: float = 0.0
-    """Fraction of D's targets that are swapped, against overconfidence (bce, minimax)."""
+    """Fraction of D's targets that are swapped (bce, minimax), to reduce the overconfidence of D."""
     instance_noise: float = 0.0
     """Standard deviation of the noise added to every input of D, whose pixels span a range of 2. It decays to 0."""
     instance_noise_kimg: float = 100.0
@@ -277,7 +277,7 @@ class TricksConfig:
 class BurnInConfig:
     """Ramps over the first part of a run, each along half a cosine: Huang et al. 2024, appendix.
 
-    Meanwhile, the half-life of the averaged weights and the augmentation probability rise from 0.
+    During the ramps, the half-life of the averaged weights and the augmentation probability rise from 0.
     """
 
     kimg: float = 0.0

@@ -59,13 +59,13 @@ class Recipe:
     batch_size: int = 32
     """Images per update, summed over all devices and accumulation steps."""
     accumulate: int = 1
-    """Number of parts that each batch is split into to save memory. Batch norm then sees one part at a time."""
+    """Number of micro-batches that each batch is split into, to save memory. Batch norm sees one at a time."""
     n_critic: int = 1
     """Updates of D per round."""
     g_steps: int = 1
     """Updates of G per round."""
     alternate_epochs: int = 0
-    """Train only D for this many epochs, then only G for as many, and so on; 0 = update both in every round."""
+    """Train only D for this many epochs, then only G for as many, alternately; 0 = update both in every round."""
     burn_in: BurnInConfig = field(default_factory=BurnInConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     tricks: TricksConfig = field(default_factory=TricksConfig)
@@ -77,7 +77,7 @@ class Recipe:
     kimg: float = 500.0
     """Length of the run: thousands of real images shown to D."""
     epochs: float | None = None
-    """Length of the run in passes over the training split, which replaces kimg. Default: kimg applies."""
+    """Length of the run in passes over the training split; overrides kimg. Default: use kimg."""
     snapshot_kimg: float | None = None
     """Thousands of images between snapshots (checkpoint, sample grid, generator file). Default: 1/20 of the run, at
     least 1."""
@@ -87,8 +87,8 @@ class Recipe:
     """Thousands of images between evaluations on the validation split, which select the best checkpoint. Default:
     snapshot_kimg with early_stop, otherwise never."""
     every_epochs: float | None = None
-    """Passes over the training split between snapshots and evaluations, which replaces snapshot_kimg and
-    evaluate_every. Default: those apply."""
+    """Passes over the training split between snapshots and evaluations; overrides snapshot_kimg and
+    evaluate_every. Default: use those."""
     evaluate_faces: int = 2000
     """Number of faces to generate for each evaluation."""
     early_stop: bool = False

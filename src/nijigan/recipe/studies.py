@@ -35,9 +35,9 @@ STUDIES = (
             Claim(
                 "A proposal without results: DCGAN at 28 px with cross-entropy and Adam; then RMSprop and SGD, the "
                 "Wasserstein loss and MSE; higher resolutions if time permits.",
-                "The whole grid on `dcgan` at 28 px, with other faces, 50 kimg and one seed each, by KID-lite0@128 on "
-                "the validation split: RMSprop with cross-entropy is best; SGD at the same learning rate learns next "
-                "to nothing (results/sweep-28px).",
+                "We trained every combination on `dcgan` at 28 px, with other faces, 50 kimg and one seed each, and "
+                "compared KID-lite0@128 on the validation split. RMSprop with cross-entropy is best; SGD at the same "
+                "learning rate hardly learns (results/sweep-28px).",
             ),
             Claim(
                 "21,552 training images.",
@@ -57,15 +57,15 @@ STUDIES = (
                 "Epochs 1 to 25 on 63,632 faces: D's mean score rises from 0.58 to 0.97 for real faces and falls to "
                 "0.03 for generated ones; G's loss stays between 3 and 6. The model is called stable and of high "
                 "quality.",
-                "With such scores D has won, which our monitor warns about. Our recipe on as many images, from 12,048 "
-                "faces: D's mean score is 0.73 to 0.81 for real faces and 0.19 to 0.27 for generated ones; G's loss is "
-                "1.7 to 2.6. At 28 px, 91 % of the generated faces pass the quality check, and 92 % of real ones "
-                "(results/anik).",
+                "With such scores D has won, which our monitor warns about. We trained our recipe on the same number "
+                "of images, from 12,048 faces. D's mean score is 0.73 to 0.81 for real faces and 0.19 to 0.27 for "
+                "generated ones; G's loss is 1.7 to 2.6. At 28 px, 91 % of the generated faces pass the quality "
+                "check, and 92 % of real ones (results/anik).",
             ),
             Claim("Quantitative assessment should be investigated.", "`nijigan evaluate`; see docs/judging.md."),
         ),
-        "Latents of 128 and images of 3×28×28, as in the text. The text says both that each batch trains both networks "
-        "and that whole epochs alternate: the recipe does the former, --alternate-epochs the latter.",
+        "As in the text, latents have 128 numbers and images are 3×28×28. The text says both that each batch trains "
+        "both networks and that whole epochs alternate: the recipe does the former, --alternate-epochs the latter.",
     ),
     Study(
         "Chen, Ning and Lin, 2020",
@@ -77,12 +77,12 @@ STUDIES = (
                 "share of good samples.",
                 "Here the yield rate is measured with an interval and a ceiling (docs/judging.md), automatically and, "
                 "with `nijigan rate`, by eye. After 60 kimg on the collection they chose, it is 8 % for DCGAN, 3 % for "
-                "WGAN, 0 for WGAN-GP, and 88 % for real faces (results/chen-ning-lin-*).",
+                "WGAN, 0 % for WGAN-GP, and 88 % for real faces (results/chen-ning-lin-*).",
             ),
         ),
         "Latents lie on a sphere and G uses leaky ReLU, as in the tips they cite; learning rates, λ and D updates are "
-        "those of their published scripts. They keep batch norm in D with the gradient penalty, which then is no "
-        "longer a penalty per image; our recipe uses layer norm.",
+        "those of their published scripts. Their WGAN-GP keeps batch norm in D, so the gradient penalty no longer "
+        "applies to each image; our recipe uses layer norm.",
     ),
     Study(
         "Ti-Wen Chen",
@@ -92,13 +92,13 @@ STUDIES = (
             Claim(
                 "150 epochs; by eye, the best was epoch 125 and later ones were worse. Early stopping on a validation "
                 "metric is left for future work.",
-                "--evaluate-every keeps the best checkpoint by KID, and --early-stop ends the run. The best of 500 "
-                "kimg (41 epochs) of a plain DCGAN was at 275 (results/dcgan).",
+                "--evaluate-every keeps the best checkpoint by KID, and --early-stop ends the run. In a run of "
+                "500 kimg (41 epochs), a plain DCGAN was best at 275 kimg (results/dcgan).",
             ),
             Claim(
                 "A deeper network with more parameters would be better.",
-                "Both networks twice as deep, 200 kimg at 64 px: KID ×1000 is 3,013 (`dcgan`: 3,057) and yield 2 % "
-                "(`dcgan`: 1 %), for 2.5 times the arithmetic (results/dcgan-deep).",
+                "With both networks twice as deep, after 200 kimg at 64 px: KID ×1000 is 3,013 (`dcgan`: 3,057) and "
+                "yield 2 % (`dcgan`: 1 %), for 2.5 times the arithmetic (results/dcgan-deep).",
             ),
         ),
         "The loss is that of algorithm 1 in Goodfellow et al. 2014: G minimises log(1 - D(G(z))).",
@@ -110,21 +110,21 @@ STUDIES = (
         (
             Claim(
                 "An auxiliary classifier GAN on 63,000 faces without labels.",
-                "Their networks and losses are those of a DCGAN, and so is the recipe.",
+                "Their networks and losses are those of a DCGAN. Our recipe `walia` is therefore a DCGAN.",
             ),
             Claim(
                 '"An accuracy of 97 %", and 12 % for generated faces.',
-                "Those are D's mean scores (`dcgan`: 94 and 6 after 25 epochs). They say which network is ahead, not "
-                "how good the faces are; `nijigan evaluate` measures that.",
+                "These numbers are D's mean scores (`dcgan`: 94 and 6 after 25 epochs). They show which network is "
+                "ahead, not how good the faces are. `nijigan evaluate` measures the faces.",
             ),
             Claim(
                 "Losses near 0.2 (D) and 2 (G) after 25 epochs.",
                 "Our closest run (`dcgan`, latent size 100 and batch 64 instead of theirs) has losses of 0.2 (D) and "
-                "7 (G) after 25 epochs, and scores of 0.94 (real) and 0.06 (generated): D has all but won "
+                "7 (G) after 25 epochs, and scores of 0.94 (real) and 0.06 (generated): D has nearly won "
                 "(results/dcgan).",
             ),
         ),
-        "Latents of 128, 4×4 kernels, stride 2, Adam 2e-4 and 100 epochs are theirs. `walia-acgan` is what the title "
-        "says, on faces with labels: human tags, or colours read from the pixels.",
+        "Latents of 128, 4×4 kernels, stride 2, Adam 2e-4 and 100 epochs are as in the study. `walia-acgan` is the "
+        "ACGAN of the title, on faces with labels: human tags, or colours read from the pixels.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Training: the loop, its state, checkpoints and what a person sees of it."""
+"""Training: the loop, its state, checkpoints and records."""
 
 from nijigan.training.trainer import resume, train
 

@@ -12,7 +12,7 @@ class BestSearch:
     evaluation therefore counts as progress only if its whole 95 % interval lies below the KID of the last progress.
     That mark stays until then, so that small steps add up.
 
-    If two generators are equal and their errors normal and independent, the second evaluation passes for progress in
+    If two generators are equal and their errors normal and independent, the second evaluation counts as progress in
     1 - Φ(1.96 / √2) = 8 % of cases, and one of five in 25 %. If every lower KID counted, it would be 83 %. Evaluations
     share their validation faces and latents, which makes it rarer.
     """

@@ -17,7 +17,7 @@ from nijigan.training.state import TrainingState
 
 log = logging.getLogger("nijigan")
 FORMAT = 2
-"""2: with accumulate > 2, the generator's parts follow in another order than in 1, which wrote no number."""
+"""Version 1, which wrote no number, has another order of the generator's micro-batches if accumulate > 2."""
 
 _KEPT = 2  # a dying disk may cut off the newest; the one before is then still there
 

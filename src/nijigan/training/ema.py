@@ -41,10 +41,10 @@ class Ema:
 
 @torch.no_grad()
 def recalibrate(module: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> None:
-    """Re-estimate the statistics that a generator keeps beside its weights.
+    """Re-estimate the statistics that a generator has in addition to its weights.
 
     These are batch norm's statistics, as plain averages, and the mean style that truncation pulls towards. A network
-    with neither is left as it is. The averaged weights did not produce the running statistics of the trained network;
+    with neither does not change. The averaged weights did not produce the running statistics of the trained network;
     without this step a moving average generates washed-out pictures.
 
     Args:
@@ -60,7 +60,7 @@ def recalibrate(module: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> Non
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative average
-        norm.train()  # and nothing else: dropout would draw from training's random numbers
+        norm.train()  # only these: dropout would use random numbers of the training
     for batch in batches:
         module(*batch)
     module.eval()

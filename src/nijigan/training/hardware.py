@@ -47,7 +47,7 @@ def launch(device: str, devices: int = 1, nodes: int = 1) -> "Fabric":
     if fabric.device.type == "cpu":
         _keep_freed_memory()
     if not fabric.is_global_zero:
-        logging.getLogger("nijigan").setLevel(logging.ERROR)  # one process speaks for all
+        logging.getLogger("nijigan").setLevel(logging.ERROR)  # one process logs for all
     return fabric
 
 
@@ -77,7 +77,7 @@ def memory_format(device: torch.device) -> torch.memory_format:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until everything given to the device is done."""
+    """Wait until the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

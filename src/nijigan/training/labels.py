@@ -32,7 +32,7 @@ class TrainingLabels:
 
     @classmethod
     def of(cls, dataset: FaceDataset, names: tuple[str, ...]) -> Self:
-        """The labels of a training split. Values that no training face has cannot be learnt and are left out.
+        """The labels of a training split. Values that no training face has are omitted.
 
         Raises:
             UserError: there are too few or too many values to learn from.
@@ -43,9 +43,9 @@ class TrainingLabels:
             values = np.array(dataset.attributes[name])
             borne = np.isin(np.arange(len(values)), known[name])
             attributes[name] = tuple(values[borne].tolist())
-            codes[:, column] = np.append(np.cumsum(borne) - 1, -1)[known[name]]  # the last is where unknown, -1, leads
+            codes[:, column] = np.append(np.cumsum(borne) - 1, -1)[known[name]]  # the last element is for unknown, -1
             if not borne.all():
-                log.warning("No training face has %s %s; this value is left out.", name, ", ".join(values[~borne]))
+                log.warning("No training face has %s %s; this value is omitted.", name, ", ".join(values[~borne]))
         labels = cls(attributes, codes)
         check_attributes(labels.attributes, labels.priors)
         return labels
@@ -58,8 +58,8 @@ class TrainingLabels:
     def most_common(self, most: int) -> tuple[dict[str, str], npt.NDArray[np.int64]]:
         """The most common combination of values, and the rows of up to `most` faces that have it.
 
-        Combinations without an unknown value come first. Without attributes, and if no combination has 16 faces: no
-        values, and the first rows.
+        Combinations without an unknown value come first. Without attributes, or if no combination has 16 faces, the
+        result is no values and the first rows.
         """
         often = [row[:-1] for row in self.priors if row[-1] >= _ENOUGH]
         codes = next((row for row in often if -1 not in row), next(iter(often), None))

@@ -7,14 +7,14 @@ from pathlib import Path
 from nijigan.errors import TrainingFailedError
 from nijigan.interrupt import Interrupt
 from nijigan.networks.numerics import fast_numerics
-from nijigan.training.observer.observer import Record, SilentObserver
+from nijigan.training.observer.observer import Recording, SilentObserver
 from nijigan.training.session import Session
 
 log = logging.getLogger("nijigan")
 
 
 def run_loop(session: Session, observer: SilentObserver, out: Path) -> None:
-    """Play rounds until the run is as long as its recipe says, early stop ends it, or a signal interrupts it.
+    """Run rounds until the run is as long as its recipe says, early stop ends it, or a signal interrupts it.
 
     Every process runs this loop; the observer of the first one records what happens in the run's folder, `out`.
 
@@ -28,27 +28,30 @@ def run_loop(session: Session, observer: SilentObserver, out: Path) -> None:
         while state.images < total and not (interrupted or state.search.stopped):
             # One round. It moves `state.images` on by the real images that it shows.
             before = state.images
-            rounds.play(total)
+            rounds.run(total)
             observer.advance()
 
-            # What is to be recorded? All processes must come to the same answer.
+            # Decide what to record. All processes must decide the same.
             interrupted = session.agree(interrupt.requested)
-            due = Record.due(recipe, before, state.images, done=state.images >= total, stop=interrupted)
-            if not due.tick:
+            recording = Recording.after_round(
+                recipe, before, state.images, done=state.images >= total, stop=interrupted
+            )
+            if not recording.tick:
                 continue
 
             # Record it. The averages wait for the device and for the other processes.
             averages = rounds.averages()
             if not all(math.isfinite(value) for value in averages.values() if value is not None):
                 raise TrainingFailedError(_not_finite(state.images, out))
-            observer.record(averages, before, due)
-            if due.evaluation:
+            observer.record(averages, before, recording)
+            if recording.evaluation:
                 state.search.stopped = session.agree(state.search.stopped)
 
     observer.finish()
     if state.search.stopped:
         log.info(
-            "KID no better than by chance for %d evaluations: ended at %g kimg. The best generator, at %g kimg, is %s.",
+            "KID has not improved by more than chance for %d evaluations, so the run ends at %g kimg. The best "
+            "generator (%g kimg) is %s.",
             recipe.patience, state.images / 1000, state.search.images / 1000, out / "best.safetensors",
         )  # fmt: skip
     elif interrupted and state.images < total:

@@ -1,4 +1,4 @@
-"""The cost of a training, from a few rounds of it that are thrown away."""
+"""Estimate the cost of a training from a few rounds, whose results are discarded."""
 
 import time
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from nijigan.dataset.faces import FaceDataset
 from nijigan.networks.numerics import fast_numerics
 from nijigan.recipe.recipe import Recipe
 from nijigan.training.hardware import own_randomness, synchronise
-from nijigan.training.rounds import DIVERSITY_EVERY, Due, Rounds
+from nijigan.training.rounds import DIVERSITY_EVERY, Rounds, Updates
 from nijigan.training.session import Session
 from nijigan.training.transfer import load_networks
 
@@ -52,7 +52,7 @@ class Plan:
 
 
 def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from: Path | None = None) -> Plan:
-    """Play a few rounds of `recipe` on one device and extrapolate the cost of the whole run.
+    """Run a few rounds of `recipe` on one device and extrapolate the cost of the whole run.
 
     Args:
         recipe: what would be trained.
@@ -86,22 +86,22 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from:
 
 
 def _flop(rounds: Rounds, start: int) -> float:
-    """The arithmetic of one round from `start` on, lazy parts counted in proportion to how rarely they are due."""
+    """The arithmetic of one round from `start` on. Lazy terms count by the share of rounds that have them."""
     rounds.state.images = start
-    due = rounds.due(_TOTAL)
-    plain = replace(due, penalties=(False,) * len(due.penalties), diversity=False)
+    updates = rounds.next_updates(_TOTAL)
+    plain = replace(updates, penalties=(False,) * len(updates.penalties), diversity=False)
     total = eager = float(_count_flop(rounds, plain))
-    if rounds.penalty is not None and due.penalties:
-        penalised = replace(plain, penalties=(True,) * len(due.penalties))
+    if rounds.penalty is not None and updates.penalties:
+        penalised = replace(plain, penalties=(True,) * len(updates.penalties))
         total += (_count_flop(rounds, penalised) - eager) / rounds.recipe.penalty.every
-    if rounds.real_distance is not None and due.g_updates:
+    if rounds.real_distance is not None and updates.g_updates:
         total += (_count_flop(rounds, replace(plain, diversity=True)) - eager) / DIVERSITY_EVERY
     return total
 
 
-def _count_flop(rounds: Rounds, due: Due) -> int:
+def _count_flop(rounds: Rounds, updates: Updates) -> int:
     with FlopCounterMode(display=False) as counter:
-        rounds.play_due(due)
+        rounds.run_updates(updates)
     return int(counter.get_total_flops())
 
 
@@ -112,7 +112,7 @@ def _seconds(rounds: Rounds, start: int, count: int) -> float:
     synchronise(device)
     begin = time.perf_counter()
     for _ in range(count):
-        rounds.play(_TOTAL)
+        rounds.run(_TOTAL)
     synchronise(device)
     return time.perf_counter() - begin
 

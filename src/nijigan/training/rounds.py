@@ -28,27 +28,27 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric  # imports torchmetrics and matplotlib
 
 DIVERSITY_EVERY = 4
-"""The diversity loss is computed in one round of this many, this many times as strong: it costs one more pass of G."""
+"""The diversity loss is computed only in every Nth round, with N times the weight, to save passes of G."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 ReadBatch = Callable[[int, int], tuple[Images, Codes]]
-"""(position, count) → this process's share of `count` real faces from there, uint8 n×H×W×3, and their codes, n×A."""
+"""(position, count) → this process's share of `count` real faces from there on, uint8 n×H×W×3, and their codes, n×A."""
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Real images and their labels, as many as pass through a network at once."""
+class MicroBatch:
+    """Real images that pass through a network at once, with their labels."""
 
     images: Tensor
     """N×3×H×W in the generator's range."""
     codes: tuple[Tensor, ...] = ()
-    """One tensor, N×A int64, if there are attributes: what the networks take beside latents or images."""
+    """The second input of both networks: one tensor, N×A int64, if there are attributes, otherwise empty."""
 
 
 @dataclass(frozen=True)
-class Due:
-    """What happens in one round. It follows from the recipe and from the images seen so far."""
+class Updates:
+    """The updates of one round. They depend only on the recipe and on the number of images seen so far."""
 
     schedule: Schedule
     penalties: tuple[bool, ...]
@@ -59,14 +59,14 @@ class Due:
 
 
 class Rounds:
-    """Plays rounds on a state and keeps the averages of what happened.
+    """Runs rounds on a state and keeps the averages of what happened.
 
     Args:
         recipe: with its precision resolved.
-        state: what is changed.
+        state: the networks and optimizers, which each round updates.
         fabric: says which process this is.
         read_batch: reads real faces.
-        face_count: faces in the training split, which make an epoch.
+        face_count: number of faces in the training split; one epoch.
         real_distance: mean difference, in grey levels, between real faces of the same attributes, for the diversity
             loss. None without attributes, and if all faces are equal.
     """
@@ -87,7 +87,7 @@ class Rounds:
         self.class_loss = build_class_loss(recipe.condition)
         self.augment = probability(recipe.augment, face_count)
         self.schedule = Schedule()
-        self.part = part_size(recipe, fabric.world_size)
+        self.micro_batch_size = micro_batch_size(recipe, fabric.world_size)
         dtype = _DTYPES[recipe.precision]
         self._autocast = torch.autocast(fabric.device.type, dtype, enabled=dtype is not torch.float32)
         keys = ["d_loss", "g_loss", "real_score", "fake_score"] + ["penalty"] * (self.penalty is not None)
@@ -96,12 +96,12 @@ class Rounds:
         self._sums = {key: torch.zeros((), device=fabric.device) for key in keys}
         self._counts = dict.fromkeys(self._sums, 0)
 
-    def due(self, total: int) -> Due:
-        """What the next round consists of in a run of `total` images, which the schedules are stretched over."""
+    def next_updates(self, total: int) -> Updates:
+        """The updates of the next round in a run of `total` images. The schedules span all of them."""
         recipe, images = self.recipe, self.state.images
         d_turn, g_turn = turns(recipe.alternate_epochs, images / self.face_count)
         updates = range(images // recipe.batch_size, images // recipe.batch_size + recipe.n_critic * d_turn)
-        return Due(
+        return Updates(
             schedule=schedule_at(recipe, images, total),
             penalties=tuple(self.penalty is not None and update % recipe.penalty.every == 0 for update in updates),
             g_updates=recipe.g_steps * g_turn,
@@ -109,44 +109,47 @@ class Rounds:
             and images // (recipe.batch_size * recipe.n_critic) % DIVERSITY_EVERY == 0,
         )
 
-    def play(self, total: int) -> None:
-        """Play the next round of a run of `total` images."""
-        self.play_due(self.due(total))
+    def run(self, total: int) -> None:
+        """Run the next round of a run of `total` images."""
+        self.run_updates(self.next_updates(total))
 
-    def play_due(self, due: Due) -> None:
-        """Play one round: the discriminator's updates, then the generator's, then the moving average."""
+    def run_updates(self, updates: Updates) -> None:
+        """Run one round: the discriminator's updates, then the generator's, then the moving average."""
         recipe, state = self.recipe, self.state
         torch.manual_seed(mix_seeds(recipe.seed, self.fabric.global_rank + 1, state.images))
-        self.schedule = due.schedule
+        self.schedule = updates.schedule
         state.generator.train()
         state.discriminator.train()
 
-        # Discriminator. Its last fakes serve the generator too: D moves in between, and a pass of G is saved.
-        batches: list[Batch] = []
+        # Discriminator. The generator's update reuses the last fakes, which saves a pass of G.
+        batches: list[MicroBatch] = []
         fake: Tensor | None = None
-        for update, penalised in enumerate(due.penalties, start=1):
+        for update, penalised in enumerate(updates.penalties, start=1):
             batches = self._read_batches()
-            fake = self._update_discriminator(batches, penalised, update == len(due.penalties) and due.g_updates > 0)
+            fake = self._update_discriminator(
+                batches, penalised, update == len(updates.penalties) and updates.g_updates > 0
+            )
             state.images += recipe.batch_size
 
-        # Generator. Gradients of D's weights would be thrown away.
+        # Generator. The gradients of D's weights are not needed here.
         state.discriminator.requires_grad_(False)
-        for _ in range(due.g_updates):
-            self._update_generator(batches or self._read_batches(), fake, due.diversity)
+        for _ in range(updates.g_updates):
+            self._update_generator(batches or self._read_batches(), fake, updates.diversity)
             fake = None
         state.discriminator.requires_grad_(True)
 
-        # The clock goes on while G trains alone; the average follows G.
-        if not due.penalties:
+        # If only G trains, the images that it generates count as progress. The averaged weights follow G's updates.
+        if not updates.penalties:
             state.images += recipe.batch_size
-        if due.g_updates:
-            shown = recipe.batch_size * max(1, len(due.penalties))
-            state.ema.update(state.generator, shown, state.images, due.schedule.ramp)
+        if updates.g_updates:
+            shown = recipe.batch_size * max(1, len(updates.penalties))
+            state.ema.update(state.generator, shown, state.images, updates.schedule.ramp)
 
     def averages(self) -> dict[str, float | None]:
-        """Means over all processes since the last call; None for what did not happen (G's loss while D trains alone).
+        """Means over all processes since the last call; None for losses that were not computed.
 
-        This waits for the device to finish, and for the other processes.
+        G's loss, for example, is not computed while only D trains. The call waits for the device and for the other
+        processes.
         """
         sums = self._mean_over_processes(torch.stack(list(self._sums.values()))).tolist()
         means = {
@@ -158,8 +161,8 @@ class Rounds:
         self._counts = dict.fromkeys(self._sums, 0)
         return means
 
-    def _update_discriminator(self, batches: list[Batch], penalised: bool, keep: bool) -> Tensor:
-        """Update D once on all parts of a batch; return the last part's fakes, with G's graph if `keep`."""
+    def _update_discriminator(self, batches: list[MicroBatch], penalised: bool, keep: bool) -> Tensor:
+        """Update D once on all micro-batches; return the last one's fakes, with G's graph if `keep`."""
         for number, batch in enumerate(batches, start=1):
             with torch.set_grad_enabled(keep and number == len(batches)):
                 fake = self._generate(batch.codes)
@@ -171,7 +174,7 @@ class Rounds:
             clip_weights(self.state.discriminator, self.recipe.clip)
         return fake
 
-    def _discriminator_loss(self, batch: Batch, fake: Tensor, penalised: bool) -> Tensor:
+    def _discriminator_loss(self, batch: MicroBatch, fake: Tensor, penalised: bool) -> Tensor:
         # Real and fake images pass separately: batch norm must see each kind's own statistics.
         on_real = self._discriminate(batch.images, batch.codes)
         on_fake = self._discriminate(fake, batch.codes)
@@ -191,15 +194,15 @@ class Rounds:
             loss = loss + self.recipe.condition.strength * class_loss
         return loss
 
-    def _update_generator(self, batches: list[Batch], fake: Tensor | None, diverse: bool) -> None:
-        """Update G once on all parts of a batch. The last part goes first: `fake` holds its fakes, if there are any."""
+    def _update_generator(self, batches: list[MicroBatch], fake: Tensor | None, diverse: bool) -> None:
+        """Update G once on all micro-batches. The last one is first: `fake` has its fakes, if there are any."""
         for batch in (batches[-1], *batches[:-1]):
             fake = self._generate(batch.codes) if fake is None else fake
             self._backward(self._generator_loss(batch, fake, diverse))
             fake = None
         self._step(self.state.g_optimizer, self.state.generator, self.recipe.g_optimizer)
 
-    def _generator_loss(self, batch: Batch, fake: Tensor, diverse: bool) -> Tensor:
+    def _generator_loss(self, batch: MicroBatch, fake: Tensor, diverse: bool) -> Tensor:
         on_fake = self._discriminate(fake, batch.codes)
         real_logits = self._discriminate(batch.images, batch.codes).logits if self.objective.paired else None
         loss = self.objective.g_loss(on_fake.logits, real_logits)
@@ -212,18 +215,18 @@ class Rounds:
             loss = loss + self._diversity_loss(fake, batch)
         return loss
 
-    def _read_batches(self) -> list[Batch]:
-        """This process's share of the next batch, in the parts that pass at once."""
+    def _read_batches(self) -> list[MicroBatch]:
+        """This process's share of the next batch, in micro-batches."""
         pixels, codes = self.read_batch(self.state.images, self.recipe.batch_size)
-        images = torch.split(to_unit(pixels, self.fabric.device, self.recipe.generator.output), self.part)
+        images = torch.split(to_unit(pixels, self.fabric.device, self.recipe.generator.output), self.micro_batch_size)
         if not codes.shape[1]:
-            return [Batch(part) for part in images]
-        parts = torch.split(torch.from_numpy(codes).to(self.fabric.device), self.part)
-        return [Batch(part, (part_codes,)) for part, part_codes in zip(images, parts, strict=True)]
+            return [MicroBatch(part) for part in images]
+        parts = torch.split(torch.from_numpy(codes).to(self.fabric.device), self.micro_batch_size)
+        return [MicroBatch(part, (part_codes,)) for part, part_codes in zip(images, parts, strict=True)]
 
     def _generate(self, codes: tuple[Tensor, ...]) -> Tensor:
-        """Generate one part. Its attributes are those of the part's real images, so they follow the data's priors."""
-        latent = random_latents(self.part, self.recipe.latent, self.fabric.device)
+        """Generate one micro-batch. Its attributes are those of its real images, so they follow the data's priors."""
+        latent = random_latents(self.micro_batch_size, self.recipe.latent, self.fabric.device)
         with self._autocast:
             images: Tensor = self.state.generator(latent, *codes)
         return images
@@ -235,30 +238,30 @@ class Rounds:
         return replace(critique, logits=critique.logits.float())
 
     def _augmented(self, images: Tensor) -> Tensor:
-        """Images as D gets to see them: augmented, and with instance noise while the schedule has some."""
+        """The images as D sees them: augmented, and with instance noise if the schedule has any."""
         low = -1.0 if self.recipe.generator.output == "tanh" else 0.0
         images = augment(images, self.augment * self.schedule.ramp, self.recipe.augment, low)
         if self.schedule.noise:
             images = images + self.schedule.noise * (1 - low) / 2 * torch.randn_like(images)
         return images
 
-    def _penalty(self, real: Batch, fake: Tensor) -> Tensor:
-        """The penalty on D, times the number of updates that it stands for; slopes are those before augmentation."""
-        assert self.penalty is not None  # `due` asks for none otherwise
+    def _penalty(self, real: MicroBatch, fake: Tensor) -> Tensor:
+        """The penalty on D, times `penalty.every`. Its gradients are with respect to images before augmentation."""
+        assert self.penalty is not None  # `next_updates` includes none otherwise
 
         def critic(images: Tensor) -> Tensor:
             logits: Tensor = self.state.discriminator(self._augmented(images), *real.codes).logits
             return logits
 
-        with full_precision(self.fabric.device.type):  # second derivatives drown in fewer bits
+        with full_precision(self.fabric.device.type):  # 16 bits are too few for second derivatives
             penalty = self.schedule.penalty * self.penalty(critic, real.images.float(), fake.float())
         self._note(penalty=penalty)
         return self.recipe.penalty.every * penalty
 
-    def _diversity_loss(self, fake: Tensor, batch: Batch) -> Tensor:
-        """G's loss for generating faces of the same attributes too much alike, times the rounds it stands for."""
-        assert self.real_distance is not None  # `due` asks for none otherwise
-        levels = 127.5 if self.recipe.generator.output == "tanh" else 255.0  # in a unit of the generator's range
+    def _diversity_loss(self, fake: Tensor, batch: MicroBatch) -> Tensor:
+        """G's diversity loss, times `DIVERSITY_EVERY`."""
+        assert self.real_distance is not None  # `next_updates` includes none otherwise
+        levels = 127.5 if self.recipe.generator.output == "tanh" else 255.0  # per unit of the generator's range
         loss = diversity_loss(fake, self._generate(batch.codes), self.real_distance / levels)
         self._note(diversity_loss=loss)
         return DIVERSITY_EVERY * self.recipe.condition.diversity * loss
@@ -293,7 +296,7 @@ class Rounds:
             self._counts[key] += 1
 
 
-def part_size(recipe: Recipe, processes: int) -> int:
+def micro_batch_size(recipe: Recipe, processes: int) -> int:
     """Images that pass through a network at once on each of `processes` processes.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a training consists of, put together once: for a new run, a resumed one, a plan and a transfer alike."""
+"""The parts of a training. New runs, resumed runs, plans and transfers all assemble them here."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from nijigan.errors import UserError
 from nijigan.recipe.recipe import Recipe
 from nijigan.training.hardware import launch, own_randomness, resolve_precision
 from nijigan.training.labels import TrainingLabels, with_attributes
-from nijigan.training.rounds import Rounds, mix_seeds, part_size
+from nijigan.training.rounds import Rounds, micro_batch_size, mix_seeds
 from nijigan.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Session:
-    """The parts of a training, in one process. What takes time or memory is made when it is first asked for."""
+    """The parts of a training, in one process. Parts that take time or memory are created on first use."""
 
     recipe: Recipe
     """Resolved: its attributes are named, its lengths are in kimg, its precision is what is used."""
@@ -46,9 +46,9 @@ class Session:
         """
         faces = dataset.count("train")
         if faces == 0:
-            raise UserError(f"{dataset.path} has no face to train on; import more pictures or hold out fewer.")
+            raise UserError(f"{dataset.path} has no face to train on; import more pictures or use a smaller --holdout.")
         fabric = launch(device, devices, nodes)
-        part_size(recipe, fabric.world_size)
+        micro_batch_size(recipe, fabric.world_size)
         recipe = with_attributes(recipe, dataset).resolved(faces)
         # Each process would measure for itself, and one with a busy core might come to another answer.
         recipe = replace(recipe, precision=fabric.broadcast(resolve_precision(recipe.precision, fabric.device)))
@@ -74,7 +74,7 @@ class Session:
 
     @cached_property
     def rounds(self) -> Rounds:
-        """The rounds to play on `state`."""
+        """The rounds to run on `state`."""
         recipe, fabric = self.recipe, self.fabric
         stream = FaceStream(self.faces, recipe.seed, recipe.flip, fabric.global_rank, fabric.world_size)
         read_batch, distance = self.labels.batches(stream), self.labels.distance(self.faces)
@@ -86,7 +86,7 @@ class Session:
         return math.ceil(self.recipe.kimg * 1000 / self.recipe.batch_size) * self.recipe.batch_size
 
     def agree(self, flag: bool) -> bool:
-        """Whether any process says so; all processes get the same answer."""
+        """Whether `flag` is true in any process. All processes get the same result."""
         if self.fabric.world_size == 1:
             return flag
         votes = self.fabric.all_reduce(torch.tensor(float(flag), device=self.fabric.device), reduce_op="sum")

@@ -55,7 +55,7 @@ class TrainingState:
         )
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Every tensor by name, contiguous, on the CPU; and everything else, for JSON."""
+        """All tensors by name, contiguous and on the CPU, and all other values, for JSON."""
         tensors = {name: value.detach().to("cpu").contiguous() for name, value in self._named()}
         return tensors, {
             "images": self.images,
@@ -78,14 +78,14 @@ class TrainingState:
                 raise KeyError(min(odd))
             for name, value in named.items():
                 if tensors[name].shape != value.shape:
-                    raise ValueError(f"{name} is of another shape")
+                    raise ValueError(f"{name} has a different shape")
                 value.copy_(tensors[name])
             self.images, self.seconds = int(numbers["images"]), float(numbers["seconds"])
             self.search, self.origin = BestSearch(**numbers.get("search", {})), str(numbers.get("origin", ""))
             self.scaler.load_state_dict(numbers["scaler"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise UserError(
-                f"The checkpoint does not fit the recipe of this run: {error}. Was recipe.json edited?"
+                f"The checkpoint does not fit the recipe of this run: {error}. If recipe.json was edited, restore it."
             ) from error
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:

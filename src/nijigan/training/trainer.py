@@ -4,8 +4,8 @@
     resume(Path("runs/a"), kimg=1000)
 
 Progress is counted in real images. Every random number of a round derives from (seed, process, images seen), and the
-order of the faces from the position in their endless stream. A run that was cut off and resumed therefore equals one
-that was not: on the same machine, with the same versions and number of threads.
+order of the faces from the position in their endless stream. A run that was interrupted and resumed therefore gives the
+same result as an uninterrupted one, on the same machine with the same versions and number of threads.
 """
 
 import json
@@ -55,7 +55,8 @@ def train(
     """Train a recipe on a dataset's training split into a new run folder.
 
     Args:
-        recipe: what to train. A length in epochs is turned into kimg, and precision `auto` into what it stands for.
+        recipe: what to train. A length in epochs is turned into kimg, and precision `auto` into the precision that is
+            used.
         dataset: the faces.
         out: the run folder; it must not hold a run yet.
         start_from: a run folder whose networks this one starts from; see `nijigan.training.transfer`.
@@ -104,12 +105,12 @@ def resume(
     devices: int = 1,
     nodes: int = 1,
 ) -> Path:
-    """Continue a run from its last checkpoint. A finished run is left as it is unless `kimg` makes it longer.
+    """Continue a run from its last checkpoint. A finished run does not change unless `kimg` makes it longer.
 
     Args:
         out: the run folder.
         dataset: the run's faces, if they were moved; run.json is updated. Default: the folder that run.json names.
-        kimg: the run's new length in thousands of images. Default: as it was.
+        kimg: the run's new length in thousands of images. Default: unchanged.
         device: auto, cpu, cuda or mps.
         devices: processes on each machine, one device each.
         nodes: machines.
@@ -159,12 +160,12 @@ def _run(session: Session, out: Path) -> None:
         if checkpoint[1].get("format", 1) < 2 and recipe.accumulate > 2:
             log.warning(
                 "An older nijigan wrote the checkpoint. With --accumulate %d the order of random numbers has changed "
-                "since, so that the rest of this run differs from what that version would have done.",
+                "since, so the rest of this run will differ from a run of that version.",
                 recipe.accumulate,
             )
         state.load(*checkpoint)
         if state.search.stopped and recipe.kimg > saved.kimg:
-            state.search.stopped, state.search.stale = False, 0  # whoever makes the run longer wants it to continue
+            state.search.stopped, state.search.stale = False, 0  # otherwise the longer run would end at once
     if state.images >= recipe.kimg * 1000 or state.search.stopped:
         log.info(
             "The run is finished at %g kimg; `nijigan resume %s --kimg %g` makes it longer.",
@@ -216,7 +217,7 @@ def _lengthened(recipe: Recipe, kimg: float | None) -> tuple[Recipe, bool]:
         raise UserError(f"The run is {recipe.kimg:g} kimg long already; --kimg can only make it longer.")
     if length == recipe.kimg:
         return recipe, False
-    # The cadence stays what it was, or the log would change its step in the middle.
+    # Keep the intervals: defaults that follow from the new length would change the spacing within the log.
     return replace(recipe, kimg=length, snapshot_kimg=recipe.snapshot_every, tick_kimg=recipe.tick_every), True
 
 
@@ -226,7 +227,7 @@ def _check_same_recipe(recipe: Recipe, saved: Recipe) -> None:
     differing = [name for name, value in asdict(recipe).items() if name not in _MAY_DIFFER and then[name] != value]
     if differing:
         raise UserError(
-            f"The checkpoint was trained with another {differing[0]} than recipe.json says; restore recipe.json, or "
+            f"The checkpoint and recipe.json have different values of {differing[0]}; restore recipe.json, or "
             "start a new run."
         )
 
@@ -264,7 +265,7 @@ def _readable(info: Path) -> bool:
 
 @contextmanager
 def _folder_lock(out: Path, fabric: "Fabric") -> Iterator[None]:
-    """Keep every other training out of the folder; the first process holds the lock, all hear whether it could."""
+    """Keep other trainings out of the folder. The first process takes the lock; if it cannot, all processes stop."""
     refusal = ""
     with ExitStack() as stack:
         if fabric.is_global_zero:
@@ -281,7 +282,7 @@ def _folder_lock(out: Path, fabric: "Fabric") -> Iterator[None]:
 
 @contextmanager
 def _failures_as_sentences(recipe: Recipe, out: Path) -> Iterator[None]:
-    """Report a full disk and a full memory in a sentence; the checkpoints on the disk stay good."""
+    """Report a full disk or full memory in one sentence. The checkpoints stay valid."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # torch's out-of-memory errors are RuntimeErrors
@@ -293,5 +294,5 @@ def _failures_as_sentences(recipe: Recipe, out: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise UserError(
-            f"Could not write the run: {error.strerror or error}. Mend that and run `nijigan resume {out}`."
+            f"Could not write the run: {error.strerror or error}. Fix this and run `nijigan resume {out}`."
         ) from error

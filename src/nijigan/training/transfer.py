@@ -27,9 +27,9 @@ _BASE = "base."  # prefix, in a conditional network, of the part without attribu
 
 
 def start_from_run(run: Path, session: Session, out: Path) -> None:
-    """Leave a checkpoint of no images, with the networks of another run, in a new run's folder.
+    """Write a new run's first checkpoint, at 0 images, with the networks of another run.
 
-    From then on the other run is not needed. The first process does it, and all hear whether it could.
+    The other run is not needed afterwards. The first process does this; if it cannot, all processes stop.
 
     Args:
         run: the other run's folder.
@@ -52,12 +52,11 @@ def start_from_run(run: Path, session: Session, out: Path) -> None:
 
 @torch.no_grad()
 def load_networks(state: TrainingState, recipe: Recipe, attributes: Attributes, run: Path) -> None:
-    """Give new networks the weights of another run's last checkpoint; optimizers and clock stay at their start.
+    """Copy the weights of another run's last checkpoint into new networks. Optimizers and image count do not change.
 
-    If the new generator is conditional and the other is not, it generates at first what the other generates: its input
-    is longer, and the added weights start at 0 (in `style` the attributes enter the styles, with weights of 0). The
-    parts for an attribute are copied if its values, and the kind of D's condition, are the same. Otherwise they start
-    from scratch.
+    If only the new generator is conditional, it initially generates the same images as the other: its input is longer,
+    and the added weights start at 0 (in `style` the attributes enter the styles, with weights of 0). The parts for an
+    attribute are copied if its values, and the kind of D's condition, are the same. Otherwise they start from scratch.
 
     Args:
         state: as `TrainingState.start` gave it.
@@ -93,7 +92,7 @@ def load_networks(state: TrainingState, recipe: Recipe, attributes: Attributes, 
 
 
 def _fill(module: nn.Module, given: Mapping[str, Tensor], attributes: Attributes, known: Attributes) -> None:
-    """Copy what fits; of the parts for attributes, those with the same name and values."""
+    """Copy the tensors that fit. Those for an attribute fit if its name and values are the same."""
     conditional = isinstance(module, ConditionalGenerator | ConditionalDiscriminator)
     plain = {name.removeprefix(_BASE): value for name, value in given.items()}
     for name, value in module.state_dict().items():

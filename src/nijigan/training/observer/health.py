@@ -1,4 +1,4 @@
-"""Warnings when a run is failing, each once a run: what is seen, what it means, which option to change.
+"""Warnings when a run is failing, once per run: what was measured, what it means, which option to change.
 
     health = Health(recipe)
     for line in kept:  # when a run is resumed: remembers which warnings were given
@@ -127,7 +127,7 @@ class Health:
         other = "--objective relativistic with " if _can_pair(self._recipe) else ""
         batch = "" if self._recipe.discriminator.minibatch_stddev else "; or --discriminator.minibatch-stddev"
         return (
-            f"{faces} differ only {ratio:.0%} as much as real ones: mode collapse, the same few faces again and again. "
+            f"{faces} differ only {ratio:.0%} as much as real ones: mode collapse, the generator repeats a few faces. "
             f"Try {varied}{weaker}{other}{_penalty(self._recipe)}{batch}."
         )
 
@@ -136,7 +136,7 @@ class Health:
             return None
         bound = self._recipe.penalty.clip
         return (
-            f"{share:.0%} of the critic's weights are at the bound of {bound:g}: clipping leaves it little to learn "
+            f"{share:.0%} of the critic's weights are at the bound of {bound:g}: clipping fixes nearly everything "
             f"except their signs. Widen the bound, --penalty.clip {10 * bound:g}; or replace clipping, "
             f"{_penalty(self._recipe)}."
         )

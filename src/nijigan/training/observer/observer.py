@@ -22,7 +22,7 @@ _GRID = 64  # faces in the sample grid, of seeds 0 to 63 in every run
 
 
 @dataclass(frozen=True)
-class Record:
+class Recording:
     """What is to be recorded after a round."""
 
     tick: bool
@@ -33,8 +33,8 @@ class Record:
     """Also scores on the validation split."""
 
     @classmethod
-    def due(cls, recipe: Recipe, before: int, images: int, *, done: bool, stop: bool) -> Self:
-        """What is due after the round from `before` to `images`, which ends the run (`done`) or is interrupted."""
+    def after_round(cls, recipe: Recipe, before: int, images: int, *, done: bool, stop: bool) -> Self:
+        """What to record after the round from `before` to `images`, which ends the run (`done`) or is interrupted."""
 
         def passed(kimg: float) -> bool:
             return images // (kimg * 1000) > before // (kimg * 1000)
@@ -46,7 +46,7 @@ class Record:
 
 
 class SilentObserver:
-    """The observer of every process but the first: records nothing."""
+    """The observer of all processes except the first. It records nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +59,7 @@ class SilentObserver:
     def advance(self) -> None:
         """Do nothing."""
 
-    def record(self, averages: Mapping[str, float | None], before: int, due: Record) -> None:
+    def record(self, averages: Mapping[str, float | None], before: int, recording: Recording) -> None:
         """Do nothing."""
 
     def finish(self) -> None:
@@ -67,7 +67,7 @@ class SilentObserver:
 
 
 class Observer(SilentObserver):
-    """Records a run in its folder. Touches none of training's random state.
+    """Records a run in its folder. It does not change the random state of the training.
 
     Args:
         session: the training; `seconds` and `search` of its state are kept up to date.
@@ -87,7 +87,7 @@ class Observer(SilentObserver):
         self._requested, self._comparable = session.labels.most_common(_GRID)
         self._health = Health(session.recipe, self._requested)
         for line in self._monitor.lines:
-            self._health.tick(line)  # what was said before the run was resumed is not said again
+            self._health.tick(line)  # warnings from before the interruption are not repeated
         self._clock, self._ticked = time.perf_counter(), self._state.images
 
     def __enter__(self) -> Self:
@@ -104,21 +104,21 @@ class Observer(SilentObserver):
         """Move the progress bar."""
         self._monitor.advance(self._state.images)
 
-    def record(self, averages: Mapping[str, float | None], before: int, due: Record) -> None:
-        """Record what is due.
+    def record(self, averages: Mapping[str, float | None], before: int, recording: Recording) -> None:
+        """Record what `recording` lists.
 
         Args:
             averages: of the losses and scores since the last record.
             before: images seen before the last round.
-            due: what to record.
+            recording: what to record.
         """
         line = self._line(averages)
-        generator = averaged_generator(self._session) if due.snapshot else None
+        generator = averaged_generator(self._session) if recording.snapshot else None
         grid = None
         if generator is not None:
             grid = generator.sample(_GRID, seed=0)
             line["diversity"] = self._diversity(generator)
-        if due.evaluation and generator is not None and self._validation is not None:
+        if recording.evaluation and generator is not None and self._validation is not None:
             start = time.perf_counter()
             line |= self._validation.judge(generator)
             self._clock += time.perf_counter() - start  # judging is not training
@@ -135,7 +135,7 @@ class Observer(SilentObserver):
         self._monitor.timelapse()
 
     def _line(self, averages: Mapping[str, float | None]) -> dict[str, Any]:
-        """The log line of this tick. What recording takes counts towards the next line's images per second."""
+        """The log line of this tick. The time for recording counts towards the next line's images per second."""
         state, now = self._state, time.perf_counter()
         passed, shown = now - self._clock, state.images - self._ticked
         self._clock, self._ticked = now, state.images

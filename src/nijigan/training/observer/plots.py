@@ -28,7 +28,7 @@ def plot_curves(lines: Sequence[dict[str, Any]], folder: Path) -> None:
     - `scores.png`: D's mean score of real and of generated faces
     - `penalty.png`: the penalty on D
     - `class.png`: both networks' class losses
-    - `diversity-loss.png`: G's loss for generating faces of the same attributes too much alike
+    - `diversity-loss.png`: G's diversity loss
     - `kid.png`, `yield.png`: scores on the validation split
     - `accuracy.png`: conditional accuracy of each attribute
 

@@ -14,7 +14,7 @@ _CALIBRATION_SEED = 2**40  # the first one's seed, far from those of sample grid
 
 
 def averaged_generator(session: Session) -> Generator:
-    """The moving average with statistics of its own; training's random state is not touched.
+    """The averaged generator with its own statistics. The random state of the training does not change.
 
     The generator shares its tensors with the session's state: save it or use it before the next round.
     """

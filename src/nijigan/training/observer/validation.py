@@ -15,7 +15,8 @@ from nijigan.training.session import Session
 class Validation:
     """Scores a run's generator on the validation split, and keeps the best in `best.safetensors`.
 
-    Describing the real faces takes a minute the first time; they are cached in the dataset's folder.
+    Computing the features of the real faces takes a minute the first time; then they are cached in the dataset's
+    folder.
 
     Args:
         session: the training.

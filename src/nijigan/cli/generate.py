@@ -18,12 +18,8 @@ Requested = tyro.conf.Suppress[dict[str, str]]
 """Attribute → value. Only the generator knows its attributes, so these options are removed before tyro parses."""
 
 
-def _default(words: str, metavar: str) -> object:
-    """Show a default in words, where tyro would show None."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {words})")
-
-
-_SQUARE = _default("the nearest to a square", "INT")
+_INT = tyro.conf.arg(metavar="INT")
+"""For options whose help text states the default, where tyro would show {None}|INT."""
 
 
 def take_attributes(arguments: Sequence[str], command: type) -> tuple[list[str], dict[str, str]]:
@@ -46,7 +42,7 @@ def take_attributes(arguments: Sequence[str], command: type) -> tuple[list[str],
             known.append(option + equals + value)
             continue
         if not value and (equals or not words or not words[0] or words[0].startswith("-")):
-            raise UserError(f"{option} needs a value, such as --hair blue, or is not an option; see --help.")
+            raise UserError(f"{option} has no value; write --hair blue, for example, or see --help for the options.")
         requested[name] = (value if equals else words.pop(0)).lower()
     return known, requested
 
@@ -84,18 +80,18 @@ class Generate:
     """A run folder, a .safetensors file or a Hugging Face Hub id. Default: the packaged generator."""
     out: Path = Path("faces.png")
     """An image (.png, .webp, .jpg) for a grid, or a folder or .zip for one PNG per face."""
-    n: Annotated[int | None, _default("64, or 8 per value with --each", "INT")] = None
-    """Number of faces."""
+    n: Annotated[int | None, _INT] = None
+    """Number of faces. Default: 64, or 8 per value with --each."""
     seed: int = 0
-    """Seed of the first face; the following faces use the following seeds."""
+    """Seed of the first face. Each further face uses the next seed."""
     psi: float = 1.0
-    """Truncation, 0 to 2: below 1 faces are cleaner and less varied, above 1 more extreme."""
+    """Truncation, 0 to 2. Below 1, faces are cleaner and less varied; above 1, they are more extreme."""
     scale: int = 1
     """Factor by which every face is enlarged."""
-    columns: Annotated[int | None, _SQUARE] = None
-    """Faces per row of the grid."""
-    each: Annotated[str | None, tyro.conf.arg(metavar="ATTRIBUTE", help_behavior_hint="(optional)")] = None
-    """Vary this attribute: one row per value, one column per seed."""
+    columns: Annotated[int | None, _INT] = None
+    """Faces per row of the grid. Default: as square as possible."""
+    each: Annotated[str | None, tyro.conf.arg(metavar="ATTRIBUTE")] = None
+    """Vary this attribute: one row per value, one column per seed. Default: vary none."""
     device: Device = "cpu"
     """Device for the generator."""
     attributes: Requested = field(default_factory=dict)
@@ -137,12 +133,12 @@ class Walk:
     """Frames per second, up to 60 (.gif: 50)."""
     n: int = 1
     """Number of sequences side by side."""
-    columns: Annotated[int | None, _SQUARE] = None
-    """Sequences per row."""
+    columns: Annotated[int | None, _INT] = None
+    """Sequences per row. Default: as square as possible."""
     seed: int = 0
     """Seed of the first face."""
     psi: float = 1.0
-    """Truncation, 0 to 2: below 1 faces are cleaner and less varied, above 1 more extreme."""
+    """Truncation, 0 to 2. Below 1, faces are cleaner and less varied; above 1, they are more extreme."""
     scale: int = 4
     """Factor by which every face is enlarged."""
     device: Device = "cpu"

@@ -39,7 +39,7 @@ class ReaderNet(nn.Module):
         return [head(embedding) for head in self.heads]
 
 
-def teach(
+def train_reader(
     dataset: FaceDataset,
     attributes: Vocabularies,
     steps: int,
