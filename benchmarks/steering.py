@@ -23,7 +23,7 @@ from nijigan.generator.latents import latents
 from nijigan.importing.importer import import_faces
 from nijigan.judges.readers import AttributeReader, balanced_accuracy, open_reader, split_accuracy
 from nijigan.procedural.faces import write_faces
-from nijigan.recipe.table import find_recipe
+from nijigan.recipe.named_recipes import find_recipe
 from nijigan.training import train
 
 SEED, EACH = 2**43, 100  # the first seed, faces per value

@@ -29,11 +29,11 @@ from torch.utils.data import DataLoader, Dataset
 from nijigan.dataset.faces import FaceDataset
 from nijigan.importing.importer import import_faces
 from nijigan.procedural.faces import write_faces
+from nijigan.recipe.named_recipes import find_recipe
 from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
-from nijigan.recipe.table import find_recipe
 from nijigan.runs import read_log
 from nijigan.training import resume, train
-from nijigan.training.plan import plan
+from nijigan.training.dry_run import plan
 
 BATCH = 128
 TICK = 10 * BATCH  # images between two log lines with their plots, as in a default run of 128 kimg

@@ -8,8 +8,8 @@ import pytest
 from nijigan.dataset.faces import FaceDataset
 from nijigan.importing.importer import import_faces
 from nijigan.procedural.faces import write_faces
+from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.recipe import Recipe
-from nijigan.recipe.table import RECIPES
 
 
 @pytest.fixture

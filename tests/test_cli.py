@@ -15,8 +15,8 @@ from nijigan.cli.generate import Generate, take_attributes
 from nijigan.cli.train import Train
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
+from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.parts import PenaltyConfig
-from nijigan.recipe.table import RECIPES
 from small import small_generator
 
 SMALL = ["--resolution", "16", "--batch-size", "8", "--generator.width", "4", "--discriminator.width", "4"]

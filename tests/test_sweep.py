@@ -8,9 +8,9 @@ import pytest
 
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
+from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.parts import PenaltyConfig
 from nijigan.recipe.recipe import Recipe
-from nijigan.recipe.table import RECIPES
 from nijigan.sweep import combinations, sweep
 from nijigan.training import trainer
 

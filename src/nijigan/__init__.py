@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from nijigan.generator.walks import walk
     from nijigan.importing.importer import import_faces
     from nijigan.judges.evaluation import evaluate
-    from nijigan.pages.comparing import compare
+    from nijigan.pages.compare_models import compare
+    from nijigan.recipe.named_recipes import find_recipe
     from nijigan.recipe.recipe import Recipe
-    from nijigan.recipe.table import find_recipe
     from nijigan.training import resume, train
 
     load = Generator.load
@@ -30,9 +30,9 @@ _HOMES = {
     "Generator": "nijigan.generator.generator",
     "Recipe": "nijigan.recipe.recipe",
     "UserError": "nijigan.errors",
-    "compare": "nijigan.pages.comparing",
+    "compare": "nijigan.pages.compare_models",
     "evaluate": "nijigan.judges.evaluation",
-    "find_recipe": "nijigan.recipe.table",
+    "find_recipe": "nijigan.recipe.named_recipes",
     "generate": "nijigan.generator.drawing",
     "import_faces": "nijigan.importing.importer",
     "read_face": "nijigan.generator.drawing",

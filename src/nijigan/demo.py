@@ -10,7 +10,7 @@ from nijigan.generator.drawing import generate
 from nijigan.generator.generator import Generator
 from nijigan.importing.importer import import_faces
 from nijigan.procedural.faces import write_faces
-from nijigan.recipe.table import find_recipe
+from nijigan.recipe.named_recipes import find_recipe
 from nijigan.training import train
 
 log = logging.getLogger("nijigan")

@@ -16,6 +16,7 @@ from PIL import Image
 from blobs import blob, encode, png, portrait, write, write_zip
 from nijigan.dataset.decode import decode
 from nijigan.dataset.faces import SPLITS, FaceDataset
+from nijigan.dataset.splits import split_of
 from nijigan.errors import UserError
 from nijigan.importing import importer
 from nijigan.importing.importer import import_faces
@@ -164,15 +165,15 @@ def test_a_face_never_leaves_its_split(tmp_path: Path) -> None:
 @settings(deadline=None)
 @given(st.binary(min_size=32, max_size=32), st.floats(0, 0.99), st.floats(0, 0.99))
 def test_a_larger_holdout_only_takes_from_train(digest: bytes, one: float, other: float) -> None:
-    small, large = (importer._split(digest.hex(), holdout) for holdout in sorted((one, other)))
+    small, large = (split_of(digest.hex(), holdout) for holdout in sorted((one, other)))
     assert small in ("train", large)
 
 
 def test_the_shares_of_the_splits() -> None:
     digests = [hashlib.sha256(bytes([n % 256, n // 256])).hexdigest() for n in range(20_000)]
-    splits = [importer._split(digest, 0.2) for digest in digests]
+    splits = [split_of(digest, 0.2) for digest in digests]
     assert [splits.count(split) / 20_000 for split in SPLITS] == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
-    assert {importer._split(digest, 0) for digest in digests} == {"train"}
+    assert {split_of(digest, 0) for digest in digests} == {"train"}
 
 
 def test_known_faces_win_over_larger_newcomers(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nijigan.errors import UserError
+from nijigan.recipe.named_recipes import RECIPES, find_recipe
 from nijigan.recipe.parts import (
     AugmentConfig,
     BurnInConfig,
@@ -15,7 +16,6 @@ from nijigan.recipe.parts import (
     TricksConfig,
 )
 from nijigan.recipe.recipe import Recipe
-from nijigan.recipe.table import RECIPES, find_recipe
 from nijigan.resolutions import base_resolution, nearest_resolutions
 
 

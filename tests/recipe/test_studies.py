@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.studies import STUDIES
-from nijigan.recipe.table import RECIPES
 
 DOCS = Path(__file__).parents[2] / "docs"
 

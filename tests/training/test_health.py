@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from nijigan.losses.penalties import clip_weights
+from nijigan.recipe.named_recipes import RECIPES, find_recipe
 from nijigan.recipe.parts import AugmentConfig, DiscriminatorConfig, PenaltyConfig, TricksConfig
 from nijigan.recipe.recipe import Recipe
-from nijigan.recipe.table import RECIPES, find_recipe
 from nijigan.runs import read_log
 from nijigan.sweep import combinations
 from nijigan.training.observer.health import Health, diversity, share_at_clip

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.parts import BurnInConfig, TricksConfig
 from nijigan.recipe.recipe import Recipe
-from nijigan.recipe.table import RECIPES
 from nijigan.training.schedules import Schedule, rate_factor, schedule_at, turns
 
 

@@ -29,17 +29,17 @@ from nijigan.generator.generator import Generator
 from nijigan.jsonio import read_json
 from nijigan.metrics.score import Score
 from nijigan.networks import Critique, build_discriminator, build_generator
+from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.parts import AugmentConfig, ConditionConfig, PenaltyConfig, TricksConfig
 from nijigan.recipe.recipe import Recipe
-from nijigan.recipe.table import RECIPES
 from nijigan.runs import read_log
 from nijigan.training import resume, train
 from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
+from nijigan.training.dry_run import plan
 from nijigan.training.hardware import launch
 from nijigan.training.labels import TrainingLabels
 from nijigan.training.observer import validation
 from nijigan.training.observer.monitor import Monitor
-from nijigan.training.plan import plan
 from nijigan.training.rounds import Rounds
 from nijigan.training.session import Session
 from nijigan.training.state import TrainingState

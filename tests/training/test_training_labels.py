@@ -8,7 +8,7 @@ import pytest
 
 from nijigan.dataset.faces import FaceDataset, FaceStream
 from nijigan.errors import UserError
-from nijigan.recipe.table import RECIPES
+from nijigan.recipe.named_recipes import RECIPES
 from nijigan.training.labels import TrainingLabels, with_attributes
 
 

@@ -14,7 +14,7 @@ from nijigan.recipe.parts import ConditionConfig, GeneratorConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.training import resume, train
 from nijigan.training.checkpoint import load_checkpoint
-from nijigan.training.plan import plan
+from nijigan.training.dry_run import plan
 from nijigan.training.rounds import Rounds
 from nijigan.training.state import TrainingState
 from nijigan.training.transfer import load_networks

@@ -1,5 +1,5 @@
 """The command line."""
 
-from nijigan.cli.main import main, parse
+from nijigan.cli.entry import main, parse
 
 __all__ = ["main", "parse"]

@@ -87,7 +87,7 @@ class Compare:
 
     def run(self) -> None:
         """Compare."""
-        from nijigan.pages.comparing import check_named, compare
+        from nijigan.pages.compare_models import check_named, compare
 
         check_named(self.models)
         device, dataset = torch_device(self.device), open_or_import(self.data) if self.data else None
@@ -124,7 +124,7 @@ class Rate:
         from nijigan.judges.evaluation import good_faces
         from nijigan.judges.feature_spaces import open_feature_space
         from nijigan.judges.real import real_faces
-        from nijigan.pages.comparing import check_named
+        from nijigan.pages.compare_models import check_named
         from nijigan.rate.ballot import build_ballot
         from nijigan.rate.server import serve
         from nijigan.rate.store import VoteStore

@@ -1,4 +1,4 @@
-"""Commands that train, and those that list what can be trained."""
+"""Commands that train. The options of a recipe, with their help, are the fields in `nijigan.recipe`."""
 
 import json
 import logging
@@ -11,9 +11,9 @@ from tyro.conf import Positional
 
 from nijigan.cli.common import Device, leave, open_or_import, progress_bar
 from nijigan.errors import UserError
+from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.recipe import Recipe
 from nijigan.recipe.studies import STUDIES
-from nijigan.recipe.table import RECIPES
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class Train:
             raise UserError("--dry-run measures one device and cannot predict several; remove --devices and --nodes.")
         dataset = open_or_import(self.data)
         if self.dry_run:
-            from nijigan.training.plan import plan
+            from nijigan.training.dry_run import plan
 
             print(plan(self.settings, dataset, self.device, self.start_from))
             return

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from nijigan.aliases import Codes
 from nijigan.errors import UserError, check
 from nijigan.generator.latents import ATTRIBUTE_STREAM, uniforms
-from nijigan.vocabulary import ANY, LONGEST_VALUE, UNKNOWN
+from nijigan.reserved_words import ANY, LONGEST_VALUE, UNKNOWN
 
 Combination = tuple[int, ...]
 """The codes of A attributes, and the number of training faces that have them all."""

@@ -15,10 +15,10 @@ from nijigan.dataset.manifest import COLUMNS, is_dataset
 from nijigan.errors import UserError
 from nijigan.importing.crop import Crops
 from nijigan.importing.duplicates import BYTES, distances, survivors
-from nijigan.importing.labels import Column
+from nijigan.importing.label_cleaning import Column
+from nijigan.importing.label_files import PictureLabels
 from nijigan.importing.sources import SourceFile
 from nijigan.importing.store import Origin
-from nijigan.importing.tags import PictureLabels
 
 
 @dataclass(frozen=True)

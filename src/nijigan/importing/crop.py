@@ -19,11 +19,11 @@ from PIL import Image, ImageDraw
 from nijigan.dataset.decode import UnreadableError, decode, to_png
 from nijigan.dataset.dropped import Dropped, unusable
 from nijigan.files import replacing
+from nijigan.importing.contact_sheets import keep_sheet, spread
+from nijigan.importing.label_files import PictureLabels
 from nijigan.importing.measure import FAILURE, each, failure, open_entry
-from nijigan.importing.sheets import keep_sheet, spread
 from nijigan.importing.sources import SourceFile
 from nijigan.importing.store import Origin, picture
-from nijigan.importing.tags import PictureLabels
 from nijigan.pictures import grid, resize
 from nijigan.vision.finder import FoundFace, find_faces
 

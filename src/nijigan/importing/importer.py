@@ -14,6 +14,7 @@ from nijigan.aliases import Progress
 from nijigan.dataset.dropped import Dropped, write_csv
 from nijigan.dataset.limits import MAX_PIXELS
 from nijigan.dataset.manifest import OWNED, SPLITS
+from nijigan.dataset.splits import assign_splits
 from nijigan.errors import UserError, check
 from nijigan.files import folder_lock, replacing_folder
 from nijigan.importing import matching
@@ -26,8 +27,9 @@ from nijigan.importing.candidates import (
     known_faces,
     list_duplicates,
 )
+from nijigan.importing.contact_sheets import write_faceless, write_sheet
 from nijigan.importing.crop import MARGIN, Crops, cut_faces, write_squares
-from nijigan.importing.labels import (
+from nijigan.importing.label_cleaning import (
     Column,
     Merge,
     apply_readings,
@@ -40,7 +42,6 @@ from nijigan.importing.labels import (
 from nijigan.importing.measure import measure
 from nijigan.importing.readings import parse_label, read_unlabelled
 from nijigan.importing.report import ImportReport, nothing_usable
-from nijigan.importing.sheets import write_faceless, write_sheet
 from nijigan.importing.sources import Listing, SourceFile, close, list_sources
 from nijigan.importing.store import write_faces
 
@@ -61,7 +62,7 @@ class ImportOptions:
     faces_only: bool = False
     """Drop new pictures in which the detector finds no face."""
     tags: Path | None = None
-    """Labels, in a format of `nijigan.importing.tags`. Default: any tags.csv or metadata.csv|jsonl in the sources."""
+    """Labels, in a format of `nijigan.importing.label_files`. Default: any tags.csv or metadata.csv|jsonl there."""
     tag_map: Path | None = None
     """The meaning of booru tags: lines of `tag,attribute=value`, or the same as JSON."""
     label: Sequence[str] = ()
@@ -231,32 +232,10 @@ def _faces(
     digests = rows["sha256"].to_pylist()
     columns = {name: rows[name] for name in ("width", "height", "source", "sha256", "phash")}
     columns["id"] = pa.array([digest[:16] for digest in digests])
-    columns["split"] = pa.array(_splits(rows, [candidates.origins[row].illustration for row in kept], holdout))
+    columns["split"] = pa.array(assign_splits(rows, [candidates.origins[row].illustration for row in kept], holdout))
     for name, values in attributes.items():
         columns[name] = pa.array([values[row] for row in kept], pa.string())
     return pa.table(columns)
-
-
-def _splits(rows: pa.Table, illustrations: Sequence[str | None], holdout: float) -> list[str]:
-    """The split of every face. Known faces keep theirs; a new crop joins other crops of the same illustration."""
-    pictures = [source.partition("#")[0] for source in rows["source"].to_pylist()]
-    splits = rows["split"].to_pylist()
-    known = {picture: split for picture, split in zip(pictures, splits, strict=True) if split}
-    return [
-        split or (illustration and known.get(picture)) or _split(illustration or digest, holdout)
-        for split, illustration, picture, digest in zip(
-            splits, illustrations, pictures, rows["sha256"].to_pylist(), strict=True
-        )
-    ]
-
-
-def _split(sha256: str, holdout: float) -> str:
-    """The split of a new face. It depends only on the hash, and a larger holdout only takes faces from train.
-
-    All crops of an illustration have the illustration's hash here, so that they share a split.
-    """
-    place = int(sha256[:12], 16) / 16**12
-    return "val" if place < holdout / 2 else "test" if place >= 1 - holdout / 2 else "train"
 
 
 def _report(

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from nijigan.dataset.manifest import COLUMNS, DAMAGE, read_table
 from nijigan.errors import UserError
+from nijigan.importing.label_files import PictureLabels, TagTable, parse, read_file, read_mapping
 from nijigan.importing.sources import SourceFile, printable, read
-from nijigan.importing.tags import PictureLabels, TagTable, parse, read_file, read_mapping
 
 NAMED = 5
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from nijigan.aliases import Progress
 from nijigan.dataset.decode import UnreadableError
 from nijigan.errors import UserError
-from nijigan.importing.labels import Column
+from nijigan.importing.label_cleaning import Column
 from nijigan.importing.measure import BATCH, each, open_entry
 from nijigan.importing.sources import SourceFile
 from nijigan.importing.store import Origin

@@ -1,4 +1,4 @@
-"""A score with its uncertainty."""
+"""The type of every score: a number with its uncertainty. The scores themselves are the modules next to this one."""
 
 from dataclasses import dataclass
 

@@ -14,7 +14,7 @@ from nijigan.networks.blocks import (
     removes_bias,
     squash,
 )
-from nijigan.networks.strided import Double, Halve
+from nijigan.networks.fast_strided import Double, Halve
 from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig
 
 

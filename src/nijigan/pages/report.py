@@ -10,8 +10,8 @@ from markupsafe import Markup
 from nijigan.aliases import Images
 from nijigan.judges.results import Metrics
 from nijigan.metrics.score import Score
+from nijigan.pages.accuracy_section import attribute_tables
 from nijigan.pages.charts import Line, chart, points
-from nijigan.pages.conditional_accuracy import attribute_tables
 from nijigan.pages.layout import Picture, pictures, protocol_terms, seeded, write_page
 from nijigan.pages.meanings import MEANINGS, meanings_of
 

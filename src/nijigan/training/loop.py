@@ -7,7 +7,8 @@ from pathlib import Path
 from nijigan.errors import TrainingFailedError
 from nijigan.interrupt import Interrupt
 from nijigan.networks.numerics import fast_numerics
-from nijigan.training.observer.observer import Recording, SilentObserver
+from nijigan.training.observer.cadence import Recording
+from nijigan.training.observer.observer import SilentObserver
 from nijigan.training.session import Session
 
 log = logging.getLogger("nijigan")

@@ -3,14 +3,13 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from nijigan.generator.generator import Generator
-from nijigan.recipe.recipe import Recipe
 from nijigan.training.checkpoint import save_state
+from nijigan.training.observer.cadence import Recording
 from nijigan.training.observer.health import Health, diversity, share_at_clip
 from nijigan.training.observer.monitor import Monitor
 from nijigan.training.observer.snapshot import averaged_generator
@@ -19,30 +18,6 @@ from nijigan.training.session import Session
 log = logging.getLogger("nijigan")
 
 _GRID = 64  # faces in the sample grid, of seeds 0 to 63 in every run
-
-
-@dataclass(frozen=True)
-class Recording:
-    """What is to be recorded after a round."""
-
-    tick: bool
-    """A log line."""
-    snapshot: bool
-    """Also a sample grid, the generator and a checkpoint."""
-    evaluation: bool
-    """Also scores on the validation split."""
-
-    @classmethod
-    def after_round(cls, recipe: Recipe, before: int, images: int, *, done: bool, stop: bool) -> Self:
-        """What to record after the round from `before` to `images`, which ends the run (`done`) or is interrupted."""
-
-        def passed(kimg: float) -> bool:
-            return images // (kimg * 1000) > before // (kimg * 1000)
-
-        every = recipe.evaluation_every
-        evaluation = every is not None and (done or passed(every))
-        snapshot = done or stop or evaluation or passed(recipe.snapshot_every)
-        return cls(snapshot or passed(recipe.tick_every), snapshot, evaluation)
 
 
 class SilentObserver:

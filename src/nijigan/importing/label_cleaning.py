@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nijigan.errors import UserError
-from nijigan.vocabulary import ANY, LONGEST_VALUE, UNKNOWN
+from nijigan.reserved_words import ANY, LONGEST_VALUE, UNKNOWN
 
 MAX_VALUES = 256
 """A column with more values than this is not used as an attribute."""

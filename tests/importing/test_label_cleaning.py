@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nijigan.errors import UserError
-from nijigan.importing.labels import (
+from nijigan.importing.label_cleaning import (
     MAX_VALUES,
     Merge,
     apply_readings,
@@ -12,7 +12,7 @@ from nijigan.importing.labels import (
     merge_values,
     parse_merge,
 )
-from nijigan.vocabulary import LONGEST_VALUE
+from nijigan.reserved_words import LONGEST_VALUE
 
 
 def test_merges_rename_values_of_one_attribute_or_of_all() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cosine_similarity
 
-from nijigan.networks.strided import Double, Halve, _Strided
+from nijigan.networks.fast_strided import Double, Halve, _Strided
 
 WIDE = 192
 """The smallest number of channels for which our gradient is used."""

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from nijigan.errors import UserError
-from nijigan.importing.tags import RESERVED, parse, read_mapping
+from nijigan.importing.label_files import RESERVED, parse, read_mapping
 
 MAPPING = {"blue_hair": ("hair", "blue"), "aqua_hair": ("hair", "aqua"), "red_eyes": ("eyes", "red")}
 

@@ -20,8 +20,8 @@ from nijigan.cli.judge import Compare, Evaluate, Rate
 from nijigan.cli.lab import Lab
 from nijigan.cli.train import Demo, Papers, Recipes, Resume, Sweep, Train
 from nijigan.errors import UserError
+from nijigan.recipe.named_recipes import RECIPES, find_recipe
 from nijigan.recipe.recipe import Recipe
-from nijigan.recipe.table import RECIPES, find_recipe
 
 _DESCRIPTION = "Train, evaluate and run GANs that generate anime faces."
 
