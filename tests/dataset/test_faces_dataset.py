@@ -248,7 +248,7 @@ def test_temporary_files_of_killed_processes_are_deleted_from_the_cache(path: Pa
 def test_pixels_of_a_dataset_that_was_imported_again_are_refused(path: Path, tmp_path: Path) -> None:
     dataset = FaceDataset(path)
     import_faces([write(tmp_path / "more", {"x.png": encode(blob(99))})], path)
-    with pytest.raises(UserError, match="imported again meanwhile"):
+    with pytest.raises(UserError, match="imported again while it was in use"):
         dataset.pixels("train", 16)
     assert not list((path / "cache").iterdir())
 

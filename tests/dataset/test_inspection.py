@@ -43,7 +43,7 @@ def test_contact_sheet_shows_faces(dataset: FaceDataset, tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["sheet", "thesis.docx"])
 def test_a_contact_sheet_needs_the_name_of_a_picture(dataset: FaceDataset, tmp_path: Path, name: str) -> None:
     (tmp_path / "thesis.docx").write_text("precious")
-    with pytest.raises(UserError, match=r"choose one that ends in \.png"):
+    with pytest.raises(UserError, match=r"choose a name that ends in \.png"):
         contact_sheet(dataset, tmp_path / name)
     assert (tmp_path / "thesis.docx").read_text() == "precious"
 
