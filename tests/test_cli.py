@@ -298,8 +298,8 @@ def test_without_arguments_the_command_line_shows_its_help(capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("command", "hints"),
     [
-        ("generate", ["(default: 64, or 8 per value with --each)", "(default: the nearest to a square)"]),
-        ("import", ["(default: any tags.csv"]),
+        ("generate", ["Default: 64, or 8 per value with --each.", "Faces per row of the grid. Default:"]),
+        ("import", ["Default: any tags.csv"]),
     ],
 )
 def test_a_default_that_is_said_in_words_is_in_the_help(
