@@ -44,6 +44,6 @@ def demo(out: Path, progress: Progress | None = None) -> None:
         "\nLook at:  %s  generated faces\n          %s  samples during training\n          %s  training curves\n"
         "Try next: nijigan generate %s --n 16 --seed 7 --scale 4 --out more.png\n"
         "          nijigan walk %s --out walk.webp\n"
-        "          nijigan import YOUR-PICTURES --out faces && nijigan train dcgan --data faces --out runs/a",
+        "          nijigan import YOUR-PICTURES --out faces && nijigan train stylegan-lite-small --data faces --out runs/a",
         grid, run / "timelapse.webp", run / "plots", run, run,
     )  # fmt: skip
