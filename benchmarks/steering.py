@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from nijigan.dataset.faces import FaceDataset
-from nijigan.generator.drawing import generate
 from nijigan.generator.generator import Generator
 from nijigan.generator.latents import latents
+from nijigan.generator.saving import generate
 from nijigan.importing.importer import import_faces
 from nijigan.judges.readers import AttributeReader, balanced_accuracy, open_reader, split_accuracy
 from nijigan.procedural.faces import write_faces

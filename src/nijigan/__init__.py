@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nijigan.dataset.faces import FaceDataset
     from nijigan.errors import UserError
-    from nijigan.generator.drawing import generate, read_face
     from nijigan.generator.generator import Generator
+    from nijigan.generator.saving import generate, read_face
     from nijigan.generator.walks import walk
     from nijigan.importing.importer import import_faces
     from nijigan.judges.evaluation import evaluate
@@ -33,9 +33,9 @@ _HOMES = {
     "compare": "nijigan.pages.compare_models",
     "evaluate": "nijigan.judges.evaluation",
     "find_recipe": "nijigan.recipe.named_recipes",
-    "generate": "nijigan.generator.drawing",
+    "generate": "nijigan.generator.saving",
     "import_faces": "nijigan.importing.importer",
-    "read_face": "nijigan.generator.drawing",
+    "read_face": "nijigan.generator.saving",
     "resume": "nijigan.training",
     "train": "nijigan.training",
     "walk": "nijigan.generator.walks",

@@ -6,8 +6,8 @@ from pathlib import Path
 from nijigan.aliases import Progress
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
-from nijigan.generator.drawing import generate
 from nijigan.generator.generator import Generator
+from nijigan.generator.saving import generate
 from nijigan.importing.importer import import_faces
 from nijigan.procedural.faces import write_faces
 from nijigan.recipe.named_recipes import find_recipe
@@ -44,6 +44,7 @@ def demo(out: Path, progress: Progress | None = None) -> None:
         "\nLook at:  %s  generated faces\n          %s  samples during training\n          %s  training curves\n"
         "Try next: nijigan generate %s --n 16 --seed 7 --scale 4 --out more.png\n"
         "          nijigan walk %s --out walk.webp\n"
-        "          nijigan import YOUR-PICTURES --out faces && nijigan train stylegan-lite-small --data faces --out runs/a",
+        "          nijigan import YOUR-PICTURES --out faces\n"
+        "          nijigan train stylegan-lite-small --data faces --out runs/a",
         grid, run / "timelapse.webp", run / "plots", run, run,
     )  # fmt: skip

@@ -98,8 +98,8 @@ class Generate:
 
     def run(self) -> None:
         """Generate."""
-        from nijigan.generator.drawing import generate
         from nijigan.generator.generator import Generator
+        from nijigan.generator.saving import generate
 
         generator = Generator.load(self.model).to(torch_device(self.device))
         _check_options(self.attributes, generator, Generate)

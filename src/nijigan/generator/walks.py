@@ -15,10 +15,10 @@ from PIL import Image
 from nijigan.aliases import Images, Progress
 from nijigan.errors import UserError
 from nijigan.files import replacing
-from nijigan.generator.drawing import BATCH, lay_out
 from nijigan.generator.generator import Generator
 from nijigan.generator.latents import check_seed, interpolate, latents
 from nijigan.generator.request import Request
+from nijigan.generator.saving import BATCH, lay_out
 from nijigan.pictures import enlarge
 
 _FASTEST = {".webp": 60, ".gif": 50, ".mp4": 60}  # frames per second; browsers slow down a GIF above 50

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from nijigan.errors import UserError
-from nijigan.generator import drawing as module
-from nijigan.generator.drawing import generate, read_face
+from nijigan.generator import saving as module
 from nijigan.generator.generator import Face
 from nijigan.generator.request import Request
+from nijigan.generator.saving import generate, read_face
 from nijigan.pictures import enlarge
 from small import ATTRIBUTES, small_generator, smooth_generator
 
