@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from nijigan.recipe.parts import PenaltyConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.sweep import combinations, sweep
 from nijigan.training import trainer
+from nijigan.training.session import Session
 
 
 def test_combinations_are_all_and_the_last_varies_fastest(tiny: Recipe) -> None:
@@ -97,15 +99,15 @@ def test_a_sweep_continues_and_skips_failed_runs(
     """The least-squares run fails once with an unexpected error; a second call trains nothing again."""
     out, vary = tmp_path / "sweep", {"optimizer": ["adam", "sgd"], "objective": ["bce", "mse"]}
     trained = []
-    loop = trainer._loop
+    loop = trainer.run_loop
 
-    def counted(recipe: Recipe, *rest: object) -> None:
-        trained.append((recipe.g_optimizer.kind, recipe.objective))
+    def counted(session: Session, *rest: Any) -> None:
+        trained.append((session.recipe.g_optimizer.kind, session.recipe.objective))
         if trained[-1] == ("sgd", "mse"):
             raise RuntimeError("the machine hiccuped")
-        loop(recipe, *rest)
+        loop(session, *rest)
 
-    monkeypatch.setattr(trainer, "_loop", counted)
+    monkeypatch.setattr(trainer, "run_loop", counted)
     page = sweep(tiny, judged_faces, vary, out, device="cpu", n=100)
     assert trained == [("adam", "bce"), ("adam", "mse"), ("sgd", "bce"), ("sgd", "mse")]
     text = page.read_text(encoding="utf-8")
