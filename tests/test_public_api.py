@@ -101,3 +101,13 @@ def test_the_study_in_the_documentation_runs(tmp_path: Path, monkeypatch: pytest
     exec(compile(study, "docs/python.md", "exec"), namespace)
     assert {path.name for path in tmp_path.iterdir()} >= {"pictures", "faces", "runs", "generated", "compare.html"}
     assert isinstance(namespace["face"], import_module("nijigan.generator.generator").Face)
+
+
+def test_paths_may_be_strings(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    nijigan.generate(nijigan.load(), f"{folder}/face.png", n=1, seed=7)
+    assert nijigan.read_face(f"{folder}/face.png").seed == 7
+    nijigan.walk(nijigan.load(), f"{folder}/walk.webp", stops=2, frames_per_stop=1, scale=1)
+    for call in (lambda: nijigan.resume(f"{folder}/none"), lambda: nijigan.compare(["a"], f"{folder}/page.docx")):
+        with pytest.raises(nijigan.UserError):
+            call()

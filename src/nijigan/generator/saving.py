@@ -32,7 +32,7 @@ _Writer = Callable[[Path, Request, _Faces], None]
 
 def generate(
     generator: Generator,
-    out: Path,
+    out: str | Path,
     *,
     n: int = 64,
     seed: int = 0,
@@ -62,12 +62,13 @@ def generate(
         UserError: a number is out of range, the generator does not have such an attribute or value, or `out` has
             another suffix or cannot be written to.
     """
+    out = Path(out)
     request = Request(generator, n, seed, psi, attributes or {}, each, scale, columns)
     write = _writer(out, request)
     write(out, request, _faces(request, progress))
 
 
-def read_face(path: Path) -> Face:
+def read_face(path: str | Path) -> Face:
     """Read the `Face` that is recorded in a PNG written by `generate`.
 
     Raises:

@@ -27,7 +27,7 @@ _MOST_BYTES_IN_MEMORY = 1 << 30
 
 def walk(
     generator: Generator,
-    out: Path,
+    out: str | Path,
     *,
     stops: int = 8,
     frames_per_stop: int = 24,
@@ -59,6 +59,7 @@ def walk(
     Raises:
         UserError: a number is out of range, `out` has another suffix or cannot be written to, or ffmpeg is missing.
     """
+    out = Path(out)
     request = Request(generator, n, seed, psi, attributes or {}, None, scale, columns)
     film = _Film(request, out, stops, frames_per_stop, fps)
     write = _write_mp4 if film.suffix == ".mp4" else _write_animation

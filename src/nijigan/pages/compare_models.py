@@ -17,7 +17,7 @@ from nijigan.pages.report import model_name
 
 def compare(
     models: Sequence[str | Path],
-    out: Path,
+    out: str | Path,
     *,
     dataset: FaceDataset | None = None,
     split: str = "val",
@@ -48,6 +48,7 @@ def compare(
         UserError: a model is missing or named twice, a number is out of range, a split has too few faces, or `out` is
             another file.
     """
+    out = Path(out)
     check_page_place(out, overwrite)
     check_number(n)
     paths = [str(model) for model in models]

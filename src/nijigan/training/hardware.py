@@ -39,7 +39,7 @@ def launch(device: str, devices: int = 1, nodes: int = 1) -> "Fabric":
     try:
         strategy = "ddp" if devices * nodes > 1 else "auto"
         fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy)
-    except (MisconfigurationException, RuntimeError, ValueError) as error:
+    except (MisconfigurationException, ImportError, RuntimeError, ValueError) as error:
         raise UserError(
             f"Cannot use {devices} × {device} here: {str(error).splitlines()[0]} Try --device auto."
         ) from error

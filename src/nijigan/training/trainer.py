@@ -44,9 +44,9 @@ _MAY_DIFFER = {"name", "kimg", "snapshot_kimg", "tick_kimg", "evaluate_every", "
 def train(
     recipe: Recipe,
     dataset: FaceDataset,
-    out: Path,
+    out: str | Path,
     *,
-    start_from: Path | None = None,
+    start_from: str | Path | None = None,
     device: str = "auto",
     devices: int = 1,
     nodes: int = 1,
@@ -72,6 +72,7 @@ def train(
         UserError: bad options, not enough disk space or memory, or a loss that is no longer finite.
         KeyboardInterrupt: SIGINT or SIGTERM came; the run is saved.
     """
+    out = Path(out)
     session = Session.new(recipe, dataset, device, devices, nodes)
     if session.recipe.evaluation_every is not None:
         from nijigan.judges.real import check_judgeable  # loads the judges
@@ -87,7 +88,7 @@ def train(
     with _folder_lock(out, fabric), _failures_as_sentences(session.recipe, out):
         _make_room(out, fabric, overwrite)
         if start_from is not None:
-            start_from_run(start_from, session, out)
+            start_from_run(Path(start_from), session, out)
         if fabric.is_global_zero:
             info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads())
             write_text(out / "run.json", info.to_json())
@@ -97,7 +98,7 @@ def train(
 
 
 def resume(
-    out: Path,
+    out: str | Path,
     *,
     dataset: FaceDataset | None = None,
     kimg: float | None = None,
@@ -121,6 +122,7 @@ def resume(
     Raises:
         UserError: there is no run in `out`, its dataset is missing or has changed, or as in `train`.
     """
+    out = Path(out)
     if not (out / "recipe.json").exists():
         raise UserError(f"There is no run in {out}; start one with `nijigan train RECIPE --data FACES --out {out}`.")
     recipe, info = read_json(Recipe, out / "recipe.json"), read_json(RunInfo, out / "run.json")
