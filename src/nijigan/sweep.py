@@ -63,17 +63,17 @@ def sweep(
     """
     check_number(n)
     check_judgeable(dataset, "val")
-    cells = combinations(recipe, vary)
+    variants = combinations(recipe, vary)
     _same_sweep(out, recipe, dataset, vary)
     entries = []
-    for number, (settings, cell) in enumerate(cells, 1):
+    for number, (settings, variant) in enumerate(variants, 1):
         name = _name(settings)
-        log.info("Run %d of %d: %s", number, len(cells), name)
-        entries.append(_run(name, cell, dataset, out / name, device, n))
+        log.info("Run %d of %d: %s", number, len(variants), name)
+        entries.append(_run(name, variant, dataset, out / name, device, n))
     page = out / "compare.html"
     if not any(entry.metrics for entry in entries):
         raise UserError(f"Every run of the sweep failed; see failure.txt in each folder of {out}.")
-    write_comparison(entries, page, axes={entry.name: dict(s) for entry, (s, _) in zip(entries, cells, strict=True)})
+    write_comparison(entries, page, axes={entry.name: dict(s) for entry, (s, _) in zip(entries, variants, strict=True)})
     return page
 
 
@@ -85,22 +85,22 @@ def combinations(recipe: Recipe, vary: Mapping[str, Sequence[str]]) -> list[tupl
     """
     if not vary:
         raise UserError("A sweep needs a field to vary: add --vary FIELD=VALUE,VALUE, such as --vary lr=1e-4,2e-4.")
-    cells = []
+    variants = []
     for values in itertools.product(*vary.values()):
         settings = dict(zip(vary, values, strict=True))
         fields = asdict(recipe.reset_for(settings))
         for field, value in settings.items():
             _set(fields, field, value)
         where = "The combination " + ", ".join(f"{field}={value}" for field, value in settings.items())
-        cells.append((settings, parse_json(Recipe, json.dumps(fields), where)))
+        variants.append((settings, parse_json(Recipe, json.dumps(fields), where)))
         name = _name(settings)
         if len(name.encode()) > 200 or any(mark in name for mark in "/\\"):
             raise UserError(f"{where} cannot be used as the name of a folder; use short values without slashes.")
-        if any(cells[-1][1] == other for _, other in cells[:-1]):
+        if any(variants[-1][1] == other for _, other in variants[:-1]):
             raise UserError(f"{where} is the same training as another combination; list each value once.")
-    if len({cell.resolution for _, cell in cells}) > 1:
+    if len({variant.resolution for _, variant in variants}) > 1:
         raise UserError("Faces of different resolutions cannot be compared; run one sweep for each resolution.")
-    return cells
+    return variants
 
 
 def _name(settings: Mapping[str, str]) -> str:
@@ -129,7 +129,7 @@ def _set(fields: dict[str, Any], field: str, value: str) -> None:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _SweepFile:
     """The definition of a sweep, stored in its folder."""
 
     recipe: Recipe
@@ -139,11 +139,11 @@ class _Plan:
 
 def _same_sweep(out: Path, recipe: Recipe, dataset: FaceDataset, vary: Mapping[str, Sequence[str]]) -> None:
     """Store the definition of the sweep; a `UserError` if the folder contains another sweep."""
-    plan, file = _Plan(recipe, dataset.fingerprint, {k: tuple(v) for k, v in vary.items()}), out / "sweep.json"
+    settings, file = _SweepFile(recipe, dataset.fingerprint, {k: tuple(v) for k, v in vary.items()}), out / "sweep.json"
     # Fields that are missing from the file, because an older version wrote it, have their defaults.
-    if file.exists() and read_json(_Plan, file) != plan:
+    if file.exists() and read_json(_SweepFile, file) != settings:
         raise UserError(f"{out} contains another sweep; choose another --out, or repeat the original command.")
-    write_text(file, to_json(plan))
+    write_text(file, to_json(settings))
 
 
 def _run(name: str, recipe: Recipe, dataset: FaceDataset, folder: Path, device: str, n: int) -> ComparedModel:

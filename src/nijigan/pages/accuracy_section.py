@@ -11,7 +11,7 @@ from nijigan.pages.meanings import MEANINGS, Meaning, meanings_of
 
 
 @dataclass(frozen=True)
-class Cell:
+class ConfusionCell:
     """A cell of the confusion matrix."""
 
     shade: int
@@ -28,7 +28,7 @@ class ValueRow:
     scores: ClassScores
     pictures: Sequence[Picture]
     """Generated faces for which the value was requested."""
-    confusion: Sequence[Cell]
+    confusion: Sequence[ConfusionCell]
     """What they were recognised as, one cell for each of `AttributeTable.recognised`."""
 
 
@@ -74,6 +74,6 @@ def _table(name: str, metrics: Metrics, requested: Images) -> AttributeTable:
     )
 
 
-def _cells(counts: Sequence[int]) -> list[Cell]:
+def _cells(counts: Sequence[int]) -> list[ConfusionCell]:
     total = sum(counts)
-    return [Cell(round(10 * n / total), str(round(100 * n / total)) if n else "") for n in counts]
+    return [ConfusionCell(round(10 * n / total), str(round(100 * n / total)) if n else "") for n in counts]

@@ -31,7 +31,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Cell:
+class MatrixCell:
     """One model in a matrix."""
 
     model: ComparedModel
@@ -49,7 +49,7 @@ class Matrix:
     row_field: str
     column_field: str
     columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[Sequence[Cell]]]]
+    rows: Sequence[tuple[str, Sequence[Sequence[MatrixCell]]]]
     """The value of the row, and for each column the models that have both values."""
 
 
@@ -90,7 +90,7 @@ def matrix(models: Sequence[ComparedModel], rank_of: Mapping[str, Rank], axes: A
         return None
     row_field, column_field = varied
 
-    def cells(row: str, column: str) -> list[Cell]:
+    def cells(row: str, column: str) -> list[MatrixCell]:
         return [
             _cell(model, rank_of)
             for model, fields in zip(models, fields_of, strict=True)
@@ -108,8 +108,8 @@ def _over_runs(name: str, runs: Sequence[ComparedModel]) -> Score | None:
     return Score(fmean(values), min(values), max(values)) if values else None
 
 
-def _cell(model: ComparedModel, rank_of: Mapping[str, Rank]) -> Cell:
+def _cell(model: ComparedModel, rank_of: Mapping[str, Rank]) -> MatrixCell:
     rank = rank_of.get(model.name)
     if rank is None or model.samples is None:
-        return Cell(model, "", False, [])
-    return Cell(model, show_rank(rank), rank[0] == 1 and len(rank_of) > 1, seeded(model.samples[:_FACES]))
+        return MatrixCell(model, "", False, [])
+    return MatrixCell(model, show_rank(rank), rank[0] == 1 and len(rank_of) > 1, seeded(model.samples[:_FACES]))

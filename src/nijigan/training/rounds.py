@@ -220,9 +220,9 @@ class Rounds:
         pixels, codes = self.read_batch(self.state.images, self.recipe.batch_size)
         images = torch.split(to_unit(pixels, self.fabric.device, self.recipe.generator.output), self.micro_batch_size)
         if not codes.shape[1]:
-            return [MicroBatch(part) for part in images]
-        parts = torch.split(torch.from_numpy(codes).to(self.fabric.device), self.micro_batch_size)
-        return [MicroBatch(part, (part_codes,)) for part, part_codes in zip(images, parts, strict=True)]
+            return [MicroBatch(real) for real in images]
+        labels = torch.split(torch.from_numpy(codes).to(self.fabric.device), self.micro_batch_size)
+        return [MicroBatch(real, (known,)) for real, known in zip(images, labels, strict=True)]
 
     def _generate(self, codes: tuple[Tensor, ...]) -> Tensor:
         """Generate one micro-batch. Its attributes are those of its real images, so they follow the data's priors."""
@@ -302,13 +302,13 @@ def micro_batch_size(recipe: Recipe, processes: int) -> int:
     Raises:
         UserError: the batch cannot be divided evenly.
     """
-    part, left = divmod(recipe.batch_size, processes * recipe.accumulate)
-    if left or part < 2:
+    size, left = divmod(recipe.batch_size, processes * recipe.accumulate)
+    if left or size < 2:
         raise UserError(
             f"A batch of {recipe.batch_size} cannot be divided among {processes} processes times {recipe.accumulate} "
             "accumulation steps with two or more images each; choose a --batch-size that divides evenly."
         )
-    return part
+    return size
 
 
 def to_unit(images: Images, device: torch.device, output: str) -> Tensor:
