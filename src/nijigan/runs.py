@@ -9,9 +9,9 @@ from nijigan.jsonio import to_json
 
 RUN_FILES = (
     "recipe.json", "run.json", "log.jsonl", "checkpoints", "samples", "plots", "tensorboard", "best.safetensors",
-    "last.safetensors", "timelapse.webp",
+    "last.safetensors", "timelapse.webp", "evaluation", "evaluations",
 )  # fmt: skip
-"""The files and folders that a run writes into its folder."""
+"""The files and folders that a run writes into its folder, and where its evaluations are kept."""
 
 
 @dataclass(frozen=True)

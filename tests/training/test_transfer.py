@@ -182,3 +182,25 @@ def test_the_callers_random_numbers_are_left_alone(run: Path, tiny: Recipe, face
     before = torch.random.get_rng_state()
     train(tiny, faces, tmp_path / "new", start_from=run, device="cpu")
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("start", ["typo", "other", "same"])
+def test_overwriting_deletes_nothing_before_the_start_is_known_to_fit(
+    start: str, run: Path, tiny: Recipe, faces: FaceDataset, tmp_path: Path
+) -> None:
+    out = train(tiny, faces, tmp_path / "out", device="cpu")
+    before = load_checkpoint(out / "checkpoints")
+    if start == "same":  # a run may start again from its own networks
+        train(replace(tiny, kimg=0.2), faces, out, start_from=out, device="cpu", overwrite=True)
+        assert Generator.load(out).header.origin != ""
+        return
+    source = tmp_path / "typo"
+    if start == "other":
+        source = train(replace(tiny, resolution=32), faces, tmp_path / "other", device="cpu")
+    with pytest.raises(UserError, match="no run to start from|resolution 32"):
+        train(tiny, faces, out, start_from=source, device="cpu", overwrite=True)
+    after = load_checkpoint(out / "checkpoints")
+    assert before is not None
+    assert after is not None
+    assert after[1] == before[1]
+    assert (out / "last.safetensors").is_file()

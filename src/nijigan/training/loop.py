@@ -49,7 +49,7 @@ def run_loop(session: Session, observer: SilentObserver, out: Path) -> None:
                 state.search.stopped = session.agree(state.search.stopped)
 
     observer.finish()
-    if state.search.stopped:
+    if state.search.stopped and state.images < total:
         log.info(
             "KID has not improved by more than chance for %d evaluations, so the run ends at %g kimg. The best "
             "generator (%g kimg) is %s.",

@@ -24,7 +24,7 @@ from nijigan.files import locked, remove, write_text
 from nijigan.jsonio import parse_json, read_json
 from nijigan.recipe.recipe import Recipe
 from nijigan.runs import RUN_FILES, RunInfo
-from nijigan.training.checkpoint import load_checkpoint
+from nijigan.training.checkpoint import load_checkpoint, save_state
 from nijigan.training.hardware import own_randomness
 from nijigan.training.loop import run_loop
 from nijigan.training.observer.observer import Observer, SilentObserver
@@ -86,13 +86,19 @@ def train(
         )
     fabric = session.fabric
     with _folder_lock(out, fabric), _failures_as_sentences(session.recipe, out):
-        _make_room(out, fabric, overwrite)
+        found = _found(out, fabric, overwrite)
         if start_from is not None:
-            start_from_run(Path(start_from), session, out)
+            start_from_run(Path(start_from), session)
+        len(session.faces)  # decodes them: from here on, little can fail before there is a run again
         if fabric.is_global_zero:
+            for name in found:
+                remove(out / name)
+            if start_from is not None:
+                save_state(out, session.state, session.recipe)
             info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads())
             write_text(out / "run.json", info.to_json())
             write_text(out / "recipe.json", session.recipe.to_json())
+        fabric.barrier()
         _run(session, out)
     return out
 
@@ -234,27 +240,23 @@ def _check_same_recipe(recipe: Recipe, saved: Recipe) -> None:
         )
 
 
-def _make_room(out: Path, fabric: "Fabric", overwrite: bool) -> None:
-    """Refuse a folder in which a new run would replace files, or delete these files if `overwrite`."""
+def _found(out: Path, fabric: "Fabric", overwrite: bool) -> list[str]:
+    """What is in the way of a new run in `out`: refused, unless `overwrite` allows to delete it."""
     found = [name for name in RUN_FILES if (out / name).exists()]
     if found == ["run.json"] and _readable(out / "run.json"):
-        found = []  # of a run that was killed before its recipe was written
+        found = []  # left by a run that was killed before its recipe was written
     found = fabric.broadcast(found)
-    if not found:
-        return
-    if overwrite:
-        if fabric.is_global_zero:
-            for name in found:
-                remove(out / name)
-        return
-    if "recipe.json" in found:
+    if found and not overwrite:
+        if "recipe.json" in found:
+            raise UserError(
+                f"{out} contains a run already; continue it with `nijigan resume {out}`, choose another --out, or "
+                "delete the run with --overwrite."
+            )
         raise UserError(
-            f"{out} contains a run already; continue it with `nijigan resume {out}`, choose another --out, or delete "
-            "the run with --overwrite."
+            f"{out} contains {found[0]}, which is not part of a run; choose another --out, or delete it with "
+            "--overwrite."
         )
-    raise UserError(
-        f"{out} contains {found[0]}, which is not part of a run; choose another --out, or delete it with --overwrite."
-    )
+    return found
 
 
 def _readable(info: Path) -> bool:

@@ -19,22 +19,22 @@ from nijigan.jsonio import parse_json
 from nijigan.networks.conditioning import ConditionalDiscriminator, ConditionalGenerator
 from nijigan.networks.style import StyleGenerator
 from nijigan.recipe.recipe import Recipe
-from nijigan.training.checkpoint import load_checkpoint, save_state
+from nijigan.training.checkpoint import load_checkpoint
 from nijigan.training.session import Session
 from nijigan.training.state import Attributes, TrainingState
 
 _BASE = "base."  # prefix, in a conditional network, of the part without attributes
 
 
-def start_from_run(run: Path, session: Session, out: Path) -> None:
-    """Write a new run's first checkpoint, at 0 images, with the networks of another run.
+def start_from_run(run: Path, session: Session) -> None:
+    """Give a session that has not begun the networks of another run.
 
-    The other run is not needed afterwards. The first process does this; if it cannot, all processes stop.
+    The first process does it; all processes learn whether it succeeded. Nothing is written: the first process saves the
+    state, and the others load it from there.
 
     Args:
         run: the other run's folder.
         session: the new run.
-        out: its folder.
 
     Raises:
         UserError: as in `load_networks`.
@@ -43,7 +43,6 @@ def start_from_run(run: Path, session: Session, out: Path) -> None:
     if session.fabric.is_global_zero:
         try:
             load_networks(session.state, session.recipe, session.labels.attributes, run)
-            save_state(out, session.state, session.recipe)
         except UserError as error:
             refusal = str(error)
     if refusal := session.fabric.broadcast(refusal):
