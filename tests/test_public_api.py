@@ -84,6 +84,7 @@ def test_type_checkers_see_the_table_that_runs() -> None:
         ({"models": []}, "Name at least one model"),
         ({"models": ["runs/a", Path("runs/a")]}, "named twice"),
         ({"models": ["runs/a"], "n": 99}, "100 to 100,000"),
+        ({"models": "model.safetensors"}, "None of these models is a run"),
         ({"models": ["model.safetensors"]}, "None of these models is a run"),
     ],
 )
@@ -108,6 +109,8 @@ def test_paths_may_be_strings(tmp_path: Path) -> None:
     nijigan.generate(nijigan.load(), f"{folder}/face.png", n=1, seed=7)
     assert nijigan.read_face(f"{folder}/face.png").seed == 7
     nijigan.walk(nijigan.load(), f"{folder}/walk.webp", stops=2, frames_per_stop=1, scale=1)
+    nijigan.import_faces(f"{folder}/face.png", f"{folder}/faces")  # a single one stands for a list of one
+    assert nijigan.FaceDataset(f"{folder}/faces").size == 64
     for call in (lambda: nijigan.resume(f"{folder}/none"), lambda: nijigan.compare(["a"], f"{folder}/page.docx")):
         with pytest.raises(nijigan.UserError):
             call()

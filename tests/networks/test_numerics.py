@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -35,3 +38,18 @@ def test_full_precision_is_exact_within_anything(outer: str) -> None:
         assert settings() == around
         assert (a @ b).dtype is torch.bfloat16
     assert settings() == before
+
+
+@pytest.mark.parametrize("switch", ["torch.backends", "torch.backends.cuda.matmul", "torch.backends.cudnn.conv"])
+def test_the_newer_switches_of_a_caller_are_respected(switch: str) -> None:
+    """In a process of its own: torch does not mix its older and newer switches."""
+    code = f"""
+import torch
+from nijigan.networks.numerics import fast_numerics, full_precision
+{switch}.fp32_precision = "tf32"
+before = {switch}.fp32_precision
+with fast_numerics("cuda"), full_precision("cpu"):
+    assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+assert {switch}.fp32_precision == before == "tf32"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -763,3 +763,14 @@ def test_a_run_that_was_killed_before_its_recipe_was_written_can_begin(
     (tmp_path / "again").mkdir()
     shutil.copy(run / "run.json", tmp_path / "again")
     train(tiny, faces, tmp_path / "again", device="cpu")
+
+
+def test_overwrite_does_not_delete_the_faces_that_it_is_to_learn_from(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path
+) -> None:
+    run = train(tiny, faces, tmp_path / "run", device="cpu")
+    shutil.copytree(faces.path, run / "samples" / "faces")
+    with pytest.raises(UserError, match="dataset lies in"):
+        train(tiny, FaceDataset(run / "samples" / "faces"), run, device="cpu", overwrite=True)
+    assert FaceDataset(run / "samples" / "faces").count("train") > 0
+    assert (run / "recipe.json").is_file()

@@ -102,7 +102,7 @@ class ImportOptions:
 
 
 def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
-    sources: Sequence[Path],
+    sources: Path | Sequence[Path],
     out: Path,
     *,
     crop: bool = False,
@@ -136,7 +136,8 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
         min_size=min_size, max_pixels=max_pixels, pad=pad,
     )  # fmt: skip
     with folder_lock(Path(out), OWNED):
-        return _import([Path(source) for source in sources], Path(out), options, progress)
+        given = [sources] if isinstance(sources, str | Path) else sources
+        return _import([Path(source) for source in given], Path(out), options, progress)
 
 
 def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress: Progress | None) -> ImportReport:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nijigan.aliases import Progress
 from nijigan.dataset.cache import FLOATS, open_cache, write_cache
 from nijigan.dataset.faces import FaceDataset
+from nijigan.dataset.manifest import SPLITS
 from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.judges.feature_spaces import FeatureSpace
@@ -107,7 +108,9 @@ def real_faces(
 
 
 def check_judgeable(dataset: FaceDataset, split: str) -> None:
-    """Raise a `UserError` if a dataset has too few faces to judge against a split."""
+    """Raise a `UserError` if a dataset has too few faces to judge against a split, or no such split."""
+    if split not in SPLITS:
+        raise UserError(f"There is no split {split!r}; choose {' or '.join(SPLITS[1:])}.")
     for name in ("train", "val", split):
         if dataset.count(name) < _MIN_FACES:
             raise UserError(

@@ -8,6 +8,7 @@ two devices would no longer generate the same picture: penalties and everything 
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 
@@ -38,11 +39,45 @@ def full_precision(device_type: str) -> Iterator[None]:
 @contextmanager
 def _settings(tf32: bool, benchmark: bool) -> Iterator[None]:
     cudnn = torch.backends.cudnn
-    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
+    was_benchmark, cudnn.benchmark = cudnn.benchmark, benchmark
+    try:
+        with _newer_switches(tf32) if _newer_switches_are_used() else _older_switches(tf32):
+            yield
+    finally:
+        cudnn.benchmark = was_benchmark
+
+
+def _newer_switches_are_used() -> bool:
+    """Whether the caller has set `fp32_precision` somewhere: torch then refuses to answer for the older switches."""
+    try:
+        torch.get_float32_matmul_precision()
+        return not isinstance(torch.backends.cudnn.allow_tf32, bool)
+    except RuntimeError:
+        return True
+
+
+@contextmanager
+def _older_switches(tf32: bool) -> Iterator[None]:
+    cudnn = torch.backends.cudnn
+    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
-    cudnn.allow_tf32, cudnn.benchmark = tf32, benchmark
+    cudnn.allow_tf32 = tf32
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before[0])
-        cudnn.allow_tf32, cudnn.benchmark = before[1:]
+        cudnn.allow_tf32 = before[1]
+
+
+@contextmanager
+def _newer_switches(tf32: bool) -> Iterator[None]:
+    backends: Any = torch.backends
+    switches = [backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv]
+    before = [switch.fp32_precision for switch in switches]
+    try:
+        for switch in switches:
+            switch.fp32_precision = "tf32" if tf32 else "ieee"
+        yield
+    finally:
+        for switch, precision in zip(switches, before, strict=True):
+            switch.fp32_precision = precision

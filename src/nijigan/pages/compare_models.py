@@ -51,7 +51,7 @@ def compare(
     out = Path(out)
     check_page_place(out, overwrite)
     check_number(n)
-    paths = [str(model) for model in models]
+    paths = [str(model) for model in ([models] if isinstance(models, str | Path) else models)]
     check_named(paths)
     dataset = dataset or dataset_of(paths)
     check_judgeable(dataset, split)  # before a reader is trained

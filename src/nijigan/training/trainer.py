@@ -81,12 +81,11 @@ def train(
     if session.recipe.resolution > dataset.size:
         log.warning(
             "The faces are about %d pixels wide and will be enlarged to %d: expect blurred pictures.",
-            dataset.size,
-            session.recipe.resolution,
-        )
+            dataset.size, session.recipe.resolution,
+        )  # fmt: skip
     fabric = session.fabric
     with _folder_lock(out, fabric), _failures_as_sentences(session.recipe, out):
-        found = _found(out, fabric, overwrite)
+        found = _found(out, dataset, fabric, overwrite)
         if start_from is not None:
             start_from_run(Path(start_from), session)
         len(session.faces)  # decodes them: from here on, little can fail before there is a run again
@@ -240,7 +239,7 @@ def _check_same_recipe(recipe: Recipe, saved: Recipe) -> None:
         )
 
 
-def _found(out: Path, fabric: "Fabric", overwrite: bool) -> list[str]:
+def _found(out: Path, dataset: FaceDataset, fabric: "Fabric", overwrite: bool) -> list[str]:
     """What is in the way of a new run in `out`: refused, unless `overwrite` allows to delete it."""
     found = [name for name in RUN_FILES if (out / name).exists()]
     if found == ["run.json"] and _readable(out / "run.json"):
@@ -256,6 +255,9 @@ def _found(out: Path, fabric: "Fabric", overwrite: bool) -> list[str]:
             f"{out} contains {found[0]}, which is not part of a run; choose another --out, or delete it with "
             "--overwrite."
         )
+    for place in (out / name for name in found):
+        if dataset.path.resolve().is_relative_to(place.resolve()):
+            raise UserError(f"The dataset lies in {place}, which --overwrite would delete; choose another --out.")
     return found
 
 
