@@ -59,3 +59,10 @@ def test_the_checksum_covers_names_types_shapes_and_values(other: dict[str, torc
     plain = {"a": TENSORS["a"], "b": TENSORS["b"]}
     assert checksum(other, "text") != checksum(plain, "text")
     assert checksum(plain, "text") != checksum(plain, "test")
+
+
+def test_the_same_content_is_the_same_bytes() -> None:
+    """And otherwise the file is what safetensors itself writes."""
+    assert len({pack(TENSORS, "text ünd 字") for _ in range(20)}) == 1
+    written = {save(TENSORS, {"nijigan": "text", "nijigan-blake2b": checksum(TENSORS, "text")}) for _ in range(40)}
+    assert pack(TENSORS, "text") in written

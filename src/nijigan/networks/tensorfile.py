@@ -4,6 +4,7 @@ safetensors itself checks the layout of a file, not its content.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,8 +23,15 @@ class DamagedFileError(ValueError):
 
 
 def pack(tensors: Mapping[str, Tensor], text: str) -> bytes:
-    """The content of a file with these tensors and this text."""
-    return safetensors.torch.save(dict(tensors), {TEXT: text, CHECKSUM: checksum(tensors, text)})
+    """The content of a file with these tensors and this text: the same bytes every time."""
+    data = safetensors.torch.save(dict(tensors), {TEXT: text, CHECKSUM: checksum(tensors, text)})
+    # safetensors writes metadata in an order that changes from call to call.
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    table = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    table += b" " * (-len(table) % 8)  # tensors begin at a multiple of 8
+    return len(table).to_bytes(8, "little") + table + data[end:]
 
 
 def unpack(file: Any) -> tuple[str | None, dict[str, Tensor]]:
