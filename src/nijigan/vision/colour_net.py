@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.torch
 import torch
-from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from torch import Tensor, nn
 
 from nijigan.aliases import Images
 from nijigan.files import ASSETS
 from nijigan.pictures import resize
+from nijigan.vision import lite0
 from nijigan.vision.colour_names import VALUES
 from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, freeze
 
@@ -37,10 +37,9 @@ class ColourNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        lite0 = EfficientNet.from_name("efficientnet-lite0", image_size=SIDE)
-        self.stem = nn.Sequential(lite0._conv_stem, lite0._bn0, nn.ReLU6())
-        self.blocks = nn.ModuleList(lite0._blocks[:BLOCKS])
-        width = lite0._blocks[BLOCKS - 1]._project_conv.out_channels
+        self.stem = lite0.convolution(3, lite0.STEM, kernel=3, stride=2)
+        self.blocks = lite0.blocks(BLOCKS)
+        width = lite0.channels_after(BLOCKS)
         self.summary = nn.Sequential(nn.Conv2d(width, _SUMMARY, 1, bias=False), nn.BatchNorm2d(_SUMMARY), nn.ReLU6())
         self.dropout = nn.Dropout(0.2)
         self.heads = nn.ModuleList(nn.Linear(_SUMMARY, len(words)) for words in VALUES.values())
@@ -49,7 +48,7 @@ class ColourNet(nn.Module):
         """Faces as float N×3×96×96 in [0, 1] → for each attribute in `VALUES`, N×(number of values)."""
         x = self.stem((faces - IMAGENET_MEAN) / IMAGENET_STD)
         for depth, block in enumerate(self.blocks):
-            x = block(x, drop_connect_rate=0.1 * depth / BLOCKS)  # stochastic depth, only in training
+            x = block(x, drop=0.1 * depth / BLOCKS)  # stochastic depth, only in training
         summary = self.dropout(self.summary(x).mean((2, 3)))
         return [head(summary) for head in self.heads]
 
