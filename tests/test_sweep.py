@@ -58,7 +58,7 @@ def test_lengths_in_kimg_override_a_recipes_epochs(tiny: Recipe) -> None:
         ({"batch_size": ["many"]}, "batch_size=many"),
         ({"resolution": ["65"]}, "choose 64"),
         ({"resolution": ["16", "32"]}, "cannot be compared"),
-        ({"name": ["a/../../b"]}, "cannot be used as the name of a folder"),
+        ({"name": ["a/../../b"]}, "cannot be the name of a recipe"),
         ({"lr": ["1e-4", "0.0001"]}, "the same training"),
     ],
 )

@@ -13,6 +13,7 @@ from tyro.conf import Positional
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
 from nijigan.errors import UserError
+from nijigan.terminal import printable, styled
 
 if TYPE_CHECKING:
     from nijigan.dataset.faces import FaceDataset
@@ -66,10 +67,9 @@ def torch_device(name: Device) -> str:
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar if stderr is a terminal; it is updated by calling the result with (done, total)."""
-    from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True)
+    console = styled(stderr=True)
     with Progress(
         *Progress.get_default_columns(), console=console, transient=True, disable=not console.is_terminal
     ) as bar:
@@ -87,7 +87,7 @@ def leave(processes: int) -> None:
 
 def narrate(sentence: str) -> None:
     """Print a message to stderr, separate from the results on stdout."""
-    print(sentence, file=sys.stderr)
+    print(printable(sentence), file=sys.stderr)  # a progress bar may have replaced stderr, and the filter with it
 
 
 def without_empty_defaults() -> ConstructorRegistry:

@@ -4,7 +4,6 @@ Torch and everything else that is slow to import is imported inside `run`, so th
 """
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from nijigan.cli.train import Demo, Papers, Recipes, Resume, Sweep, Train
 from nijigan.errors import UserError
 from nijigan.recipe.named_recipes import RECIPES, find_recipe
 from nijigan.recipe.recipe import Recipe
+from nijigan.terminal import colours_kept, guarded
 
 _DESCRIPTION = "Train, evaluate and run GANs that generate anime faces."
 
@@ -76,14 +76,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_Narrator()], force=True)
     logging.getLogger("nijigan").setLevel(logging.INFO)
     try:
-        parse((sys.argv[1:] if arguments is None else arguments) or ["--help"]).run()
-    except UserError as error:
+        with guarded():
+            try:
+                with colours_kept():
+                    command = parse((sys.argv[1:] if arguments is None else arguments) or ["--help"])
+                command.run()
+            except UserError as error:
+                narrate(f"nijigan: {error}")
+                return 2
+            except KeyboardInterrupt:
+                return 130
+    except UserError as error:  # stdout cannot be written
         narrate(f"nijigan: {error}")
         return 2
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:  # the program that reads our output, such as `head`, has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        pass
     return 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nijigan.cli.common import narrate, progress_bar
+from nijigan.terminal import styled
 
 if TYPE_CHECKING:
     from nijigan.lab.experiment import Outcome
@@ -52,7 +53,6 @@ def _measures(outcome: "Outcome") -> dict[str, object]:
 
 
 def _print_tables(outcomes: Sequence["Outcome"]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from nijigan.lab.experiment import MIXTURES
@@ -69,4 +69,4 @@ def _print_tables(outcomes: Sequence["Outcome"]) -> None:
                     table.add_column(outcome.penalty.kind)
         for objective, cells in rows.items():
             table.add_row(objective, *cells)
-        Console().print(table)
+        styled().print(table)

@@ -14,6 +14,7 @@ from nijigan.errors import UserError
 from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.recipe import Recipe
 from nijigan.recipe.studies import STUDIES
+from nijigan.terminal import styled
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +46,6 @@ class Recipes:
         if self.json:
             print(json.dumps({name: asdict(recipe) for name, recipe in RECIPES.items()}, indent=2))
             return
-        from rich.console import Console
         from rich.table import Table
 
         table = Table(box=None, padding=(0, 1, 0, 0))
@@ -61,7 +61,7 @@ class Recipes:
                 f"{recipe.g_optimizer.kind} {'/'.join(rates)}", str(recipe.batch_size),
                 f"{recipe.kimg:g}" if recipe.epochs is None else f"{recipe.epochs:g} ep.",
             )  # fmt: skip
-        Console().print(table)
+        styled().print(table)
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,9 @@ class Papers:
         if self.json:
             print(json.dumps([asdict(study) for study in STUDIES], indent=2))
             return
-        from rich.console import Console
         from rich.table import Table
 
-        console = Console()
+        console = styled()
         for study in STUDIES:
             console.print(f"[bold]{study.authors}[/] · {study.title}", highlight=False)
             console.print(f"Recipes: {', '.join(study.recipes)}", highlight=False)

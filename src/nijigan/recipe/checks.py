@@ -14,6 +14,17 @@ _CROSS_ENTROPIES = ("bce", "minimax")
 _NO_GRADIENT_PENALTY = ("auto", "none", "clip")
 
 
+def check_name(recipe: "Recipe") -> None:
+    """The name, which is also that of the folder of a run."""
+    name = recipe.name
+    check(
+        0 < len(name) <= 100 and name.isprintable() and name == name.strip() and name[0] not in ".-"
+        and not set(name) & set('/\\:*?"<>|'),
+        f"{name[:100]!r} cannot be the name of a recipe; choose up to 100 letters, digits, spaces and . _ - + = ( ), "
+        "the first one a letter or digit.",
+    )  # fmt: skip
+
+
 def check_images(recipe: "Recipe") -> None:
     """Resolution and attributes."""
     resolution = recipe.resolution
@@ -130,4 +141,4 @@ def check_seed(recipe: "Recipe") -> None:
     check(0 <= recipe.seed < 2**63, "The seed must lie between 0 and 2^63 - 1.")
 
 
-CHECKS = (check_images, check_targets, check_regularisers, check_batch, check_length, check_seed)
+CHECKS = (check_name, check_images, check_targets, check_regularisers, check_batch, check_length, check_seed)

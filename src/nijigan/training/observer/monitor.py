@@ -7,13 +7,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from PIL import Image
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nijigan.aliases import Images
 from nijigan.files import replacing, write_text
 from nijigan.pictures import grid
 from nijigan.runs import read_log
+from nijigan.terminal import styled
 
 log = logging.getLogger("nijigan")
 _SHOWN = {"d_loss": "D loss", "g_loss": "G loss", "real_score": "D(real)", "fake_score": "D(fake)"}
@@ -38,7 +38,7 @@ class Monitor:
         from torch.utils.tensorboard import SummaryWriter  # slow to import
 
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1 if images else None)
-        console = Console(stderr=True)
+        console = styled(stderr=True)
         self._progress = Progress(
             BarColumn(bar_width=24),
             TextColumn("{task.description}"),
