@@ -120,25 +120,33 @@ class Rate:
         """Serve the page until Ctrl-C, then print the result."""
         from functools import partial
 
+        from nijigan.errors import UserError
         from nijigan.generator.generator import Generator
         from nijigan.judges.evaluation import good_faces
         from nijigan.judges.feature_spaces import open_feature_space
         from nijigan.judges.real import real_faces
-        from nijigan.pages.compare_models import check_named
-        from nijigan.rate.ballot import build_ballot
-        from nijigan.rate.server import serve
+        from nijigan.pages.models import existing_models
+        from nijigan.rate.ballot import build_ballot, check_request
+        from nijigan.rate.server import listen, serve
         from nijigan.rate.store import VoteStore
         from nijigan.rate.tally import tally
 
-        check_named(self.models)
+        check_request(self.n, self.seed)
+        models = existing_models(self.models)
+        listener = listen(self.port)
         dataset = open_or_import(self.data)
-        ballot = build_ballot({model: Generator.load(model) for model in self.models}, dataset, self.n, self.seed)
+        ballot = build_ballot({model: Generator.load(model) for model in models}, dataset, self.n, self.seed)
         store = VoteStore(self.out)
-        serve(ballot, store, self.port)
-        if not store.votes():
+        serve(ballot, store, listener)
+        count = tally(ballot, store)
+        if not count.rated:
             return
-        print(tally(ballot, store))
-        with progress_bar("Judging") as progress:
-            real = real_faces(dataset, "val", ballot.images.shape[1], open_feature_space(), progress)
+        print(count)
+        try:
+            with progress_bar("Judging") as progress:
+                real = real_faces(dataset, "val", ballot.images.shape[1], open_feature_space(), progress)
+        except UserError as error:  # the rating itself is complete
+            narrate(f"The votes are not compared with the automatic yield: {error}")
+            return
         narrate("The same votes compared with the automatic yield:")
         print(tally(ballot, store, partial(good_faces, real=real)))
