@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from nijigan.aliases import Images
 from nijigan.errors import UserError
 from nijigan.generator.latents import check_seed
+from nijigan.judges.results import storable
 
 if TYPE_CHECKING:
     from nijigan.dataset.faces import FaceDataset
@@ -55,8 +56,7 @@ def build_ballot(models: "Mapping[str, Generator]", dataset: "FaceDataset", n: i
         raise UserError("There is nothing to rate; name a model.")
     if REAL in models:
         raise UserError(f"A model cannot be called {REAL!r} in a rating; rename its folder or file.")
-    # A name of a file that is not valid Unicode can neither be stored nor sent.
-    models = {name.encode(errors="backslashreplace").decode(): generator for name, generator in models.items()}
+    models = {storable(name): generator for name, generator in models.items()}
     names: dict[str, str] = {}
     for name, generator in models.items():
         if (other := names.setdefault(generator.weights_hash, name)) != name:
