@@ -216,6 +216,32 @@ def test_a_model_is_judged_in_a_space_that_is_opened_once(
     assert evaluated(str(tmp_path), judged_faces, n=100).metrics == first.metrics  # kept
 
 
+def test_requests_out_of_range_are_refused_before_anything_is_computed(
+    judged_faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nijigan.judges.evaluation.real_faces", lambda *_: pytest.fail("the real faces were embedded"))
+    generator = small_generator(attributes={"hair": ("blue", "pink")}, priors=((0, 1), (1, 1)))
+    requests = [{"n": n} for n in (0, -1, 99, 100_001, 10**30)]
+    requests += [{"n_asked": n} for n in (0, -1, 10**30)]
+    requests += [{"seed": seed} for seed in (-1, 2**63 - 99, 10**30)]
+    requests += [{"psi": psi} for psi in (-1, 2.5, float("nan"), float("inf"))]
+    requests += [{"features": "lite9"}, {"split": "trian"}, {"reader": "people", "n_asked": 2**40}]
+    for request in requests:
+        with pytest.raises(UserError):
+            evaluate(generator, judged_faces, **({"n": 100} | request))
+    with pytest.raises(UserError, match="seed 9223372036854775808 is out of range"):  # of the last requested face
+        evaluate(generator, judged_faces, n=100, n_asked=200, seed=2**63 - 399)
+
+
+def test_a_reader_that_does_not_know_the_generators_attributes_is_refused(judged_faces: FaceDataset) -> None:
+    generator = small_generator(attributes={"horns": ("none", "two")}, priors=((0, 1), (1, 1)))
+    with pytest.raises(UserError, match="attribute reader does not know horns=none"):
+        evaluate(generator, judged_faces, n=100, reader=readers.people())
+    for name in ("auto", "people", "own"):
+        with pytest.raises(UserError, match="horns=none"):
+            evaluate(generator, judged_faces, n=100, reader=name)
+
+
 def test_models_with_different_attributes_share_a_reader_that_knows_all_of_them(
     judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

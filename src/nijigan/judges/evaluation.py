@@ -207,6 +207,8 @@ def generate_faces(
             shown.append(images[: n_yield - start])
         if progress is not None:
             progress(start + len(images), n)
+    if progress is not None:  # then somebody reads along, unlike in a training
+        log.info("Running the face detector on %s generated faces", f"{min(n, n_yield):,}")
     return GeneratedFaces(features, have_faces(np.concatenate(shown), progress=progress))
 
 

@@ -244,8 +244,8 @@ def _measured(
         reason = _first_line(error).rstrip(".")
         raise UserError(f"{source} fails on two faces of {side}×{side} pixels: {reason}.{advice}") from error
     if not isinstance(trial, Tensor) or trial.ndim != 2 or len(trial) != 2 or trial.shape[1] == 0:
-        shape = tuple(trial.shape) if isinstance(trial, Tensor) else type(trial).__name__
-        raise UserError(f"{source} returns shape {shape} for two faces; features need 2×D.")
+        found = f"shape {tuple(trial.shape)}" if isinstance(trial, Tensor) else f"a {type(trial).__name__}"
+        raise UserError(f"{source} returns {found} for two faces; features need 2×D.")
     if not trial.is_floating_point() or not trial.isfinite().all():
         raise UserError(f"{source} returns values that are not finite real numbers.")
     name = f"{name}@{resolution}" if resolution else name
