@@ -274,6 +274,16 @@ def test_a_generator_that_was_trained_on_other_faces_is_judged_with_a_warning(
     assert "may include faces that it was trained on" in caplog.text
 
 
+DAMAGES = (
+    lambda content: content[:-40] + bytes([content[-40] ^ 1]) + content[-39:],  # a number
+    lambda content: b"\x93NUMPX" + content[6:],
+    lambda content: content.replace(b"}", b" ", 1),  # of the header
+    lambda content: content[:-1000],
+    lambda content: b"",
+    lambda content: content + b"x",
+)
+
+
 def test_a_damaged_cache_of_the_real_side_is_computed_again(
     judged_faces: FaceDataset, seen: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -281,11 +291,10 @@ def test_a_damaged_cache_of_the_real_side_is_computed_again(
     dataset = FaceDataset(tmp_path / "faces")
     before = real_faces(dataset, "val", 32, open_feature_space())
     kept = {path: path.read_bytes() for path in (tmp_path / "faces" / "cache").glob("judge-*.npy")}
-    for path, content in kept.items():
-        damaged = bytearray(content)
-        damaged[-40] ^= 1
+    for path in kept:
         path.unlink()  # it is mapped
-        path.write_bytes(damaged)
+    for (path, content), damage in zip(kept.items(), DAMAGES, strict=True):
+        path.write_bytes(damage(content))
     after = real_faces(dataset, "val", 32, open_feature_space())
     assert caplog.text.count("is damaged") == len(kept) == 6
     assert all(path.read_bytes() == content for path, content in kept.items())

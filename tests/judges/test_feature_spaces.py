@@ -315,6 +315,7 @@ def test_a_torch_module_of_the_user(images):
         ("my_features:absent", "no network at my_features:absent"),
         ("no_such_module:Net", "PYTHONPATH"),
         ("my_features:number", "no network"),
+        ("builtins:exit", "no network at builtins:exit"),
         ("my_features:plain", "is a str, not a torch.nn.Module"),
         ("my_features:Flat", "features need 2×D"),
         ("my_features:Nothing", "features need 2×D"),

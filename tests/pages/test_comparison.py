@@ -233,7 +233,8 @@ def test_all_curves_are_in_one_chart_with_a_legend(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("thesis.docx", b"precious", "does not end in .html"),
+        ("thesis.docx", b"precious", "choose an --out that ends in .html"),
+        (".html", b"precious", "choose an --out that ends in .html"),
         ("thesis.html", b"<!DOCTYPE html><html><title>Thesis</title>", "not a page that nijigan wrote.*--overwrite"),
         ("folder.html", None, "is a folder"),
     ],

@@ -1,5 +1,6 @@
 """Models for a comparison: found among other files, checked before work starts, evaluated once."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,6 +63,13 @@ def test_models_of_different_resolutions_are_refused_before_any_is_evaluated(
         with pytest.raises(UserError, match=f"100 to 100,000 .* it is {n}"):
             compare(runs[:1], out, dataset=judged_faces, n=n)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("dataset", ["", "no/such", "\0", "x" * 300, "/dev/null", "\ud800", 1, None, ["x"]])
+def test_a_run_whose_dataset_cannot_be_found_is_refused(swept: Path, dataset: object) -> None:
+    (swept / "a" / "run.json").write_text(json.dumps({"dataset": dataset, "fingerprint": "x", "threads": 1}))
+    with pytest.raises(UserError):
+        compare(swept / "a", swept / "new.html", n=100)
 
 
 @pytest.mark.parametrize("damage", [

@@ -179,10 +179,14 @@ def _open_onnx(path: Path, side: int) -> FeatureSpace:
     except ImportError as error:
         raise UserError(f"Features from {path} require onnxruntime: pip install onnxruntime") from error
     try:
+        if path.exists() and not path.is_file():  # reading a pipe might never end
+            raise UserError(f"{path} is not a file; name an .onnx file.")
         data = path.read_bytes()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except Exception as error:  # its errors share no base class
@@ -211,7 +215,7 @@ def _open_module(name: str, side: int) -> FeatureSpace:
         with torch.random.fork_rng(devices=[]):
             net = getattr(importlib.import_module(module), attribute)
             net = net if isinstance(net, nn.Module) else net()
-    except Exception as error:  # importing a user's module may raise anything
+    except (Exception, SystemExit) as error:  # importing a user's module may raise anything
         raise UserError(
             f"There is no network at {name}: {_first_line(error)}. Python must be able to import it; set PYTHONPATH to "
             "the folder of your module."
@@ -266,7 +270,7 @@ def _hash(name: str, weights: str, preparation: str) -> str:
     return hashlib.sha256(f"{name}\n{weights}\n{preparation}".encode()).hexdigest()
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

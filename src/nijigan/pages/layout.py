@@ -87,7 +87,7 @@ def check_page_place(path: Path, overwrite: bool = False) -> None:
         overwrite: allow any file to be replaced.
     """
     if path.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"{path} does not end in .html; choose another --out for the page.")
+        raise UserError(f"{path} is not a name for a page; choose an --out that ends in .html, such as compare.html.")
     if path.is_dir():
         raise UserError(f"{path} is a folder; choose another --out for the page.")
     check_folder(path.parent)

@@ -154,7 +154,10 @@ def dataset_of(models: Sequence[str]) -> FaceDataset:
     for model in models:
         if (file := Path(model) / "run.json").is_file():
             info = read_json(RunInfo, file)
-            dataset = FaceDataset(Path(info.dataset))
+            try:
+                dataset = FaceDataset(Path(info.dataset))
+            except (OSError, ValueError) as error:  # a path that the system cannot even look up
+                raise UserError(f"{file} does not name a dataset; name one with --data FACES.") from error
             if dataset.fingerprint != info.fingerprint:
                 raise UserError(
                     f"The faces in {info.dataset} have changed since {model} was trained; name a dataset with --data."
