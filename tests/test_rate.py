@@ -384,6 +384,9 @@ def test_votes_that_cannot_be_stored_are_not_counted_and_the_reason_is_sent(
         assert (status, b"database is locked" in content) == (503, True)
         database.close()
         assert browser.json("/votes", {"position": 0, "good": True})["rated"] == 1
+        store.path.unlink()
+        assert browser.ask("/votes", {"position": 1, "good": True})[0] == 503
+    assert not store.path.exists()
 
 
 def test_only_the_owner_can_read_the_votes(tmp_path: Path):

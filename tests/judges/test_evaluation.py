@@ -148,6 +148,9 @@ def test_an_evaluation_writes_metrics_and_a_report(judged_faces: FaceDataset, se
     assert metrics.weights == generator.weights_hash
     table = str(metrics)
     assert all(name in table for name in metrics.scores)
+    only_copies = replace(evaluation.scored, realism=np.full(120, np.inf, np.float32))
+    report = write_evaluation(replace(evaluation, scored=only_copies), generator, tmp_path / "copies")
+    assert "Best faces" not in report.read_text(encoding="utf-8")
 
 
 def test_a_conditional_generator_is_judged_by_its_conditional_accuracy(

@@ -109,7 +109,8 @@ def real_faces(
         )
         return features, depth
 
-    threshold = float(np.quantile(features_and_realism("val")[1], 0.05))
+    finite = np.minimum(features_and_realism("val")[1], np.finfo(np.float32).max)  # copies of training faces
+    threshold = float(np.quantile(finite, 0.05))
     features, depth = features_and_realism(split)
     near = _cached(
         dataset, "nearest", split, resolution, space, lambda: nearest(features, train, progress=progress)[0][:, 0]

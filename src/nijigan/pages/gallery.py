@@ -110,4 +110,6 @@ def _requested(evaluation: Evaluation, generator: Generator) -> dict[str, Images
 def _faces(evaluation: Evaluation, generator: Generator, rows: npt.NDArray[np.int64]) -> Images:
     """The generated faces in these rows of the evaluation's arrays, N×H×W×3."""
     protocol = evaluation.metrics.protocol
-    return np.concatenate([generator.sample(1, seed=protocol.seed + int(row), psi=protocol.psi) for row in rows])
+    none = np.empty((0, protocol.resolution, protocol.resolution, 3), np.uint8)
+    faces = [generator.sample(1, seed=protocol.seed + int(row), psi=protocol.psi) for row in rows]
+    return np.concatenate([none, *faces])

@@ -78,7 +78,9 @@ class VoteStore:
         with self._turn:
             database = None
             try:
-                database = sqlite3.connect(self.path, timeout=BUSY_SECONDS)
+                # With this mode a file that was deleted is an error, not a new file that everybody can read.
+                address = f"{self.path.absolute().as_uri()}?mode=rw"
+                database = sqlite3.connect(address, timeout=BUSY_SECONDS, uri=True)
                 with database:  # commits, or rolls back
                     yield database
             except sqlite3.Error as error:
