@@ -1,6 +1,7 @@
 """Small, complete evaluations of generators of known quality: they replay real or broken faces."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +124,34 @@ def test_judging_touches_no_random_state_and_repeats_itself(judged_faces: FaceDa
     assert torch.equal(before[0], torch.random.get_rng_state())
     assert np.array_equal(before[1], np.random.get_state()[1])
     assert kid_and_yield(small_generator(), real, 100) == first
+
+
+def test_every_stage_says_what_it_does_and_how_far_it_is(
+    judged_faces: FaceDataset, seen: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(readers, "_OWN_STEPS", 3)
+    monkeypatch.setattr(reader_training, "BATCH", 4)
+    shutil.copytree(judged_faces.path, tmp_path / "faces", ignore=shutil.ignore_patterns("cache"))
+    dataset = FaceDataset(tmp_path / "faces")
+    for split in ("train", "val", "test"):
+        dataset.pixels(split, 32), dataset.pixels(split, 64)  # decoding has a message of its own
+    caplog.set_level("INFO", "nijigan")
+    last: dict[str, tuple[int, int]] = {}  # by stage
+
+    def progress(done: int, total: int) -> None:
+        assert done <= total
+        last[re.sub(r"\d+", "N", " ".join(caplog.messages[-1].split()[:3]))] = done, total
+
+    small = FeatureSpace("means", 3, "m", None, lambda pixels: pixels.mean((2, 3)))
+    evaluate(Procedural(), dataset, n=100, n_asked=10, features=small, progress=progress)
+    assert list(last) == [
+        "Training an attribute", "Computing the features", "Measuring the distances", "Comparing N val",
+        "Comparing N test", "Finding the nearest", "Generating N faces", "Computing the scores",
+        "Requesting every value",
+    ]  # fmt: skip
+    assert all(done == total for done, total in last.values())
+    assert any(message.startswith("Running the face detector on 100") for message in caplog.messages)
 
 
 def test_generating_in_chunks_is_generating_at_once() -> None:

@@ -27,7 +27,7 @@ class Evaluate:
     split: Literal["val", "test"] = "test"
     """Split to score against. Use val to choose between models, and test once, for publication."""
     n: int = 5000
-    """Number of faces to generate."""
+    """Number of faces to generate, 100 to 100,000."""
     seed: int = 0
     """Seed of the first face."""
     psi: float = 1.0
@@ -37,7 +37,7 @@ class Evaluate:
     """Attribute reader: people = trained on human tags; own = trained on this dataset; auto = people if it knows all
     values, otherwise own."""
     n_asked: int = 100
-    """Number of faces to request for each value of each attribute."""
+    """Number of faces to request for each value of each attribute, 10 to 10,000."""
     device: Device = "auto"
     """Device that generates the faces."""
     overwrite: bool = False
@@ -67,9 +67,10 @@ class Evaluate:
                 reader=self.reader, n_asked=self.n_asked, model=self.model or "the packaged generator",
                 progress=progress,
             )  # fmt: skip
-        print(evaluation.metrics.to_json() if self.json else evaluation.metrics)
         narrate("Writing the report")
-        narrate(f"Report: {write_evaluation(evaluation, generator, out, run)}")
+        report = write_evaluation(evaluation, generator, out, run)  # before printing, which may fail
+        print(evaluation.metrics.to_json() if self.json else evaluation.metrics)
+        narrate(f"Report: {report}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Compare:
     """Compare models on one page. All use the same latents; ranks differ only where intervals do not overlap."""
 
     models: Models
-    """Run folders, .safetensors files or Hub ids."""
+    """Run folders, .safetensors files or Hub ids. Other files and folders are skipped, so that sweep/* can be given."""
     data: Path | None = None
     """Dataset to score against. Default: the one that the first run was trained on."""
     out: Path = Path("compare.html")
@@ -85,7 +86,7 @@ class Compare:
     split: Literal["val", "test"] = "val"
     """Split to score against."""
     n: int = 5000
-    """Number of faces to generate with each model."""
+    """Number of faces to generate with each model, 100 to 100,000."""
     features: Annotated[str, tyro.conf.arg(help=_SPACES)] = "lite0"
     device: Device = "auto"
     """Device that generates the faces."""
@@ -125,7 +126,7 @@ class Rate:
     out: Path = Path("ratings")
     """Folder for the votes (ratings.sqlite). Use the same folder to continue a rating."""
     n: int = 100
-    """Number of faces from each model, and of real faces."""
+    """Number of faces from each model, and of real faces, 1 to 10,000."""
     seed: int = 0
     """Seed of the faces and of their order."""
     port: int = 7861

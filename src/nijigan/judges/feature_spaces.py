@@ -6,6 +6,7 @@ A score is named after its space, such as KID-lite0@128, and can only be compare
 import hashlib
 import importlib
 import io
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ from nijigan.pictures import resize
 from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, freeze
 
 DEFAULT = "lite0"
+
+log = logging.getLogger("nijigan")
 
 _LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _LITE0_RESOLUTION = 128  # twice the side of 64 px faces; its training resolution, 224, takes three times as long
@@ -152,6 +155,7 @@ def _open_anime() -> FeatureSpace:
 def _open_inception() -> FeatureSpace:
     from torchmetrics.image import fid  # slow to import, and used only here
 
+    log.info("Loading the Inception network; its weights are downloaded on first use")
     try:
         with torch.random.fork_rng(devices=[]):
             net = fid.NoTrainInceptionV3("inception-v3-compat", ["2048"])
