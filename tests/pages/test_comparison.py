@@ -286,6 +286,9 @@ def test_places_that_cannot_be_written_to_are_refused_in_advance(
         (folder / name).mkdir()
         with pytest.raises(UserError, match=f"{name} is (a folder|not an ordinary file)"):
             check_evaluation_place(folder, overwrite)
+    for out in (tmp_path / ("x" * 300), tmp_path / ("x" * 300) / "y", tmp_path / "\0"):
+        with pytest.raises(UserError, match="The name of --out is too long or has a character"):
+            check_evaluation_place(out, overwrite)
     monkeypatch.setattr("nijigan.pages.layout.os.access", lambda place, mode: place != tmp_path)
     for out in (tmp_path, tmp_path / "new" / "er"):
         with pytest.raises(UserError, match=f"{tmp_path} is not writable; choose another --out"):

@@ -45,6 +45,8 @@ def test_what_lies_next_to_runs_is_skipped_with_a_warning(swept: Path, caplog: p
             existing_models([str(swept / unusable)])
     with pytest.raises(UserError, match="is named twice"):
         existing_models([str(swept / "a"), f"{swept}/./a/"])
+    with pytest.raises(UserError, match="There is no model at .*: File name too long"):
+        existing_models(["x" * 300])
     with pytest.raises(UserError, match="at least one model"):
         existing_models([])
 

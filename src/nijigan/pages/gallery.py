@@ -25,8 +25,6 @@ def check_evaluation_place(out: Path, overwrite: bool = False) -> None:
         out: the folder.
         overwrite: allow any files to be replaced.
     """
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file; choose another --out, a folder for metrics.json and report.html.")
     check_page_place(out / "report.html", overwrite)
     metrics = out / "metrics.json"
     if metrics.exists() and not metrics.is_file():

@@ -29,6 +29,7 @@ _MARKS = (
     b"""content="default-src 'none'; style-src 'sha256-""",  # version 0.1
 )
 """The start of a page has one of these."""
+_LONGEST_NAME = 255  # bytes, on all common file systems
 
 
 def _finalize(value: object) -> object:
@@ -86,6 +87,8 @@ def check_page_place(path: Path, overwrite: bool = False) -> None:
         path: where a page is to be written.
         overwrite: allow any file to be replaced.
     """
+    if "\0" in str(path) or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        raise UserError("The name of --out is too long or has a character that no file may have; choose another --out.")
     if path.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{path} is not a name for a page; choose an --out that ends in .html, such as compare.html.")
     if path.is_dir():

@@ -170,9 +170,12 @@ def dataset_of(models: Sequence[str]) -> FaceDataset:
 
 def _may_be_model(place: Path) -> bool:
     """Whether `place` is a file or folder of a generator, or does not exist and may therefore be a Hub id."""
-    if place.is_dir():
-        return any((place / name).is_file() for name in ("best.safetensors", "last.safetensors"))
-    return not place.exists() or place.suffix == ".safetensors"
+    try:
+        if place.is_dir():
+            return any((place / name).is_file() for name in ("best.safetensors", "last.safetensors"))
+        return not place.exists() or place.suffix == ".safetensors"
+    except OSError as error:  # a name that is too long
+        raise UserError(f"There is no model at {place}: {error.strerror}.") from error
 
 
 def _read(path: Path, weights: str) -> Metrics | None:
