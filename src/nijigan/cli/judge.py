@@ -148,12 +148,12 @@ class Rate:
         from nijigan.rate.tally import tally
 
         check_request(self.n, self.seed)
-        models = existing_models(self.models)
-        listener = listen(self.port)
-        dataset = open_or_import(self.data)
-        ballot = build_ballot({model: Generator.load(model) for model in models}, dataset, self.n, self.seed)
-        store = VoteStore(self.out)
-        serve(ballot, store, listener)
+        models = {model: Generator.load(model) for model in existing_models(self.models)}
+        with listen(self.port) as listener:
+            dataset = open_or_import(self.data)
+            ballot = build_ballot(models, dataset, self.n, self.seed)
+            store = VoteStore(self.out)
+            serve(ballot, store, listener)
         count = tally(ballot, store)
         if not count.rated:
             return

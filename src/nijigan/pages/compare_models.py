@@ -51,9 +51,9 @@ def compare(
     check_page_place(out, overwrite)
     check_number(n)
     paths = existing_models([str(model) for model in ([models] if isinstance(models, str | Path) else models)])
+    dataset = dataset or dataset_of(paths)
     headers = headers_of(paths)
     space = features if isinstance(features, FeatureSpace) else open_feature_space(features, headers[0].resolution)
-    dataset = dataset or dataset_of(paths)
     check_judgeable(dataset, split)  # before a reader is trained
     reader = common_reader(headers, dataset, progress)
     names = [model_name(path) for path in paths]

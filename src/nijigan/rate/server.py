@@ -121,15 +121,15 @@ def serve(ballot: Ballot, store: VoteStore, listener: socket.socket) -> None:
     Args:
         ballot: the faces.
         store: the votes.
-        listener: from `listen`; it is closed at the end.
+        listener: from `listen`; the caller closes it.
     """
     key = secrets.token_urlsafe(16)
     config = uvicorn.Config(create_app(ballot, store, key), log_level="warning", ws="none")
-    with listener, suppress(KeyboardInterrupt):  # uvicorn raises it again after closing its connections
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again after closing its connections
         log.info(
-            "Open the link to rate. Do not pass it on: it gives access to the faces and votes. "
-            "Press Ctrl-C here to stop; votes are kept.\nhttp://%s:%d/%s/", *listener.getsockname(), key,
-        )  # fmt: skip
+            "Open this link to rate; it gives access to the faces and votes. Press Ctrl-C to stop; votes are kept."
+        )
+        log.info("http://%s:%d/%s/", *listener.getsockname(), key)
         uvicorn.Server(config).run(sockets=[listener])
 
 
