@@ -231,7 +231,7 @@ def test_repeated_options_are_appended() -> None:
         (["evaluate", "--data", "DATA", "--n", "5"], "100 to 100,000"),
         (["evaluate", "nowhere", "--data", "DATA"], "no generator at nowhere"),
         (["evaluate", "--data", "DATA", "--features", "vgg"], "choose lite0, anime"),
-        (["compare", "nowhere.safetensors"], "--data FACES"),
+        (["compare", "nowhere.safetensors"], "no generator at nowhere.safetensors"),
         (["compare", "a", "a", "--data", "DATA"], "named twice"),
         (["compare", "--data", "DATA"], "Name at least one model"),
         (["generate", "--each", "hair", "--each", "eyes"], "--each is given twice"),

@@ -1,6 +1,7 @@
 """Small, complete evaluations of generators of known quality: they replay real or broken faces."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from nijigan.judges.feature_spaces import FeatureSpace, open_feature_space
 from nijigan.judges.real import real_faces
 from nijigan.judges.results import Metrics
 from nijigan.pages.gallery import write_evaluation
-from nijigan.pages.models import common_reader, evaluated
+from nijigan.pages.models import common_reader, evaluated, headers_of
 from nijigan.procedural.faces import draw_face
 from small import small_generator
 
@@ -125,6 +126,34 @@ def test_judging_touches_no_random_state_and_repeats_itself(judged_faces: FaceDa
     assert kid_and_yield(small_generator(), real, 100) == first
 
 
+def test_every_stage_says_what_it_does_and_how_far_it_is(
+    judged_faces: FaceDataset, seen: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(readers, "_OWN_STEPS", 3)
+    monkeypatch.setattr(reader_training, "BATCH", 4)
+    shutil.copytree(judged_faces.path, tmp_path / "faces", ignore=shutil.ignore_patterns("cache"))
+    dataset = FaceDataset(tmp_path / "faces")
+    for split in ("train", "val", "test"):
+        dataset.pixels(split, 32), dataset.pixels(split, 64)  # decoding has a message of its own
+    caplog.set_level("INFO", "nijigan")
+    last: dict[str, tuple[int, int]] = {}  # by stage
+
+    def progress(done: int, total: int) -> None:
+        assert done <= total
+        last[re.sub(r"\d+", "N", " ".join(caplog.messages[-1].split()[:3]))] = done, total
+
+    small = FeatureSpace("means", 3, "m", None, lambda pixels: pixels.mean((2, 3)))
+    evaluate(Procedural(), dataset, n=100, n_asked=10, features=small, progress=progress)
+    assert list(last) == [
+        "Training an attribute", "Computing the features", "Measuring the distances", "Comparing N val",
+        "Comparing N test", "Finding the nearest", "Generating N faces", "Computing the scores",
+        "Requesting every value",
+    ]  # fmt: skip
+    assert all(done == total for done, total in last.values())
+    assert any(message.startswith("Running the face detector on 100") for message in caplog.messages)
+
+
 def test_generating_in_chunks_is_generating_at_once() -> None:
     generator, space = small_generator(), open_feature_space()
     generated = generate_faces(generator, space, 300, seed=5, n_yield=20)
@@ -148,6 +177,9 @@ def test_an_evaluation_writes_metrics_and_a_report(judged_faces: FaceDataset, se
     assert metrics.weights == generator.weights_hash
     table = str(metrics)
     assert all(name in table for name in metrics.scores)
+    only_copies = replace(evaluation.scored, realism=np.full(120, np.inf, np.float32))
+    report = write_evaluation(replace(evaluation, scored=only_copies), generator, tmp_path / "copies")
+    assert "Best faces" not in report.read_text(encoding="utf-8")
 
 
 def test_a_conditional_generator_is_judged_by_its_conditional_accuracy(
@@ -216,6 +248,32 @@ def test_a_model_is_judged_in_a_space_that_is_opened_once(
     assert evaluated(str(tmp_path), judged_faces, n=100).metrics == first.metrics  # kept
 
 
+def test_requests_out_of_range_are_refused_before_anything_is_computed(
+    judged_faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nijigan.judges.evaluation.real_faces", lambda *_: pytest.fail("the real faces were embedded"))
+    generator = small_generator(attributes={"hair": ("blue", "pink")}, priors=((0, 1), (1, 1)))
+    requests = [{"n": n} for n in (0, -1, 99, 100_001, 10**30)]
+    requests += [{"n_asked": n} for n in (0, -1, 10**30)]
+    requests += [{"seed": seed} for seed in (-1, 2**63 - 99, 10**30)]
+    requests += [{"psi": psi} for psi in (-1, 2.5, float("nan"), float("inf"))]
+    requests += [{"features": "lite9"}, {"split": "trian"}, {"reader": "people", "n_asked": 2**40}]
+    for request in requests:
+        with pytest.raises(UserError):
+            evaluate(generator, judged_faces, **({"n": 100} | request))
+    with pytest.raises(UserError, match="seed 9223372036854775808 is out of range"):  # of the last requested face
+        evaluate(generator, judged_faces, n=100, n_asked=200, seed=2**63 - 399)
+
+
+def test_a_reader_that_does_not_know_the_generators_attributes_is_refused(judged_faces: FaceDataset) -> None:
+    generator = small_generator(attributes={"horns": ("none", "two")}, priors=((0, 1), (1, 1)))
+    with pytest.raises(UserError, match="attribute reader does not know horns=none"):
+        evaluate(generator, judged_faces, n=100, reader=readers.people())
+    for name in ("auto", "people", "own"):
+        with pytest.raises(UserError, match="horns=none"):
+            evaluate(generator, judged_faces, n=100, reader=name)
+
+
 def test_models_with_different_attributes_share_a_reader_that_knows_all_of_them(
     judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,8 +286,9 @@ def test_models_with_different_attributes_share_a_reader_that_knows_all_of_them(
         small_generator(**changes).save(tmp_path / f"{name}.safetensors")
     opened = []
     monkeypatch.setattr("nijigan.pages.models.open_reader", lambda *what: opened.append(what) or "a reader")
-    assert common_reader([str(tmp_path / "plain.safetensors")], judged_faces) is None
-    assert common_reader([str(tmp_path / f"{name}.safetensors") for name in kinds], judged_faces) == "a reader"
+    headers = headers_of([str(tmp_path / f"{name}.safetensors") for name in kinds])
+    assert common_reader(headers[:1], judged_faces) is None
+    assert common_reader(headers, judged_faces) == "a reader"
     assert opened == [("auto", {"hair": ("red", "blue", "pink"), "mouth": ("open", "shut")}, judged_faces, None)]
 
 
@@ -247,6 +306,16 @@ def test_a_generator_that_was_trained_on_other_faces_is_judged_with_a_warning(
     assert "may include faces that it was trained on" in caplog.text
 
 
+DAMAGES = (
+    lambda content: content[:-40] + bytes([content[-40] ^ 1]) + content[-39:],  # a number
+    lambda content: b"\x93NUMPX" + content[6:],
+    lambda content: content.replace(b"}", b" ", 1),  # of the header
+    lambda content: content[:-1000],
+    lambda content: b"",
+    lambda content: content + b"x",
+)
+
+
 def test_a_damaged_cache_of_the_real_side_is_computed_again(
     judged_faces: FaceDataset, seen: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -254,11 +323,10 @@ def test_a_damaged_cache_of_the_real_side_is_computed_again(
     dataset = FaceDataset(tmp_path / "faces")
     before = real_faces(dataset, "val", 32, open_feature_space())
     kept = {path: path.read_bytes() for path in (tmp_path / "faces" / "cache").glob("judge-*.npy")}
-    for path, content in kept.items():
-        damaged = bytearray(content)
-        damaged[-40] ^= 1
+    for path in kept:
         path.unlink()  # it is mapped
-        path.write_bytes(damaged)
+    for (path, content), damage in zip(kept.items(), DAMAGES, strict=True):
+        path.write_bytes(damage(content))
     after = real_faces(dataset, "val", 32, open_feature_space())
     assert caplog.text.count("is damaged") == len(kept) == 6
     assert all(path.read_bytes() == content for path, content in kept.items())

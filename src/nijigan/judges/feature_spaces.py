@@ -5,6 +5,7 @@ A score is named after its space, such as KID-lite0@128, and can only be compare
 
 import hashlib
 import importlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ from nijigan.vision import lite0
 from nijigan.vision.frozen import freeze
 
 DEFAULT = "lite0"
+
+log = logging.getLogger("nijigan")
 
 _LITE0_RESOLUTION = 128  # twice the side of 64 px faces; its training resolution, 224, takes three times as long
 
@@ -59,6 +62,7 @@ class FeatureSpace:
 
         Raises:
             ValueError: the images have another shape or type.
+            UserError: the network returns values that are not finite.
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
             raise ValueError(f"images must be uint8 N×H×W×3; these are {images.dtype} of shape {images.shape}")
@@ -71,7 +75,10 @@ class FeatureSpace:
             # N×H×W×3 viewed as N×3×H×W is PyTorch's channels-last format, which convolutions accept without a copy.
             pixels = torch.from_numpy(batch.astype(np.float32)).permute(0, 3, 1, 2) / 255
             with torch.inference_mode(), torch.autocast("cpu", enabled=False):
-                features[start : start + batch_size] = self.embed(pixels).numpy()
+                found = self.embed(pixels)
+            if not found.isfinite().all():
+                raise UserError(f"{self.name} turns some faces into values that are not finite; its weights are wrong.")
+            features[start : start + batch_size] = found.numpy()
             if progress is not None:
                 progress(start + len(batch), len(images))
         return features
@@ -137,6 +144,7 @@ def _open_anime() -> FeatureSpace:
 def _open_inception() -> FeatureSpace:
     from torchmetrics.image import fid  # slow to import, and used only here
 
+    log.info("Loading the Inception network; its weights are downloaded on first use")
     try:
         with torch.random.fork_rng(devices=[]):
             net = fid.NoTrainInceptionV3("inception-v3-compat", ["2048"])
@@ -164,10 +172,14 @@ def _open_onnx(path: Path, side: int) -> FeatureSpace:
     except ImportError as error:
         raise UserError(f"Features from {path} require onnxruntime: pip install onnxruntime") from error
     try:
+        if path.exists() and not path.is_file():  # reading a pipe might never end
+            raise UserError(f"{path} is not a file; name an .onnx file.")
         data = path.read_bytes()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except Exception as error:  # its errors share no base class
@@ -196,7 +208,7 @@ def _open_module(name: str, side: int) -> FeatureSpace:
         with torch.random.fork_rng(devices=[]):
             net = getattr(importlib.import_module(module), attribute)
             net = net if isinstance(net, nn.Module) else net()
-    except Exception as error:  # importing a user's module may raise anything
+    except (Exception, SystemExit) as error:  # importing a user's module may raise anything
         raise UserError(
             f"There is no network at {name}: {_first_line(error)}. Python must be able to import it; set PYTHONPATH to "
             "the folder of your module."
@@ -221,15 +233,18 @@ def _measured(
     side = resolution or side
     try:
         with torch.inference_mode():
-            trial = embed(torch.zeros(2, 3, side, side))
+            trial = embed(torch.linspace(0, 1, 2 * 3 * side * side).view(2, 3, side, side))
     except Exception as error:  # a user's network may raise anything
         advice = (
             "" if resolution else " It receives faces at their own size; if it needs another size, it must resize them."
         )
         reason = _first_line(error).rstrip(".")
         raise UserError(f"{source} fails on two faces of {side}×{side} pixels: {reason}.{advice}") from error
-    if trial.ndim != 2 or len(trial) != 2:
-        raise UserError(f"{source} returns shape {tuple(trial.shape)} for two faces; features need 2×D.")
+    if not isinstance(trial, Tensor) or trial.ndim != 2 or len(trial) != 2 or trial.shape[1] == 0:
+        found = f"shape {tuple(trial.shape)}" if isinstance(trial, Tensor) else f"a {type(trial).__name__}"
+        raise UserError(f"{source} returns {found} for two faces; features need 2×D.")
+    if not trial.is_floating_point() or not trial.isfinite().all():
+        raise UserError(f"{source} returns values that are not finite real numbers.")
     name = f"{name}@{resolution}" if resolution else name
     return FeatureSpace(name, trial.shape[1], _hash(name, weights, "[0, 1]"), resolution, embed)
 
@@ -248,7 +263,7 @@ def _hash(name: str, weights: str, preparation: str) -> str:
     return hashlib.sha256(f"{name}\n{weights}\n{preparation}".encode()).hexdigest()
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

@@ -25,10 +25,10 @@ def check_evaluation_place(out: Path, overwrite: bool = False) -> None:
         out: the folder.
         overwrite: allow any files to be replaced.
     """
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file; choose another --out, a folder for metrics.json and report.html.")
     check_page_place(out / "report.html", overwrite)
     metrics = out / "metrics.json"
+    if metrics.exists() and not metrics.is_file():
+        raise UserError(f"{metrics} is not an ordinary file; choose another --out.")
     if metrics.exists() and not overwrite:
         try:
             Metrics.read(metrics)
@@ -108,4 +108,6 @@ def _requested(evaluation: Evaluation, generator: Generator) -> dict[str, Images
 def _faces(evaluation: Evaluation, generator: Generator, rows: npt.NDArray[np.int64]) -> Images:
     """The generated faces in these rows of the evaluation's arrays, N×H×W×3."""
     protocol = evaluation.metrics.protocol
-    return np.concatenate([generator.sample(1, seed=protocol.seed + int(row), psi=protocol.psi) for row in rows])
+    none = np.empty((0, protocol.resolution, protocol.resolution, 3), np.uint8)
+    faces = [generator.sample(1, seed=protocol.seed + int(row), psi=protocol.psi) for row in rows]
+    return np.concatenate([none, *faces])

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 
 from nijigan.aliases import Images
 from nijigan.errors import UserError
+from nijigan.generator.latents import check_seed
+from nijigan.judges.results import storable
 
 if TYPE_CHECKING:
     from nijigan.dataset.faces import FaceDataset
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 REAL = "real faces"
 """The source of real faces."""
+MAX_FACES = 10_000
+"""From each source: more than a person rates, and few enough for memory."""
 
 log = logging.getLogger("nijigan")
 
@@ -40,15 +44,19 @@ def build_ballot(models: "Mapping[str, Generator]", dataset: "FaceDataset", n: i
     Args:
         models: by name. All must have the same resolution, which would otherwise reveal the source.
         dataset: the real faces are those of its val split.
-        n: number of faces from each source; fewer real ones if the split has fewer.
+        n: number of faces from each source, 1 to 10,000; fewer real ones if the split has fewer.
         seed: seed of each model's first face, of the choice of real faces and of the order.
 
     Raises:
         UserError: there is no model, a model has two names, resolutions differ, there is no validation face, or a
             number is out of range.
     """
+    check_request(n, seed)
     if not models:
         raise UserError("There is nothing to rate; name a model.")
+    if REAL in models:
+        raise UserError(f"A model cannot be called {REAL!r} in a rating; rename its folder or file.")
+    models = {storable(name): generator for name, generator in models.items()}
     names: dict[str, str] = {}
     for name, generator in models.items():
         if (other := names.setdefault(generator.weights_hash, name)) != name:
@@ -60,6 +68,7 @@ def build_ballot(models: "Mapping[str, Generator]", dataset: "FaceDataset", n: i
         raise UserError(
             f"The resolution would reveal the source of a face ({sizes}); rate models of one resolution at a time."
         )
+    log.info("Generating %d faces with each of %d models.", n, len(models))
     generated = [generator.sample(n, seed=seed) for generator in models.values()]
     real_images, real = _choose_real(dataset, resolution, n, seed)
     faces = [generator.face(seed + i).to_json() for generator in models.values() for i in range(n)]
@@ -71,6 +80,14 @@ def build_ballot(models: "Mapping[str, Generator]", dataset: "FaceDataset", n: i
         faces=tuple(np.array([*faces, *real])[order].tolist()),
         sources=tuple(np.array([*sources, *[REAL] * len(real)])[order].tolist()),
     )
+
+
+def check_request(n: int, seed: int) -> None:
+    """Raise a `UserError` if `build_ballot` would refuse these numbers."""
+    if not 1 <= n <= MAX_FACES:
+        raise UserError(f"The number of faces from each model must be 1 to {MAX_FACES:,} (--n); it is {n}.")
+    check_seed(seed)
+    check_seed(seed + n - 1)
 
 
 def _choose_real(dataset: "FaceDataset", resolution: int, n: int, seed: int) -> tuple[Images, list[str]]:
