@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.compute as pc
 
 from nijigan.aliases import Images
@@ -32,21 +33,35 @@ class Ballot:
     """The identity of each face on any ballot: JSON with a generated face's weights and seed, or a real face's hash."""
     sources: tuple[str, ...]
     """The name of each face's model, or `REAL`."""
+    repeats: tuple[bool, ...]
+    """Whether each face is shown for the second time, to see whether the rater agrees with themself."""
 
 
-def build_ballot(models: "Mapping[str, Generator]", dataset: "FaceDataset", n: int = 100, seed: int = 0) -> Ballot:
-    """Generate n faces with each model, choose n real ones, and shuffle them all.
+def build_ballot(
+    models: "Mapping[str, Generator]",
+    dataset: "FaceDataset",
+    n: int = 100,
+    seed: int = 0,
+    *,
+    real: int | None = None,
+    repeats: float = 0.0,
+) -> Ballot:
+    """Generate n faces with each model, choose real ones, shuffle them all, and repeat some.
 
     Args:
         models: by name. All must have the same resolution, which would otherwise reveal the source.
         dataset: the real faces are those of its val split.
-        n: number of faces from each source; fewer real ones if the split has fewer.
+        n: number of faces from each model.
         seed: seed of each model's first face, of the choice of real faces and of the order.
+        real: number of real faces, by default n; fewer if the split has fewer.
+        repeats: share of the faces that is shown a second time, 0 to 0.5. Repeats come in the second half.
 
     Raises:
         UserError: there is no model, a model has two names, resolutions differ, there is no validation face, or a
             number is out of range.
     """
+    if not 0 <= repeats <= 0.5:
+        raise UserError(f"The share of repeated faces is {repeats}; choose 0 to 0.5.")
     if not models:
         raise UserError("There is nothing to rate; name a model.")
     names: dict[str, str] = {}
@@ -61,16 +76,30 @@ def build_ballot(models: "Mapping[str, Generator]", dataset: "FaceDataset", n: i
             f"The resolution would reveal the source of a face ({sizes}); rate models of one resolution at a time."
         )
     generated = [generator.sample(n, seed=seed) for generator in models.values()]
-    real_images, real = _choose_real(dataset, resolution, n, seed)
+    real_images, hashes = _choose_real(dataset, resolution, n if real is None else real, seed)
     faces = [generator.face(seed + i).to_json() for generator in models.values() for i in range(n)]
     sources = [name for name in models for _ in range(n)]
 
-    order = np.random.Generator(np.random.PCG64([seed, 1])).permutation(len(faces) + len(real))
+    order = _order(len(faces) + len(hashes), repeats, seed)
     return Ballot(
         images=np.concatenate([*generated, real_images])[order],
-        faces=tuple(np.array([*faces, *real])[order].tolist()),
-        sources=tuple(np.array([*sources, *[REAL] * len(real)])[order].tolist()),
+        faces=tuple(np.array([*faces, *hashes])[order].tolist()),
+        sources=tuple(np.array([*sources, *[REAL] * len(hashes)])[order].tolist()),
+        repeats=tuple((~np.isin(np.arange(len(order)), np.unique(order, return_index=True)[1])).tolist()),
     )
+
+
+def _order(count: int, repeats: float, seed: int) -> npt.NDArray[np.int64]:
+    """A permutation of `count` faces, after which a share of its first half follows again in another order.
+
+    Only faces of the first half are repeated, mixed with those of the second half, so that a rater has seen many others
+    in between and cannot tell a repeat by its place.
+    """
+    random = np.random.Generator(np.random.PCG64([seed, 1]))
+    order = random.permutation(count)
+    first, second = np.split(order, [count - count // 2])
+    again = random.choice(first, min(round(repeats * count), len(first)), replace=False)
+    return np.concatenate([first, random.permutation(np.concatenate([second, again]))]) if len(again) else order
 
 
 def _choose_real(dataset: "FaceDataset", resolution: int, n: int, seed: int) -> tuple[Images, list[str]]:
