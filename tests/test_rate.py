@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -10,10 +11,13 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -25,7 +29,8 @@ from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.generator.generator import Generator
 from nijigan.rate.ballot import REAL, Ballot, build_ballot
-from nijigan.rate.server import create_app, serve
+from nijigan.rate.gate import MAX_BODY_BYTES
+from nijigan.rate.server import create_app, listen
 from nijigan.rate.store import NAME, VoteStore
 from nijigan.rate.tally import agree, tally
 from small import small_generator
@@ -41,14 +46,18 @@ def ballot(models: dict[str, Generator], faces: FaceDataset) -> Ballot:
     return build_ballot(models, faces, n=4, seed=3)
 
 
+KEY = "k3y_-"
+
+
 class Browser:
     """Sends requests as a browser on this machine would, with other headers if requested."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, key: str = KEY) -> None:
+        self.port, self.key = port, key
 
     def ask(self, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        path = f"/{self.key}{path}"
         try:
             if body is None:
                 connection.request("GET", path, headers=headers)
@@ -56,7 +65,8 @@ class Browser:
                 sent = {"Content-Type": "application/json"} | {
                     key.replace("_", "-"): value for key, value in headers.items()
                 }
-                connection.request("POST", path, json.dumps(body), {key: value for key, value in sent.items() if value})
+                content = body if isinstance(body, bytes) else json.dumps(body)
+                connection.request("POST", path, content, {key: value for key, value in sent.items() if value})
             response = connection.getresponse()
             return response.status, {key.lower(): value for key, value in response.getheaders()}, response.read()
         finally:
@@ -70,7 +80,7 @@ class Browser:
 
 @contextmanager
 def serving(ballot: Ballot, store: VoteStore) -> Iterator[Browser]:
-    server = uvicorn.Server(uvicorn.Config(create_app(ballot, store), log_level="warning", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(create_app(ballot, store, KEY), log_level="warning", ws="none"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -106,6 +116,16 @@ def test_a_real_face_is_identified_by_its_own_hash(ballot: Ballot, faces: FaceDa
             np.testing.assert_array_equal(image, by_hash[json.loads(face)["sha256"]])
 
 
+def test_a_name_that_is_not_valid_unicode_can_be_stored_and_sent(
+    models: dict[str, Generator], faces: FaceDataset, tmp_path: Path
+):
+    ballot, store = build_ballot({"runs/\udcff<b>": models["runs/one"]}, faces, n=1), VoteStore(tmp_path)
+    with serving(ballot, store) as browser:
+        for position in range(2):
+            browser.json("/votes", {"position": position, "good": True})
+        assert [name for name, _ in browser.json("/result")] == ["runs/\\udcff<b>", REAL]
+
+
 def test_the_order_follows_the_seed_and_mixes_the_sources(models: dict[str, Generator], faces: FaceDataset):
     first, again, other = (build_ballot(models, faces, n=4, seed=seed) for seed in (0, 0, 1))
     assert first.faces == again.faces
@@ -120,8 +140,14 @@ def test_ballots_that_cannot_be_blind_or_fair_are_refused(models: dict[str, Gene
         build_ballot({}, faces)
     with pytest.raises(UserError, match="models of one resolution at a time"):
         build_ballot(models | {"runs/large": small_generator(resolution=64)}, faces)
-    with pytest.raises(UserError, match="1 or more"):
-        build_ballot(models, faces, n=0)
+    for n in (0, -1, 10**30):
+        with pytest.raises(UserError, match="must be 1 to 10,000"):
+            build_ballot(models, faces, n=n)
+    for seed in (-1, 2**63 - 2, 10**30):
+        with pytest.raises(UserError, match="seed .* is out of range"):
+            build_ballot(models, faces, n=4, seed=seed)
+    with pytest.raises(UserError, match="cannot be called 'real faces'"):
+        build_ballot({REAL: models["runs/one"]}, faces)
     with pytest.raises(UserError, match="runs/one and runs/copy have the same weights"):
         build_ballot(models | {"runs/copy": small_generator(1)}, faces)
 
@@ -150,7 +176,7 @@ def test_every_face_is_shown_once_and_every_vote_stored(ballot: Ballot, tmp_path
     assert store.votes() == {face: position % 2 == 0 for position, face in enumerate(ballot.faces)}
     with sqlite3.connect(tmp_path / NAME) as database:
         rows = database.execute("SELECT face, source FROM votes").fetchall()
-        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     database.close()
     assert dict(rows) == dict(zip(ballot.faces, ballot.sources, strict=True))
 
@@ -234,6 +260,148 @@ def test_only_this_machines_names_and_this_pages_votes_are_accepted(ballot: Ball
     assert store.votes() == {}
 
 
+@pytest.mark.parametrize("key", ["", "k3y", "k3y_-x", "%00", "state", "é", "\u202e"])
+def test_without_the_key_of_the_session_nothing_is_shown_or_stored(ballot: Ballot, tmp_path: Path, key: str):
+    store = VoteStore(tmp_path)
+    with serving(ballot, store) as browser:
+        stranger = Browser(browser.port, quote(key, safe="%"))
+        for path in ("", "/", "/state", "/faces/0", "/result", "/style.css", f"/../{KEY}/state"):
+            status, headers, content = stranger.ask(path)
+            assert (status, headers["cache-control"]) == (403, "no-store")
+            assert b"Open the link" in content
+        assert stranger.ask("/votes", {"position": 0, "good": True})[0] == 403
+        assert stranger.ask("/undo", {})[0] == 403
+        assert browser.ask("/")[0] == 200
+        assert "set-cookie" not in browser.ask("/")[1]
+    assert store.votes() == {}
+
+
+BODIES = {
+    "NaN": b'{"position":NaN,"good":true}',
+    "infinity": b'{"position":Infinity,"good":true}',
+    "overflow": b'{"position":1e999,"good":true}',
+    "surrogate": rb'{"position":"\ud800","good":true}',
+    "surrogate name": rb'{"\udfff":0,"position":0,"good":true}',
+    "text": b'{"position":"0","good":true}',
+    "boolean": b'{"position":true,"good":true}',
+    "number": b'{"position":0,"good":1}',
+    "float": b'{"position":0.0,"good":true}',
+    "null": b'{"position":null,"good":null}',
+    "digits": b'{"position":' + b"9" * 900 + b',"good":true}',
+    "deep": b"[" * 1000,
+    "list": b"[]",
+    "empty": b"",
+    "not UTF-8": b'{"position":0,"good":"\xff"}',
+    "UTF-16": '{"position":0,"good":true}'.encode("utf-16"),
+    "unknown name": b'{"position":0,"good":true,"source":"x"}',
+    "zero bytes": bytes(100),
+}
+
+
+def test_a_body_that_is_no_vote_is_refused_with_a_sentence(ballot: Ballot, tmp_path: Path):
+    store = VoteStore(tmp_path)
+    with serving(ballot, store) as browser:
+        for name, body in BODIES.items():
+            status, _, content = browser.ask("/votes", body)
+            assert status in ((404, 422) if name == "digits" else (422,)), name
+            assert name == "digits" or b"Send a vote such as" in content
+        for position in (10**30, -(10**30), -1, 12):
+            assert browser.ask("/votes", {"position": position, "good": True})[0] in (404, 422)
+            assert browser.ask(f"/faces/{position}")[0] in (404, 422)
+        for path in ("NaN", "9" * 5000, "%ff", "0.5", "%ED%A0%80"):
+            assert browser.ask(f"/faces/{path}")[0] in (404, 422)
+        for kind in ("application/json; charset=utf-8", "APPLICATION/JSON"):
+            assert browser.ask("/votes", {"position": 0, "good": True}, Content_Type=kind)[0] == 200
+    assert store.votes() == {ballot.faces[0]: True}
+
+
+@pytest.mark.parametrize("path", ["/votes", "/undo"])
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+def test_a_large_body_is_refused_before_it_is_read(ballot: Ballot, tmp_path: Path, path: str, kind: str):
+    expected = 413 if kind == "application/json" else 415
+    with serving(ballot, VoteStore(tmp_path)) as browser:
+        assert browser.ask(path, b" " * (MAX_BODY_BYTES + 1), Content_Type=kind)[0] == expected
+        for length in ("Content-Length: 1000000000000", "Transfer-Encoding: chunked"):
+            with socket.create_connection(("127.0.0.1", browser.port), timeout=30) as line:
+                head = f"POST /{KEY}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n{length}\r\n\r\n"
+                line.sendall(head.encode() + b"800\r\n" + b" " * 2048 + b"\r\n")  # and no end
+                assert line.recv(100).startswith(f"HTTP/1.1 {expected}".encode())
+        assert browser.json("/state")["rated"] == 0
+
+
+def test_the_memory_of_the_server_does_not_grow_with_a_body(ballot: Ballot, tmp_path: Path):
+    with serving(ballot, VoteStore(tmp_path)) as browser:
+        tracemalloc.start()
+        try:
+            for path in (f"/{KEY}/votes", "/votes"):
+                connection = http.client.HTTPConnection("127.0.0.1", browser.port, timeout=30)
+                connection.request("POST", path, bytes(2**24), {"Content-Type": "application/json"})
+                assert connection.getresponse().status in (403, 413)
+                connection.close()
+            assert tracemalloc.get_traced_memory()[1] < 2**24 + 2**22  # the body itself, which this test holds
+        finally:
+            tracemalloc.stop()
+
+
+def test_a_body_that_does_not_end_is_given_up(ballot: Ballot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("nijigan.rate.gate.BODY_SECONDS", 0.1)
+    head = (
+        f"POST /{KEY}/votes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n"
+    )
+    with (
+        serving(ballot, VoteStore(tmp_path)) as browser,
+        socket.create_connection(("127.0.0.1", browser.port), timeout=30) as slow,
+    ):
+        slow.sendall(head.encode() + b"{")
+        assert slow.recv(100).startswith(b"HTTP/1.1 408")
+        with socket.create_connection(("127.0.0.1", browser.port), timeout=30) as gone:
+            gone.sendall(head.encode() + b"{")
+        assert browser.json("/state")["rated"] == 0
+
+
+def test_many_votes_at_once_are_all_stored(tmp_path: Path):
+    ballot, stores = plain_ballot(*["a"] * 64), [VoteStore(tmp_path) for _ in range(2)]
+    with serving(ballot, stores[0]) as browser, ThreadPoolExecutor(32) as threads:
+        votes = [{"position": index % 64, "good": index % 2 == 0} for index in range(160)]
+        answers = threads.map(lambda vote: browser.ask("/votes", vote)[0], votes)
+        others = threads.map(
+            lambda index: stores[1].cast(f"other {index}", "b", True), range(40)
+        )  # as a second process
+        assert set(answers) == {200}
+        list(others)
+    assert len(stores[0].votes()) == 104
+
+
+def test_votes_that_cannot_be_stored_are_not_counted_and_the_reason_is_sent(
+    ballot: Ballot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("nijigan.rate.store.BUSY_SECONDS", 0.05)
+    store = VoteStore(tmp_path)
+    with serving(ballot, store) as browser:
+        database = sqlite3.connect(tmp_path / NAME, isolation_level=None)
+        database.execute("BEGIN EXCLUSIVE")
+        status, _, content = browser.ask("/votes", {"position": 0, "good": True})
+        assert (status, b"database is locked" in content) == (503, True)
+        database.close()
+        assert browser.json("/votes", {"position": 0, "good": True})["rated"] == 1
+
+
+def test_only_the_owner_can_read_the_votes(tmp_path: Path):
+    store, private = VoteStore(tmp_path / "new"), 0o600 if os.name == "posix" else 0o666
+    assert store.path.stat().st_mode & 0o777 == private
+    store.cast("a", "b", True)
+    assert [place.name for place in (tmp_path / "new").iterdir()] == [NAME]
+    store.path.chmod(0o644)  # as version 0.1 left it
+    with sqlite3.connect(store.path) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+    database.close()
+    assert VoteStore(tmp_path / "new").votes() == {"a": True}
+    assert store.path.stat().st_mode & 0o777 == private
+    with sqlite3.connect(store.path) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    database.close()
+
+
 def test_the_page_loads_nothing_from_other_sites(ballot: Ballot, tmp_path: Path):
     with serving(ballot, VoteStore(tmp_path)) as browser:
         status, headers, page = browser.ask("/")
@@ -254,54 +422,61 @@ def test_the_page_loads_nothing_from_other_sites(ballot: Ballot, tmp_path: Path)
 
 
 PROGRAM = """
+import logging
 import sys
 from pathlib import Path
 import numpy as np
 from nijigan.rate.ballot import Ballot
-from nijigan.rate.server import serve
+from nijigan.rate.server import listen, serve
 from nijigan.rate.store import VoteStore
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 faces = tuple(f"face {index}" for index in range(5))
-serve(Ballot(np.zeros((5, 32, 32, 3), np.uint8), faces, ("model",) * 5), VoteStore(Path(sys.argv[1])), int(sys.argv[2]))
+ballot = Ballot(np.zeros((5, 32, 32, 3), np.uint8), faces, ("model",) * 5)
+serve(ballot, VoteStore(Path(sys.argv[1])), listen(0))
 print("ended")
 """
 
 
 def test_a_killed_server_continues_where_the_rater_stopped_and_ctrl_c_ends_it_cleanly(tmp_path: Path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    browser = Browser(port)
-
-    def start() -> tuple[subprocess.Popen[str], dict[str, Any]]:
-        command = [sys.executable, "-c", PROGRAM, str(tmp_path), str(port)]
+    def start() -> tuple[subprocess.Popen[str], Browser]:
+        command = [sys.executable, "-u", "-c", PROGRAM, str(tmp_path)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert process.stdout is not None
+        assert "votes are kept" in process.stdout.readline()
+        link = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/([\w-]{22,})/\n", process.stdout.readline())
+        assert link
+        browser = Browser(int(link[1]), link[2])
         for _ in range(600):
             try:
-                return process, browser.json("/state")
+                browser.json("/state")
+                return process, browser
             except OSError:
                 assert process.poll() is None, process.communicate()[0]
                 time.sleep(0.1)
         raise AssertionError("the server did not start")
 
-    process, state = start()
-    assert state == {"next": [0, 1], "rated": 0, "total": 5}
+    process, browser = start()
+    assert browser.json("/state") == {"next": [0, 1], "rated": 0, "total": 5}
     browser.json("/votes", {"position": 0, "good": True})
     browser.json("/votes", {"position": 1, "good": False})
     process.kill()
     process.communicate()
 
-    process, state = start()
-    assert state == {"next": [2, 3], "rated": 2, "total": 5}
+    process, again = start()
+    assert again.key != browser.key
+    assert again.json("/state") == {"next": [2, 3], "rated": 2, "total": 5}
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert (process.returncode, output) == (0, "ended\n")
     assert VoteStore(tmp_path).votes() == {"face 0": True, "face 1": False}
 
 
-def test_a_port_in_use_is_reported_in_a_sentence(ballot: Ballot, tmp_path: Path):
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="--port"):
-        serve(ballot, VoteStore(tmp_path), taken.getsockname()[1])
-    with pytest.raises(UserError, match="--port"):
-        serve(ballot, VoteStore(tmp_path), 70000)
+def test_a_port_in_use_is_reported_in_a_sentence():
+    with listen(0) as taken, pytest.raises(UserError, match="--port"):
+        listen(taken.getsockname()[1])
+    for port in (70000, -1, 10**30):
+        with pytest.raises(UserError, match="--port"):
+            listen(port)
 
 
 def test_a_file_that_is_not_a_store_of_votes_is_reported_and_not_changed(tmp_path: Path):

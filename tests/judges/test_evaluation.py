@@ -20,7 +20,7 @@ from nijigan.judges.feature_spaces import FeatureSpace, open_feature_space
 from nijigan.judges.real import real_faces
 from nijigan.judges.results import Metrics
 from nijigan.pages.gallery import write_evaluation
-from nijigan.pages.models import common_reader, evaluated
+from nijigan.pages.models import common_reader, evaluated, headers_of
 from nijigan.procedural.faces import draw_face
 from small import small_generator
 
@@ -228,8 +228,9 @@ def test_models_with_different_attributes_share_a_reader_that_knows_all_of_them(
         small_generator(**changes).save(tmp_path / f"{name}.safetensors")
     opened = []
     monkeypatch.setattr("nijigan.pages.models.open_reader", lambda *what: opened.append(what) or "a reader")
-    assert common_reader([str(tmp_path / "plain.safetensors")], judged_faces) is None
-    assert common_reader([str(tmp_path / f"{name}.safetensors") for name in kinds], judged_faces) == "a reader"
+    headers = headers_of([str(tmp_path / f"{name}.safetensors") for name in kinds])
+    assert common_reader(headers[:1], judged_faces) is None
+    assert common_reader(headers, judged_faces) == "a reader"
     assert opened == [("auto", {"hair": ("red", "blue", "pink"), "mouth": ("open", "shut")}, judged_faces, None)]
 
 

@@ -48,20 +48,27 @@ class Evaluate:
     def run(self) -> None:
         """Evaluate."""
         from nijigan.generator.generator import Generator
-        from nijigan.judges.evaluation import evaluate
+        from nijigan.judges.evaluation import check_request, evaluate
+        from nijigan.judges.feature_spaces import open_feature_space
         from nijigan.pages.gallery import check_evaluation_place, write_evaluation
 
+        # What can be refused is refused before pictures are imported.
         run = Path(self.model) if self.model and Path(self.model).is_dir() else None
         out = self.out or (run or Path()) / "evaluation"
         check_evaluation_place(out, self.overwrite)
-        generator = Generator.load(self.model).to(torch_device(self.device))
+        device = torch_device(self.device)
+        generator = Generator.load(self.model).to(device)
+        check_request(generator, n=self.n, n_asked=self.n_asked, seed=self.seed, psi=self.psi)
+        space = open_feature_space(self.features, generator.header.resolution)
+        dataset = open_or_import(self.data)
         with progress_bar("Judging") as progress:
             evaluation = evaluate(
-                generator, open_or_import(self.data), split=self.split, n=self.n, seed=self.seed, psi=self.psi,
-                features=self.features, reader=self.reader, n_asked=self.n_asked,
-                model=self.model or "the packaged generator", progress=progress,
+                generator, dataset, split=self.split, n=self.n, seed=self.seed, psi=self.psi, features=space,
+                reader=self.reader, n_asked=self.n_asked, model=self.model or "the packaged generator",
+                progress=progress,
             )  # fmt: skip
         print(evaluation.metrics.to_json() if self.json else evaluation.metrics)
+        narrate("Writing the report")
         narrate(f"Report: {write_evaluation(evaluation, generator, out, run)}")
 
 
@@ -87,13 +94,21 @@ class Compare:
 
     def run(self) -> None:
         """Compare."""
-        from nijigan.pages.compare_models import check_named, compare
+        from nijigan.judges.evaluation import check_number
+        from nijigan.judges.feature_spaces import open_feature_space
+        from nijigan.pages.compare_models import compare
+        from nijigan.pages.layout import check_page_place
+        from nijigan.pages.models import existing_models, headers_of
 
-        check_named(self.models)
-        device, dataset = torch_device(self.device), open_or_import(self.data) if self.data else None
+        # What can be refused is refused before pictures are imported.
+        check_page_place(self.out, self.overwrite)
+        check_number(self.n)
+        device, models = torch_device(self.device), existing_models(self.models)
+        space = open_feature_space(self.features, headers_of(models)[0].resolution)
+        dataset = open_or_import(self.data) if self.data else None
         with progress_bar("Judging") as progress:
             compare(
-                self.models, self.out, dataset=dataset, split=self.split, n=self.n, features=self.features,
+                models, self.out, dataset=dataset, split=self.split, n=self.n, features=space,
                 device=device, overwrite=self.overwrite, progress=progress,
             )  # fmt: skip
         print(self.out)
@@ -120,25 +135,33 @@ class Rate:
         """Serve the page until Ctrl-C, then print the result."""
         from functools import partial
 
+        from nijigan.errors import UserError
         from nijigan.generator.generator import Generator
         from nijigan.judges.evaluation import good_faces
         from nijigan.judges.feature_spaces import open_feature_space
         from nijigan.judges.real import real_faces
-        from nijigan.pages.compare_models import check_named
-        from nijigan.rate.ballot import build_ballot
-        from nijigan.rate.server import serve
+        from nijigan.pages.models import existing_models
+        from nijigan.rate.ballot import build_ballot, check_request
+        from nijigan.rate.server import listen, serve
         from nijigan.rate.store import VoteStore
         from nijigan.rate.tally import tally
 
-        check_named(self.models)
+        check_request(self.n, self.seed)
+        models = existing_models(self.models)
+        listener = listen(self.port)
         dataset = open_or_import(self.data)
-        ballot = build_ballot({model: Generator.load(model) for model in self.models}, dataset, self.n, self.seed)
+        ballot = build_ballot({model: Generator.load(model) for model in models}, dataset, self.n, self.seed)
         store = VoteStore(self.out)
-        serve(ballot, store, self.port)
-        if not store.votes():
+        serve(ballot, store, listener)
+        count = tally(ballot, store)
+        if not count.rated:
             return
-        print(tally(ballot, store))
-        with progress_bar("Judging") as progress:
-            real = real_faces(dataset, "val", ballot.images.shape[1], open_feature_space(), progress)
+        print(count)
+        try:
+            with progress_bar("Judging") as progress:
+                real = real_faces(dataset, "val", ballot.images.shape[1], open_feature_space(), progress)
+        except UserError as error:  # the rating itself is complete
+            narrate(f"The votes are not compared with the automatic yield: {error}")
+            return
         narrate("The same votes compared with the automatic yield:")
         print(tally(ballot, store, partial(good_faces, real=real)))

@@ -79,7 +79,7 @@ def judge_conditional_accuracy(
         the values with at least 10 real faces in the split. If no value has that many, it is the accuracy that the
         reader's file states.
     """
-    truth = reader.read(real.dataset.pixels(real.split, real.resolution))
+    truth = reader.read(real.dataset.pixels(real.split, real.resolution), progress)
     total, done = m * sum(map(len, generator.header.attributes.values())), 0
     found = {}
     for name, values in generator.header.attributes.items():

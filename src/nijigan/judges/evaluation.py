@@ -18,9 +18,10 @@ from nijigan.aliases import Images, Progress
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.generator.generator import Generator
+from nijigan.generator.latents import check_seed
 from nijigan.judges.conditional_accuracy import judge_conditional_accuracy
 from nijigan.judges.feature_spaces import DEFAULT, FeatureSpace, open_feature_space
-from nijigan.judges.readers import AttributeReader, ReaderName, open_reader
+from nijigan.judges.readers import AttributeReader, ReaderName, open_reader, unknown_value
 from nijigan.judges.real import NEIGHBOURS, RealFaces, check_judgeable, real_faces
 from nijigan.judges.results import ConditionalAccuracy, Metrics, Protocol
 from nijigan.metrics.arrays import FeatureArray
@@ -102,10 +103,10 @@ def evaluate(
         progress: called with (done, total) at each stage.
 
     Raises:
-        UserError: too few generated or real faces, an unknown feature space, or no reader that knows the attributes.
+        UserError: a number is out of range, a split has too few faces, the feature space is unknown, or no reader knows
+            the attributes.
     """
-    _check_request(n, n_asked)
-    generator.check_psi(psi)
+    check_request(generator, n=n, n_asked=n_asked, seed=seed, psi=psi)
     check_judgeable(dataset, split)  # before a reader is trained
     _warn_of_other_faces(generator, dataset)
 
@@ -116,18 +117,16 @@ def evaluate(
     real = real_faces(dataset, split, resolution, space, progress)
 
     # Score generated faces, and real faces in their place.
+    log.info("Generating %s faces and computing their features", f"{n:,}")
     generated = generate_faces(generator, space, n, seed=seed, psi=psi, progress=progress)
-    scored, floors = score(generated, real), real_scores(real, n)
+    log.info("Computing the scores")
+    scored, floors = score(generated, real, progress), real_scores(real, n)
     _warn_of_low_ceiling(floors["yield"], resolution)
     scores = {name: replace(found, floor=floors[name].value) for name, found in scored.scores.items()}
 
-    # Request every value of every attribute.
-    details: dict[str, ConditionalAccuracy] = {}
-    if reads:
-        accuracies = judge_conditional_accuracy(generator, reads, real, n_asked, seed=seed, psi=psi, progress=progress)
-        scores |= {f"accuracy-{name}": balanced for name, (balanced, _) in accuracies.items()}
-        details = {name: found for name, (_, found) in accuracies.items()}
-
+    accuracies = _accuracies(generator, reads, real, n_asked, seed, psi, progress)
+    scores |= {f"accuracy-{name}": balanced for name, (balanced, _) in accuracies.items()}
+    details = {name: found for name, (_, found) in accuracies.items()}
     protocol = _protocol(real, n, len(generated.found), seed, psi, reads, n_asked)
     metrics = Metrics(model, generator.weights_hash, generator.header.kimg, protocol, scores, details)
     return Evaluation(metrics, scored, real)
@@ -139,11 +138,24 @@ def check_number(n: int) -> None:
         raise UserError(f"The number of faces to generate must be 100 to 100,000 (--n 5000 is usual); it is {n}.")
 
 
-def score(generated: GeneratedFaces, real: RealFaces) -> Scored:
+def check_request(generator: Generator, *, n: int, n_asked: int, seed: int, psi: float) -> None:
+    """Raise a `UserError` if `evaluate` would refuse one of these numbers."""
+    check_number(n)
+    if not 10 <= n_asked <= 10_000:
+        raise UserError(
+            f"The number of faces to request for each value must be 10 to 10,000 (100 is usual); it is {n_asked}."
+        )
+    generator.check_psi(psi)
+    check_seed(seed)
+    values = max(map(len, generator.header.attributes.values()), default=0)
+    check_seed(seed + max(n, n_asked * values) - 1)
+
+
+def score(generated: GeneratedFaces, real: RealFaces, progress: Progress | None = None) -> Scored:
     """Every score of generated faces except conditional accuracy."""
-    inside = realism(generated.features, real.train, real.radii)
-    distance, row = nearest(generated.features, real.train)
-    scores = _feature_scores(generated.features, real) | {
+    inside = realism(generated.features, real.train, real.radii, progress=progress)
+    distance, row = nearest(generated.features, real.train, progress=progress)
+    scores = _feature_scores(generated.features, real, progress) | {
         "yield": _yield(inside, generated.found, real),
         "originality": originality(distance[:, 0], real.nearest),
     }
@@ -204,14 +216,6 @@ def good_faces(images: Images, real: RealFaces) -> npt.NDArray[np.bool_]:
     return real.are_good(have_faces(images), inside)
 
 
-def _check_request(n: int, n_asked: int) -> None:
-    check_number(n)
-    if not 10 <= n_asked <= 10_000:
-        raise UserError(
-            f"The number of faces to request for each value must be 10 to 10,000 (100 is usual); it is {n_asked}."
-        )
-
-
 def _warn_of_other_faces(generator: Generator, dataset: FaceDataset) -> None:
     """Warn if the generator was trained on another dataset, which may share faces with the held-out splits."""
     trained_on = generator.header.dataset
@@ -238,7 +242,27 @@ def _reader(
     attributes = generator.header.attributes
     if not attributes:
         return None
-    return reader if isinstance(reader, AttributeReader) else open_reader(reader, attributes, dataset, progress)
+    if not isinstance(reader, AttributeReader):
+        return open_reader(reader, attributes, dataset, progress)
+    if unknown := unknown_value(attributes, reader.header.attributes):
+        raise UserError(f"This attribute reader does not know {unknown}; use one that knows all values.")
+    return reader
+
+
+def _accuracies(
+    generator: Generator,
+    reader: AttributeReader | None,
+    real: RealFaces,
+    m: int,
+    seed: int,
+    psi: float,
+    progress: Progress | None,
+) -> dict[str, tuple[Score, ConditionalAccuracy]]:
+    """The conditional accuracy of every attribute; empty without a reader."""
+    if reader is None:
+        return {}
+    log.info("Requesting every value of %s %d times", " and ".join(generator.header.attributes), m)
+    return judge_conditional_accuracy(generator, reader, real, m, seed=seed, psi=psi, progress=progress)
 
 
 def _protocol(
@@ -270,14 +294,14 @@ def _yield(inside: FeatureArray, found: npt.NDArray[np.bool_], real: RealFaces) 
     return share(int(good.sum()), len(good))
 
 
-def _feature_scores(features: FeatureArray, real: RealFaces) -> dict[str, Score]:
+def _feature_scores(features: FeatureArray, real: RealFaces, progress: Progress | None = None) -> dict[str, Score]:
     """The scores that compare two sets of features."""
     # Neighbour scores and FD depend on the number of faces. It is equal on both sides, and for the floor as well.
     equal = min(len(features), len(real.features), len(real.train))
     fake_part, real_part = features[:equal], real.features[:equal]
     return {
         "kid": kid(real.features, features),
-        "fd": frechet_score(features, moments(real.features), equal),
+        "fd": frechet_score(features, moments(real.features), equal, progress),
         **manifold_scores(real_part, radii(real_part, NEIGHBOURS), fake_part, NEIGHBOURS),
         "diversity": diversity(real_part, fake_part),
     }

@@ -59,6 +59,7 @@ class FeatureSpace:
 
         Raises:
             ValueError: the images have another shape or type.
+            UserError: the network returns values that are not finite.
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
             raise ValueError(f"images must be uint8 N×H×W×3; these are {images.dtype} of shape {images.shape}")
@@ -71,7 +72,10 @@ class FeatureSpace:
             # N×H×W×3 viewed as N×3×H×W is PyTorch's channels-last format, which convolutions accept without a copy.
             pixels = torch.from_numpy(batch.astype(np.float32)).permute(0, 3, 1, 2) / 255
             with torch.inference_mode(), torch.autocast("cpu", enabled=False):
-                features[start : start + batch_size] = self.embed(pixels).numpy()
+                found = self.embed(pixels)
+            if not found.isfinite().all():
+                raise UserError(f"{self.name} turns some faces into values that are not finite; its weights are wrong.")
+            features[start : start + batch_size] = found.numpy()
             if progress is not None:
                 progress(start + len(batch), len(images))
         return features
@@ -221,15 +225,18 @@ def _measured(
     side = resolution or side
     try:
         with torch.inference_mode():
-            trial = embed(torch.zeros(2, 3, side, side))
+            trial = embed(torch.linspace(0, 1, 2 * 3 * side * side).view(2, 3, side, side))
     except Exception as error:  # a user's network may raise anything
         advice = (
             "" if resolution else " It receives faces at their own size; if it needs another size, it must resize them."
         )
         reason = _first_line(error).rstrip(".")
         raise UserError(f"{source} fails on two faces of {side}×{side} pixels: {reason}.{advice}") from error
-    if trial.ndim != 2 or len(trial) != 2:
-        raise UserError(f"{source} returns shape {tuple(trial.shape)} for two faces; features need 2×D.")
+    if not isinstance(trial, Tensor) or trial.ndim != 2 or len(trial) != 2 or trial.shape[1] == 0:
+        shape = tuple(trial.shape) if isinstance(trial, Tensor) else type(trial).__name__
+        raise UserError(f"{source} returns shape {shape} for two faces; features need 2×D.")
+    if not trial.is_floating_point() or not trial.isfinite().all():
+        raise UserError(f"{source} returns values that are not finite real numbers.")
     name = f"{name}@{resolution}" if resolution else name
     return FeatureSpace(name, trial.shape[1], _hash(name, weights, "[0, 1]"), resolution, embed)
 

@@ -10,6 +10,7 @@ held-out faces. There are two:
 
 import hashlib
 import json
+import logging
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -35,6 +36,8 @@ ReaderName = Literal["auto", "people", "own"]
 
 PEOPLE = ASSETS / "attribute-reader.safetensors"
 """The human-tag reader, made by `benchmarks/train_reader.py`. Kernels are fp16, all else is fp32."""
+
+log = logging.getLogger("nijigan")
 
 _FORMAT = 1  # of the dataset's own reader; increase it when its training changes
 _OWN_STEPS = 400
@@ -102,17 +105,23 @@ def open_reader(
     """
     if name != "own":
         reader = people()
-        unknown = _unknown(attributes, reader.header.attributes)
+        unknown = unknown_value(attributes, reader.header.attributes)
         if not unknown:
             return reader
         if name == "people":
             raise UserError(f"The human-tag reader (people) does not know {unknown}; choose --reader own.")
-    if unknown := _unknown(attributes, dataset.attributes):
+    if unknown := unknown_value(attributes, dataset.attributes):
         raise UserError(
             f"No face in {dataset.path} is labelled {unknown}, so no reader can be trained on it; judge against the "
             "faces that the generator was trained on."
         )
     return _own(dataset, progress)
+
+
+def unknown_value(attributes: Vocabularies, known: Vocabularies) -> str:
+    """The first unknown value, such as hair=silver; empty if all are known."""
+    values = ((name, value) for name, words in attributes.items() for value in words)
+    return next((f"{name}={value}" for name, value in values if value not in known.get(name, ())), "")
 
 
 def people() -> AttributeReader:
@@ -168,6 +177,7 @@ def _own(dataset: FaceDataset, progress: Progress | None) -> AttributeReader:
     path = dataset.path / "cache" / f"judge-reader-{digest}.safetensors"
     with suppress(UserError):  # missing or damaged
         return _open(path, "own")
+    log.info("Training an attribute reader on the labels of %s training faces", f"{dataset.count('train'):,}")
     net = train_reader(dataset, dataset.attributes, _OWN_STEPS, progress=progress)
     header = AttributeReaderHeader(dataset.attributes, {}, {"fingerprint": dataset.fingerprint, "steps": _OWN_STEPS})
     save(net, replace(header, accuracy=split_accuracy(as_reader(net, header, "own"), dataset, "val")), path)
@@ -185,9 +195,3 @@ def _open(path: Path, name: str) -> AttributeReader:
     except (OSError, SafetensorError, DamagedFileError, RuntimeError) as error:
         raise UserError(f"{path} is not an attribute reader, or it is damaged; download or train it again.") from error
     return as_reader(net, header, name)
-
-
-def _unknown(attributes: Vocabularies, known: Vocabularies) -> str:
-    """The first unknown value, such as hair=silver; empty if all are known."""
-    values = ((name, value) for name, words in attributes.items() for value in words)
-    return next((f"{name}={value}" for name, value in values if value not in known.get(name, ())), "")

@@ -6,6 +6,7 @@ split, resolution, feature space), and may be deleted at any time.
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,6 +29,15 @@ NEIGHBOURS = 5
 
 _FORMAT = 1  # of the cache; increase it when a cached value is computed differently
 _MIN_FACES = 20  # in a split
+_STAGES = {
+    "features": "Computing the features of %s",
+    "radii": "Measuring the distances between %s",
+    "realism": "Comparing %s with the training faces",
+    "nearest": "Finding the nearest training face of %s",
+    "found": "Running the face detector on %s",
+}  # what is computed, and the message while it is
+
+log = logging.getLogger("nijigan")
 
 
 @dataclass(frozen=True)
@@ -88,16 +98,22 @@ def real_faces(
     """
     check_judgeable(dataset, split)
     train = _features(dataset, "train", resolution, space, progress)
-    manifold = _cached(dataset, "radii", "train", resolution, space, lambda: radii(train, NEIGHBOURS))
+    manifold = _cached(
+        dataset, "radii", "train", resolution, space, lambda: radii(train, NEIGHBOURS, progress=progress)
+    )
 
     def features_and_realism(name: str) -> tuple[FeatureArray, FeatureArray]:
         features = _features(dataset, name, resolution, space, progress)
-        depth = _cached(dataset, "realism", name, resolution, space, lambda: realism(features, train, manifold))
+        depth = _cached(
+            dataset, "realism", name, resolution, space, lambda: realism(features, train, manifold, progress=progress)
+        )
         return features, depth
 
     threshold = float(np.quantile(features_and_realism("val")[1], 0.05))
     features, depth = features_and_realism(split)
-    near = _cached(dataset, "nearest", split, resolution, space, lambda: nearest(features, train)[0][:, 0])
+    near = _cached(
+        dataset, "nearest", split, resolution, space, lambda: nearest(features, train, progress=progress)[0][:, 0]
+    )
     found = _cached(
         dataset, "found", split, resolution, None,
         lambda: have_faces(dataset.pixels(split, resolution), progress=progress).astype(np.float32),
@@ -145,6 +161,7 @@ def _cached(
     )
     kept = open_cache(path, shape, FLOATS)
     if kept is None:
+        log.info(_STAGES[what], f"{dataset.count(split):,} {split} faces")
         with replacing(path) as temporary:
             write_cache(temporary, shape, [np.ascontiguousarray(compute(), np.float32)], FLOATS)
         kept = open_cache(path, shape, FLOATS)

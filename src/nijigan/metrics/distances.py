@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nijigan.aliases import Progress
 from nijigan.metrics.arrays import FeatureArray, blocks
 
 _ROUNDING = 1e-5
@@ -31,12 +32,23 @@ class DistanceBlock:
     """Bound on the error of each of them."""
 
 
-def distance_blocks(queries: FeatureArray, references: FeatureArray, block: int) -> Iterator[DistanceBlock]:
-    """The whole matrix of distances from N×D queries (rows) to M×D references (columns), `block` of each at a time."""
+def distance_blocks(
+    queries: FeatureArray, references: FeatureArray, block: int, progress: Progress | None = None
+) -> Iterator[DistanceBlock]:
+    """The whole matrix of distances from N×D queries (rows) to M×D references (columns), `block` of each at a time.
+
+    Args:
+        queries: N×D.
+        references: M×D.
+        block: rows and columns of a block.
+        progress: called with (rows done, N).
+    """
     centre = mean_row(references)
     for rows in blocks(len(queries), block):
         for columns in blocks(len(references), block):
             yield distance_block(queries, rows, references, columns, centre)
+        if progress is not None:
+            progress(rows.stop, len(queries))
 
 
 def distance_block(

@@ -6,6 +6,7 @@ from statistics import fmean
 import numpy as np
 import numpy.typing as npt
 
+from nijigan.aliases import Progress
 from nijigan.metrics.arrays import FeatureArray, blocks, check_features
 from nijigan.metrics.score import Score
 
@@ -61,7 +62,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     return _distance(a, _factor(a.cov), b)
 
 
-def frechet_score(features: FeatureArray, real: Moments, size: int) -> Score:
+def frechet_score(features: FeatureArray, real: Moments, size: int, progress: Progress | None = None) -> Score:
     """The mean distance over disjoint subsets, with its minimum and maximum.
 
     The range is not a confidence interval. The bias depends on the size of a set, and so do all three numbers: compare
@@ -71,6 +72,7 @@ def frechet_score(features: FeatureArray, real: Moments, size: int) -> Score:
         features: N×D features of generated faces. Consecutive rows form a subset; the remainder is not used.
         real: Moments of the real faces.
         size: Faces in each subset, from 2 to N.
+        progress: Called with (subsets done, all subsets).
 
     Returns:
         The score; without low and high if there is only one subset.
@@ -80,10 +82,11 @@ def frechet_score(features: FeatureArray, real: Moments, size: int) -> Score:
     """
     check_features(features, at_least=max(2, size))
     factor = _factor(real.cov)
-    distances = [
-        _distance(real, factor, moments(features[start : start + size]))
-        for start in range(0, len(features) - size + 1, size)
-    ]
+    starts, distances = range(0, len(features) - size + 1, size), []
+    for start in starts:
+        distances.append(_distance(real, factor, moments(features[start : start + size])))
+        if progress is not None:
+            progress(len(distances), len(starts))
     spread = (min(distances), max(distances)) if len(distances) > 1 else (None, None)
     return Score(fmean(distances), *spread)
 

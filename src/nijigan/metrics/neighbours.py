@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nijigan.aliases import Progress
 from nijigan.metrics.arrays import FeatureArray, blocks, check_features
 from nijigan.metrics.distances import between, distance_block, distance_blocks, mean_row, within
 from nijigan.metrics.intervals import share
@@ -22,7 +23,7 @@ _SPARE = 4
 
 
 def nearest(
-    queries: FeatureArray, references: FeatureArray, k: int = 1, block: int = 2048
+    queries: FeatureArray, references: FeatureArray, k: int = 1, block: int = 2048, progress: Progress | None = None
 ) -> tuple[FeatureArray, Indices]:
     """The `k` nearest references of each query.
 
@@ -31,6 +32,7 @@ def nearest(
         references: M×D, at least `k`.
         k: Number of references.
         block: Rows per block. Memory is a small multiple of 4·block² bytes.
+        progress: Called with (queries done, N).
 
     Returns:
         Distances (N×k float32, ascending) and row numbers among the references (N×k int64).
@@ -41,17 +43,19 @@ def nearest(
     check_features(queries, at_least=1)
     check_features(references, at_least=k)
     check_features(queries, references, at_least=1)
-    return _nearest(queries, references, k, block, skip_diagonal=False)
+    return _nearest(queries, references, k, block, progress, skip_diagonal=False)
 
 
-def radii(features: FeatureArray, k: int, block: int = 2048) -> FeatureArray:
+def radii(features: FeatureArray, k: int, block: int = 2048, progress: Progress | None = None) -> FeatureArray:
     """Each row's distance to its `k`-th nearest neighbour among the other rows: N float32.
+
+    `progress` is called with (rows done, N).
 
     Raises:
         UserError: There are at most `k` rows, or values that are not finite.
     """
     check_features(features, at_least=k + 1)
-    return _nearest(features, features, k, block, skip_diagonal=True)[0][:, -1]
+    return _nearest(features, features, k, block, progress, skip_diagonal=True)[0][:, -1]
 
 
 def manifold_scores(
@@ -129,7 +133,13 @@ def mean_distance(features: FeatureArray, block: int = 2048) -> float:
     return total / (len(features) * (len(features) - 1) / 2)
 
 
-def realism(features: FeatureArray, references: FeatureArray, radii: FeatureArray, block: int = 2048) -> FeatureArray:
+def realism(
+    features: FeatureArray,
+    references: FeatureArray,
+    radii: FeatureArray,
+    block: int = 2048,
+    progress: Progress | None = None,
+) -> FeatureArray:
     """How deep within the real manifold each face lies (Kynkäänniemi et al. 2019, eq. 3).
 
     It is the maximum of radius(r) / |x - r| over real faces r. As in the paper, real faces whose radius is above the
@@ -140,6 +150,7 @@ def realism(features: FeatureArray, references: FeatureArray, radii: FeatureArra
         references: M×D real faces.
         radii: `radii(references, k)`.
         block: Rows per block.
+        progress: Called with (faces done, N).
 
     Returns:
         N float32; at least 1 within the pruned manifold, infinite if a face equals a real one.
@@ -152,7 +163,7 @@ def realism(features: FeatureArray, references: FeatureArray, radii: FeatureArra
     references, reach = references[kept], torch.tensor(radii[kept])
     best = torch.full((len(features),), -1.0)
     where = torch.zeros(len(features), dtype=torch.int64)
-    for part in distance_blocks(features, references, block):
+    for part in distance_blocks(features, references, block, progress):
         # References within rounding error of a face count as equal to it; any of them will do.
         ratio, index = (reach[part.columns] ** 2 / part.squares.clamp_(min=1e-30)).max(1)
         better = ratio > best[part.rows]
@@ -182,13 +193,19 @@ def originality(generated_nearest: FeatureArray, test_nearest: FeatureArray) -> 
 
 
 def _nearest(
-    queries: FeatureArray, references: FeatureArray, k: int, block: int, *, skip_diagonal: bool
+    queries: FeatureArray,
+    references: FeatureArray,
+    k: int,
+    block: int,
+    progress: Progress | None,
+    *,
+    skip_diagonal: bool,
 ) -> tuple[FeatureArray, Indices]:
     """As `nearest`, without its checks. With `skip_diagonal`, row i of the references is no neighbour of query i."""
     n, candidates = len(queries), min(k + _SPARE, len(references))
     squares = torch.full((n, candidates), torch.inf)
     indices = torch.zeros((n, candidates), dtype=torch.int64)
-    for part in distance_blocks(queries, references, block):
+    for part in distance_blocks(queries, references, block, progress):
         if skip_diagonal and part.rows == part.columns:
             part.squares.fill_diagonal_(torch.inf)
         least, index = part.squares.topk(min(candidates, part.squares.shape[1]), largest=False)

@@ -29,6 +29,8 @@ def check_evaluation_place(out: Path, overwrite: bool = False) -> None:
         raise UserError(f"{out} is a file; choose another --out, a folder for metrics.json and report.html.")
     check_page_place(out / "report.html", overwrite)
     metrics = out / "metrics.json"
+    if metrics.exists() and not metrics.is_file():
+        raise UserError(f"{metrics} is not an ordinary file; choose another --out.")
     if metrics.exists() and not overwrite:
         try:
             Metrics.read(metrics)

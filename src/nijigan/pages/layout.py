@@ -7,6 +7,7 @@ A page fetches nothing and runs no script. Jinja2 escapes every string that a te
 import base64
 import hashlib
 import io
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -80,6 +81,9 @@ def check_page_place(path: Path, overwrite: bool = False) -> None:
         raise UserError(f"{path} does not end in .html; choose another --out for the page.")
     if path.is_dir():
         raise UserError(f"{path} is a folder; choose another --out for the page.")
+    check_folder(path.parent)
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not an ordinary file; choose another --out for the page.")
     if path.exists() and not overwrite:
         with path.open("rb") as file:
             start = file.read(1000)
@@ -88,6 +92,15 @@ def check_page_place(path: Path, overwrite: bool = False) -> None:
                 f"{path} exists and is not a page that nijigan wrote; choose another --out, or replace it with "
                 "--overwrite."
             )
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse, with a `UserError`, a folder that is not writable or that cannot be created."""
+    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not place.is_dir():
+        raise UserError(f"{place} is a file, not a folder; choose another --out.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(f"{place} is not writable; choose another --out.")
 
 
 def pictures(images: Images, names: Iterable[str]) -> list[Picture]:

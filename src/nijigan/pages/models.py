@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,19 +11,23 @@ from nijigan.aliases import Progress
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.files import write_text
-from nijigan.generator.generator import Generator
+from nijigan.generator.generator import Generator, GeneratorHeader
 from nijigan.jsonio import read_json
-from nijigan.judges.evaluation import evaluate
-from nijigan.judges.feature_spaces import DEFAULT, open_feature_space
+from nijigan.judges.evaluation import check_request, evaluate
+from nijigan.judges.feature_spaces import DEFAULT, FeatureSpace, open_feature_space
 from nijigan.judges.readers import AttributeReader, open_reader
 from nijigan.judges.real import NEIGHBOURS, check_judgeable
 from nijigan.judges.results import Metrics
+from nijigan.pages.charts import Line, points
 from nijigan.pages.ranking import ComparedModel
 from nijigan.pages.report import model_name
 from nijigan.runs import RunInfo, read_log
 
 _FORMAT = 2  # of a kept evaluation; increase it when a score is computed differently
 _STRIP = 64  # faces shown of each model, from the same latents
+_N_ASKED = 100  # faces requested for each value of each attribute
+
+log = logging.getLogger("nijigan")
 
 
 def evaluated(
@@ -32,7 +37,7 @@ def evaluated(
     name: str | None = None,
     split: str = "val",
     n: int = 5000,
-    features: str = DEFAULT,
+    features: str | FeatureSpace = DEFAULT,
     reader: AttributeReader | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -47,7 +52,7 @@ def evaluated(
         name: the name in the comparison. Default: that of the run or file.
         split: val or test.
         n: number of faces to generate.
-        features: the feature space.
+        features: the feature space or its name.
         reader: the attribute reader, if models with different attributes are compared; see `common_reader`.
         device: the device that generates the faces.
         progress: called with (done, total) at each stage.
@@ -58,7 +63,9 @@ def evaluated(
     check_judgeable(dataset, split)  # before a reader is trained
     generator, folder = Generator.load(model).to(device), Path(model)
     attributes = generator.header.attributes
-    space = open_feature_space(features, generator.header.resolution)
+    check_request(generator, n=n, n_asked=_N_ASKED, seed=0, psi=1)
+    resolution = generator.header.resolution
+    space = features if isinstance(features, FeatureSpace) else open_feature_space(features, resolution)
     if attributes and reader is None:
         reader = open_reader("auto", attributes, dataset, progress)
 
@@ -68,19 +75,60 @@ def evaluated(
         key.append(reader.hash)
     kept = folder / "evaluations" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.json"
 
-    metrics = _read(kept)
-    if metrics is None or metrics.weights != generator.weights_hash:
+    name = name or model_name(model)
+    metrics = _read(kept, generator.weights_hash)
+    if metrics is None:
+        log.info("Evaluating %s", name)
         metrics = evaluate(
-            generator, dataset, split=split, n=n, features=space, reader=reader or "auto", model=model,
-            progress=progress,
+            generator, dataset, split=split, n=n, n_asked=_N_ASKED, features=space, reader=reader or "auto",
+            model=model, progress=progress,
         ).metrics  # fmt: skip
         if folder.is_dir():
-            write_text(kept, metrics.to_json())
-    return _compared(name or model_name(model), metrics, generator, folder)
+            _keep(metrics, kept)
+    return _compared(name, metrics, generator, folder)
+
+
+def existing_models(models: Sequence[str]) -> list[str]:
+    """The runs and generator files among what a pattern such as `sweep/*` matches.
+
+    Other files and folders that exist, such as the page and the failed runs of a sweep, are skipped with a warning.
+
+    Raises:
+        UserError: no model is left, or one is named twice.
+    """
+    if not models:
+        raise UserError("Name at least one model: run folders, .safetensors files or Hub ids.")
+    found = [model for model in models if _may_be_model(Path(model))]
+    if not found:
+        raise UserError(f"{models[0]} is neither a run with a generator nor a .safetensors file; name such a model.")
+    for model in models:
+        if model not in found:
+            log.warning("Skipping %s, which is neither a run with a generator nor a .safetensors file.", model)
+    places = [str(Path(model).resolve()) if Path(model).exists() else model for model in found]
+    for model, place in zip(found, places, strict=True):
+        if places.count(place) > 1:
+            raise UserError(f"{model} is named twice; name each model once.")
+    return found
+
+
+def headers_of(models: Sequence[str]) -> list[GeneratorHeader]:
+    """The headers of models that can be compared.
+
+    Raises:
+        UserError: there is no such model, its file is damaged, or their resolutions differ.
+    """
+    headers = [Generator.load(model).header for model in models]
+    for model, header in zip(models, headers, strict=True):
+        if header.resolution != headers[0].resolution:
+            raise UserError(
+                f"{models[0]} generates faces of {headers[0].resolution} px and {model} of {header.resolution} px; "
+                "compare models of one resolution at a time."
+            )
+    return headers
 
 
 def common_reader(
-    models: Sequence[str], dataset: FaceDataset, progress: Progress | None = None
+    headers: Sequence[GeneratorHeader], dataset: FaceDataset, progress: Progress | None = None
 ) -> AttributeReader | None:
     """One reader that knows the attributes of all models, so that their scores can be compared.
 
@@ -88,11 +136,11 @@ def common_reader(
         The reader; None if all models are unconditional.
 
     Raises:
-        UserError: there is no such model, or no reader that knows all attributes.
+        UserError: there is no reader that knows all attributes.
     """
     attributes: dict[str, tuple[str, ...]] = {}
-    for model in models:
-        for name, values in Generator.load(model).header.attributes.items():
+    for header in headers:
+        for name, values in header.attributes.items():
             attributes[name] = tuple(dict.fromkeys((*attributes.get(name, ()), *values)))
     return open_reader("auto", attributes, dataset, progress) if attributes else None
 
@@ -117,10 +165,27 @@ def dataset_of(models: Sequence[str]) -> FaceDataset:
     )
 
 
-def _read(path: Path) -> Metrics | None:
-    with suppress(UserError):  # missing or damaged
-        return Metrics.read(path)
+def _may_be_model(place: Path) -> bool:
+    """Whether `place` is a file or folder of a generator, or does not exist and may therefore be a Hub id."""
+    if place.is_dir():
+        return any((place / name).is_file() for name in ("best.safetensors", "last.safetensors"))
+    return not place.exists() or place.suffix == ".safetensors"
+
+
+def _read(path: Path, weights: str) -> Metrics | None:
+    """A kept evaluation of these weights; None if it is missing, damaged or of another model."""
+    with suppress(UserError):
+        metrics = Metrics.read(path)
+        if metrics.weights == weights and "kid" in metrics.scores:
+            return metrics
     return None
+
+
+def _keep(metrics: Metrics, path: Path) -> None:
+    try:
+        write_text(path, metrics.to_json())
+    except UserError as error:  # a run on a disk that is full or cannot be written to can be compared nevertheless
+        log.warning("The scores are not kept for the next comparison: %s", error)
 
 
 def _compared(name: str, metrics: Metrics, generator: Generator, folder: Path) -> ComparedModel:
@@ -129,7 +194,13 @@ def _compared(name: str, metrics: Metrics, generator: Generator, folder: Path) -
         name=name,
         metrics=metrics,
         samples=generator.sample(_STRIP),
-        seconds=curve[-1].get("seconds") if curve else None,
+        seconds=_seconds(curve),
         curve=curve,
         error=None,
     )
+
+
+def _seconds(curve: Sequence[Line]) -> float | None:
+    """The duration of a training according to its log; None if the log does not tell."""
+    found = points(curve[-1:], "seconds")
+    return found[0][1] if found else None

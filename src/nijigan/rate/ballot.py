@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from nijigan.aliases import Images
 from nijigan.errors import UserError
+from nijigan.generator.latents import check_seed
 
 if TYPE_CHECKING:
     from nijigan.dataset.faces import FaceDataset
@@ -19,22 +20,39 @@ if TYPE_CHECKING:
 
 REAL = "real faces"
 """The source of real faces."""
+MAX_FACES = 10_000
+"""From each source: more than a person rates, and few enough for memory."""
 
 log = logging.getLogger("nijigan")
 
 
-@dataclass(frozen=True, eq=False)
-class Ballot:
-    """The faces to rate, in display order."""
+Showing = tuple[str, bool]
+"""The identity of a face, and whether it is shown for the second time."""
 
-    images: Images
-    """uint8, M×H×W×3."""
+
+@dataclass(frozen=True, eq=False)
+class BallotKey:
+    """What a ballot shows, in display order."""
+
     faces: tuple[str, ...]
     """The identity of each face on any ballot: JSON with a generated face's weights and seed, or a real face's hash."""
     sources: tuple[str, ...]
     """The name of each face's model, or `REAL`."""
     repeats: tuple[bool, ...]
     """Whether each face is shown for the second time, to see whether the rater agrees with themself."""
+
+    @property
+    def showings(self) -> tuple[Showing, ...]:
+        """What a vote is about, in display order."""
+        return tuple(zip(self.faces, self.repeats, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Ballot(BallotKey):
+    """The faces to rate, in display order."""
+
+    images: Images
+    """uint8, M×H×W×3."""
 
 
 def build_ballot(
@@ -51,7 +69,7 @@ def build_ballot(
     Args:
         models: by name. All must have the same resolution, which would otherwise reveal the source.
         dataset: the real faces are those of its val split.
-        n: number of faces from each model.
+        n: number of faces from each model, 1 to 10,000.
         seed: seed of each model's first face, of the choice of real faces and of the order.
         real: number of real faces, by default n; fewer if the split has fewer.
         repeats: share of the faces that is shown a second time, 0 to 0.5. Repeats come in the second half.
@@ -60,10 +78,13 @@ def build_ballot(
         UserError: there is no model, a model has two names, resolutions differ, there is no validation face, or a
             number is out of range.
     """
-    if not 0 <= repeats <= 0.5:
-        raise UserError(f"The share of repeated faces is {repeats}; choose 0 to 0.5.")
+    check_request(n, seed, real, repeats)
     if not models:
         raise UserError("There is nothing to rate; name a model.")
+    if REAL in models:
+        raise UserError(f"A model cannot be called {REAL!r} in a rating; rename its folder or file.")
+    # A name of a file that is not valid Unicode can neither be stored nor sent.
+    models = {name.encode(errors="backslashreplace").decode(): generator for name, generator in models.items()}
     names: dict[str, str] = {}
     for name, generator in models.items():
         if (other := names.setdefault(generator.weights_hash, name)) != name:
@@ -75,6 +96,7 @@ def build_ballot(
         raise UserError(
             f"The resolution would reveal the source of a face ({sizes}); rate models of one resolution at a time."
         )
+    log.info("Generating %d faces with each of %d models.", n, len(models))
     generated = [generator.sample(n, seed=seed) for generator in models.values()]
     real_images, hashes = _choose_real(dataset, resolution, n if real is None else real, seed)
     faces = [generator.face(seed + i).to_json() for generator in models.values() for i in range(n)]
@@ -100,6 +122,18 @@ def _order(count: int, repeats: float, seed: int) -> npt.NDArray[np.int64]:
     first, second = np.split(order, [count - count // 2])
     again = random.choice(first, min(round(repeats * count), len(first)), replace=False)
     return np.concatenate([first, random.permutation(np.concatenate([second, again]))]) if len(again) else order
+
+
+def check_request(n: int, seed: int, real: int | None = None, repeats: float = 0.0) -> None:
+    """Raise a `UserError` if `build_ballot` would refuse these numbers."""
+    if not 1 <= n <= MAX_FACES:
+        raise UserError(f"The number of faces from each model must be 1 to {MAX_FACES:,} (--n); it is {n}.")
+    if real is not None and not 0 <= real <= MAX_FACES:
+        raise UserError(f"The number of real faces must be 0 to {MAX_FACES:,} (--real); it is {real}.")
+    if not 0 <= repeats <= 0.5:
+        raise UserError(f"The share of repeated faces must be 0 to 0.5 (--repeats); it is {repeats}.")
+    check_seed(seed)
+    check_seed(seed + n - 1)
 
 
 def _choose_real(dataset: "FaceDataset", resolution: int, n: int, seed: int) -> tuple[Images, list[str]]:

@@ -1,6 +1,7 @@
 """The server of the rating page, for one person on this machine."""
 
 import logging
+import secrets
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -17,11 +18,13 @@ from nijigan.rate.tally import tally
 
 try:
     import uvicorn
-    from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+    from fastapi import Depends, FastAPI, HTTPException, Request, Response
+    from fastapi.responses import JSONResponse
     from fastapi.staticfiles import StaticFiles
-    from pydantic import BaseModel
-    from starlette.middleware.base import RequestResponseEndpoint
+    from pydantic import BaseModel, ConfigDict, ValidationError
     from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    from nijigan.rate.gate import Gate, small_json
 except ImportError as error:
     raise UserError("Rating requires a web server: pip install 'nijigan[studio]'.") from error
 
@@ -29,47 +32,44 @@ HOST = "127.0.0.1"
 SHOWN_SIDE = 384
 """Approximate width of a face on the page in pixels, for every resolution."""
 
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Cache-Control": "no-store",  # another ballot has other faces at the same addresses
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",  # otherwise any page could embed the faces
-}
-
 log = logging.getLogger("nijigan")
 
 
 class Vote(BaseModel):
     """A vote, as the page sends it."""
 
+    model_config = ConfigDict(strict=True, extra="forbid")
+
     position: int
     """Index of the face on the ballot."""
     good: bool
 
 
-def create_app(ballot: Ballot, store: VoteStore) -> FastAPI:
-    """The page and its endpoints.
+def create_app(ballot: Ballot, store: VoteStore, key: str) -> FastAPI:
+    """The page and its endpoints, all below /KEY/.
 
-    The app answers only to this machine's own names, because another site could point its name at 127.0.0.1. It accepts
-    votes only as JSON, which pages of other sites may not send here. It reveals no source until every face is rated.
+    The app answers only requests with the key, and only to this machine's own names, because another site could point
+    its name at 127.0.0.1. It accepts votes only as JSON, which pages of other sites may not send here. It reveals no
+    source until every face is rated.
+
+    Args:
+        ballot: the faces.
+        store: the votes.
+        key: the secret that every path starts with; only characters that URLs may contain.
     """
     app = FastAPI(title="nijigan rate", openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
-    on_ballot = set(ballot.faces)
+    app.add_middleware(Gate, key=key)  # the last one added is the first to see a request
+    on_ballot = set(ballot.showings)
 
-    @app.middleware("http")
-    async def add_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        response = await call_next(request)
-        response.headers.update(_HEADERS)
-        return response
+    @app.exception_handler(UserError)
+    async def explain(request: Request, error: UserError) -> Response:
+        return JSONResponse({"detail": str(error)}, 503)
 
     @app.get("/state")
     def state() -> dict[str, Any]:
         votes = store.votes()
-        open_ = [position for position, face in enumerate(ballot.faces) if face not in votes]
+        open_ = [position for position, showing in enumerate(ballot.showings) if showing not in votes]
         rated = len(ballot.faces) - len(open_)
         return {"next": open_[:2], "rated": rated, "total": len(ballot.faces)}
 
@@ -79,13 +79,14 @@ def create_app(ballot: Ballot, store: VoteStore) -> FastAPI:
         scale = max(1, round(SHOWN_SIDE / image.shape[1]))
         return Response(to_png(Image.fromarray(enlarge(image[None], scale)[0])), media_type="image/png")
 
-    @app.post("/votes", dependencies=[Depends(_refuse_other_sites)])
-    def cast(vote: Vote) -> dict[str, Any]:
+    @app.post("/votes")
+    def cast(vote: Annotated[Vote, Depends(_read_vote)]) -> dict[str, Any]:
         position = _check(vote.position, ballot)
-        store.cast(ballot.faces[position], ballot.sources[position], vote.good)
+        face, repeat = ballot.showings[position]
+        store.cast(face, ballot.sources[position], vote.good, repeat=repeat)
         return state()
 
-    @app.post("/undo", dependencies=[Depends(_refuse_other_sites)])
+    @app.post("/undo", dependencies=[Depends(small_json)])
     def undo() -> dict[str, Any]:
         store.undo(on_ballot)
         return state()
@@ -101,8 +102,8 @@ def create_app(ballot: Ballot, store: VoteStore) -> FastAPI:
     return app
 
 
-def serve(ballot: Ballot, store: VoteStore, port: int = 7861) -> None:
-    """Serve the page to this machine until Ctrl-C.
+def listen(port: int) -> socket.socket:
+    """Reserve a port of this machine for `serve`; 0 is any free port.
 
     Raises:
         UserError: the port is invalid or in use.
@@ -110,22 +111,37 @@ def serve(ballot: Ballot, store: VoteStore, port: int = 7861) -> None:
     if not 0 <= port < 65536:
         raise UserError(f"{port} is not a valid port; choose 0 to 65535 with --port.")
     try:
-        listener = socket.create_server((HOST, port))
+        return socket.create_server((HOST, port))
     except OSError as error:
         raise UserError(f"Port {port} cannot be used ({error.strerror}); choose another with --port.") from error
-    config = uvicorn.Config(create_app(ballot, store), log_level="warning", ws="none")
+
+
+def serve(ballot: Ballot, store: VoteStore, listener: socket.socket) -> None:
+    """Print a link to the page, and serve it to this machine until Ctrl-C.
+
+    Args:
+        ballot: the faces.
+        store: the votes.
+        listener: from `listen`; it is closed at the end.
+    """
+    key = secrets.token_urlsafe(16)
+    config = uvicorn.Config(create_app(ballot, store, key), log_level="warning", ws="none")
     with listener, suppress(KeyboardInterrupt):  # uvicorn raises it again after closing its connections
-        log.info("Rate at http://%s:%d. Press Ctrl-C here to stop; votes are kept.", *listener.getsockname())
+        log.info(
+            "Open the link to rate. Do not pass it on: it gives access to the faces and votes. "
+            "Press Ctrl-C here to stop; votes are kept.\nhttp://%s:%d/%s/", *listener.getsockname(), key,
+        )  # fmt: skip
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _read_vote(body: Annotated[bytes, Depends(small_json)]) -> Vote:
+    try:
+        return Vote.model_validate_json(body)
+    except ValidationError as error:
+        raise HTTPException(422, 'Send a vote such as {"position": 0, "good": true}.') from error
 
 
 def _check(position: int, ballot: Ballot) -> int:
     if not 0 <= position < len(ballot.faces):
         raise HTTPException(404, "There is no such face.")
     return position
-
-
-def _refuse_other_sites(content_type: Annotated[str, Header()] = "") -> None:
-    """Refuse everything but JSON: browsers let any page send forms and plain text to any site, but not JSON."""
-    if content_type != "application/json":
-        raise HTTPException(415, "Send JSON.")

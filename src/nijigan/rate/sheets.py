@@ -3,18 +3,19 @@
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from nijigan.aliases import Progress
 from nijigan.errors import UserError
 from nijigan.files import replacing_folder, write_text
 from nijigan.pictures import resize
-from nijigan.rate.ballot import Ballot
+from nijigan.rate.ballot import Ballot, BallotKey
+from nijigan.rate.store import Vote
 
 VERDICTS = "verdicts.csv"
 """The table to fill in: number, verdict, reason."""
@@ -27,30 +28,6 @@ COLUMNS, ROWS = 7, 5
 
 _GOOD, _BAD = ("good", "g", "yes", "y", "1"), ("bad", "b", "no", "n", "0")
 _GAP, _LINE = 8, 18  # pixels between faces, and under each for its number
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a rater says of one face."""
-
-    face: str
-    """The identity of the face; see `Ballot.faces`."""
-    source: str
-    """The name of its model, or `ballot.REAL`."""
-    repeat: bool
-    """Whether the face was shown for the second time."""
-    good: bool
-    reason: str
-    """One of `REASONS`, or empty."""
-
-
-@dataclass(frozen=True)
-class _Key:
-    """The identity of one number on the sheets."""
-
-    face: str
-    source: str
-    repeat: bool
 
 
 def write_sheets(ballot: Ballot, folder: Path, progress: Progress | None = None) -> list[Path]:
@@ -82,46 +59,44 @@ def write_sheets(ballot: Ballot, folder: Path, progress: Progress | None = None)
             writer = csv.writer(file)
             writer.writerow(["number", "verdict", "reason"])
             writer.writerows([number, "", ""] for number in range(1, len(ballot.faces) + 1))
-        keys = [
-            {"face": face, "source": source, "repeat": repeat}
-            for face, source, repeat in zip(ballot.faces, ballot.sources, ballot.repeats, strict=True)
-        ]
-        write_text(temporary / KEY, json.dumps(keys, indent=1) + "\n")
+        key = BallotKey(ballot.faces, ballot.sources, ballot.repeats)
+        write_text(temporary / KEY, json.dumps(asdict(key), indent=1) + "\n")
     return [folder / name for name in names]
 
 
-def read_sheets(folder: Path) -> list[Verdict]:
-    """Read the verdicts that were filled in. Numbers without a verdict are omitted.
+def read_sheets(folder: Path) -> tuple[BallotKey, list[Vote]]:
+    """Read what the sheets show, and the verdicts that were filled in. Numbers without a verdict are omitted.
 
     Raises:
         UserError: a file is missing or damaged, a number occurs twice or does not exist, or a verdict or reason is not
             understood.
     """
     try:
-        keys = TypeAdapter(list[_Key]).validate_json((folder / KEY).read_bytes())
+        key = TypeAdapter(BallotKey).validate_json((folder / KEY).read_bytes())
+        if not len(key.faces) == len(key.sources) == len(key.repeats):
+            raise ValueError("lists of different lengths")
         text = (folder / VERDICTS).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UserError(
-            f"{folder} has no contact sheets to read ({error.strerror}: {error.filename}). Write some with: nijigan rate "
-            f"MODELS --data DATASET --sheets {folder}"
+            f"{folder} has no contact sheets to read ({error.strerror}: {error.filename}). Write some with: nijigan "
+            f"rate MODELS --data DATASET --sheets {folder}"
         ) from error
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise UserError(f"{folder / KEY} or {VERDICTS} beside it is damaged; write the sheets again.") from error
-    verdicts = {number: verdict for number, verdict in _rows(folder / VERDICTS, text, keys)}
-    return [verdicts[number] for number in sorted(verdicts)]
+    except ValueError as error:  # as pydantic's and Unicode's errors are
+        raise UserError(f"{KEY} or {VERDICTS} in {folder} is damaged; write the sheets again.") from error
+    return key, [vote for _, vote in sorted(_rows(folder / VERDICTS, text, key))]
 
 
-def _rows(path: Path, text: str, keys: list[_Key]) -> Iterator[tuple[int, Verdict]]:
+def _rows(path: Path, text: str, key: BallotKey) -> Iterator[tuple[int, Vote]]:
     """Each number with a verdict, in the order of the table."""
     seen: set[int] = set()
-    dialect = ";" if text.partition("\n")[0].count(";") else ","  # spreadsheets of some countries write semicolons
-    for line, row in enumerate(csv.DictReader(text.splitlines(), delimiter=dialect), 2):
+    delimiter = ";" if ";" in text.partition("\n")[0] else ","  # spreadsheets of some countries write semicolons
+    for line, row in enumerate(csv.DictReader(text.splitlines(), delimiter=delimiter), 2):
         number, verdict, reason = ((row.get(name) or "").strip().lower() for name in ("number", "verdict", "reason"))
         if not (number or verdict):
             continue
         where = f"Line {line} of {path}"
-        if not number.isdecimal() or not 1 <= int(number) <= len(keys):
-            raise UserError(f"{where} has the number {number!r}; the sheets have the numbers 1 to {len(keys)}.")
+        if not number.isdecimal() or not 1 <= int(number) <= len(key.faces):
+            raise UserError(f"{where} has the number {number!r}; the sheets have the numbers 1 to {len(key.faces)}.")
         if int(number) in seen:
             raise UserError(f"{where} repeats the number {number}; keep one line for each face.")
         seen.add(int(number))
@@ -131,8 +106,8 @@ def _rows(path: Path, text: str, keys: list[_Key]) -> Iterator[tuple[int, Verdic
             raise UserError(f"{where} has the verdict {verdict!r}; write good or bad, or nothing.")
         if reason and reason not in REASONS:
             raise UserError(f"{where} has the reason {reason!r}; write {', '.join(REASONS)}, or nothing.")
-        key = keys[int(number) - 1]
-        yield int(number), Verdict(key.face, key.source, key.repeat, verdict in _GOOD, reason)
+        at = int(number) - 1
+        yield int(number), Vote(key.faces[at], key.sources[at], key.repeats[at], verdict in _GOOD, reason)
 
 
 def _draw_sheet(ballot: Ballot, start: int, stop: int) -> Image.Image:

@@ -4,22 +4,26 @@ const KEYS = { g: "good", arrowright: "good", b: "bad", arrowleft: "bad", u: "un
 const part = (id) => document.getElementById(id);
 const pictures = new Map(); // by position: the current face and the next one, which is preloaded
 
-let position = null; // of the current face
+let position = null; // of the face on the screen
 let busy = true;
+
+class Refusal extends Error {} // the server's own sentence
 
 async function ask(path, body) {
   const request = body === undefined ? {} : {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
   };
   const response = await fetch(path, request);
-  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  if (!response.ok) {
+    const text = await response.text();
+    throw new Refusal(text.startsWith("{") ? JSON.parse(text).detail : text);
+  }
   return response.json();
 }
 
 function picture(at) {
   if (!pictures.has(at)) {
     const image = new Image();
-    image.alt = "The face to rate";
     image.src = `faces/${at}`;
     pictures.set(at, image);
   }
@@ -42,13 +46,16 @@ function shares(rows) {
 async function show(state) {
   const done = state.next.length === 0;
   for (const at of pictures.keys()) if (!state.next.includes(at)) pictures.delete(at);
-  position = done ? null : state.next[0];
   const face = part("face");
   if (done) {
     face.replaceChildren(shares(await ask("result")));
+    position = null;
   } else {
-    await picture(position).decode();
-    face.replaceChildren(picture(position));
+    const image = picture(state.next[0]);
+    await image.decode();
+    image.alt = `Face ${state.rated + 1} of ${state.total}`;
+    face.replaceChildren(image);
+    position = state.next[0]; // not before it is visible: a vote must not go to a face that was not seen
     state.next.forEach(picture);
   }
   face.className = done ? "face result" : "face";
@@ -74,22 +81,25 @@ async function act(what) {
       await show(await ask("votes", { position, good: what === "good" }));
     }
     part("problem").hidden = true;
-  } catch {
-    part("face").classList.remove("good", "bad");
-    complain();
+  } catch (error) {
+    complain(error);
   }
   busy = false;
 }
 
-function complain() {
-  part("problem").textContent =
-    "The server does not respond. Your votes are saved: run the same nijigan rate command again, then reload this page.";
+function complain(error) {
+  part("face").classList.remove("good", "bad");
+  pictures.clear(); // a picture that failed to load would not load again
+  part("problem").textContent = error instanceof Refusal
+    ? `The server refused: ${error.message}`
+    : "The server does not respond. Your votes are saved. Run the same nijigan rate command again, then open the link " +
+      "that it prints.";
   part("problem").hidden = false;
 }
 
 for (const id of ["good", "bad", "undo"]) part(id).addEventListener("click", () => act(id));
 document.addEventListener("keydown", (event) => {
-  const what = KEYS[event.key.toLowerCase()];
+  const what = KEYS[event.key?.toLowerCase()];
   if (!what || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   if (!event.repeat) act(what); // a key held down is one vote
