@@ -43,8 +43,8 @@ class Tally:
     total: int
     """Number of faces on the ballot, repeats included."""
     yields: dict[str, Score]
-    """By model: the share of good faces with its 95 % Wilson interval, of first showings. Models without rated faces are
-    omitted."""
+    """By model: the share of good faces with its 95 % Wilson interval, of first showings. Models without rated
+    faces are omitted."""
     real: Score | None
     """The same for real faces: the rater's ceiling. None if no real face is rated."""
     themself: Agreement | None
