@@ -216,6 +216,32 @@ def test_a_model_is_judged_in_a_space_that_is_opened_once(
     assert evaluated(str(tmp_path), judged_faces, n=100).metrics == first.metrics  # kept
 
 
+def test_requests_out_of_range_are_refused_before_anything_is_computed(
+    judged_faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nijigan.judges.evaluation.real_faces", lambda *_: pytest.fail("the real faces were embedded"))
+    generator = small_generator(attributes={"hair": ("blue", "pink")}, priors=((0, 1), (1, 1)))
+    requests = [{"n": n} for n in (0, -1, 99, 100_001, 10**30)]
+    requests += [{"n_asked": n} for n in (0, -1, 10**30)]
+    requests += [{"seed": seed} for seed in (-1, 2**63 - 99, 10**30)]
+    requests += [{"psi": psi} for psi in (-1, 2.5, float("nan"), float("inf"))]
+    requests += [{"features": "lite9"}, {"split": "trian"}, {"reader": "people", "n_asked": 2**40}]
+    for request in requests:
+        with pytest.raises(UserError):
+            evaluate(generator, judged_faces, **({"n": 100} | request))
+    with pytest.raises(UserError, match="seed 9223372036854775808 is out of range"):  # of the last requested face
+        evaluate(generator, judged_faces, n=100, n_asked=200, seed=2**63 - 399)
+
+
+def test_a_reader_that_does_not_know_the_generators_attributes_is_refused(judged_faces: FaceDataset) -> None:
+    generator = small_generator(attributes={"horns": ("none", "two")}, priors=((0, 1), (1, 1)))
+    with pytest.raises(UserError, match="attribute reader does not know horns=none"):
+        evaluate(generator, judged_faces, n=100, reader=readers.people())
+    for name in ("auto", "people", "own"):
+        with pytest.raises(UserError, match="horns=none"):
+            evaluate(generator, judged_faces, n=100, reader=name)
+
+
 def test_models_with_different_attributes_share_a_reader_that_knows_all_of_them(
     judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +274,16 @@ def test_a_generator_that_was_trained_on_other_faces_is_judged_with_a_warning(
     assert "may include faces that it was trained on" in caplog.text
 
 
+DAMAGES = (
+    lambda content: content[:-40] + bytes([content[-40] ^ 1]) + content[-39:],  # a number
+    lambda content: b"\x93NUMPX" + content[6:],
+    lambda content: content.replace(b"}", b" ", 1),  # of the header
+    lambda content: content[:-1000],
+    lambda content: b"",
+    lambda content: content + b"x",
+)
+
+
 def test_a_damaged_cache_of_the_real_side_is_computed_again(
     judged_faces: FaceDataset, seen: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -255,11 +291,10 @@ def test_a_damaged_cache_of_the_real_side_is_computed_again(
     dataset = FaceDataset(tmp_path / "faces")
     before = real_faces(dataset, "val", 32, open_feature_space())
     kept = {path: path.read_bytes() for path in (tmp_path / "faces" / "cache").glob("judge-*.npy")}
-    for path, content in kept.items():
-        damaged = bytearray(content)
-        damaged[-40] ^= 1
+    for path in kept:
         path.unlink()  # it is mapped
-        path.write_bytes(damaged)
+    for (path, content), damage in zip(kept.items(), DAMAGES, strict=True):
+        path.write_bytes(damage(content))
     after = real_faces(dataset, "val", 32, open_feature_space())
     assert caplog.text.count("is damaged") == len(kept) == 6
     assert all(path.read_bytes() == content for path, content in kept.items())

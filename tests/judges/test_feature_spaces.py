@@ -266,6 +266,26 @@ class Flat(nn.Module):
     def forward(self, faces):
         return faces.mean((1, 2, 3))
 
+class Nothing(nn.Module):
+    def forward(self, faces):
+        return faces.mean((2, 3))[:, :0]
+
+class Tuple(nn.Module):
+    def forward(self, faces):
+        return faces.mean((2, 3)), None
+
+class Whole(nn.Module):
+    def forward(self, faces):
+        return faces.mean((2, 3)).long()
+
+class Endless(nn.Module):
+    def forward(self, faces):
+        return faces.mean((2, 3)) / 0
+
+class Sometimes(nn.Module):
+    def forward(self, faces):
+        return faces.mean((2, 3)).log()
+
 class Choosy(nn.Module):
     def forward(self, faces):
         if faces.shape[2] != 48:
@@ -306,14 +326,25 @@ def test_a_torch_module_of_the_user(images):
         ("my_features:absent", "no network at my_features:absent"),
         ("no_such_module:Net", "PYTHONPATH"),
         ("my_features:number", "no network"),
+        ("builtins:exit", "no network at builtins:exit"),
         ("my_features:plain", "is a str, not a torch.nn.Module"),
         ("my_features:Flat", "features need 2×D"),
+        ("my_features:Nothing", "features need 2×D"),
+        ("my_features:Tuple", "features need 2×D"),
+        ("my_features:Whole", "not finite real numbers"),
+        ("my_features:Endless", "not finite real numbers"),
         ("my_features:Choosy", "of 64×64 pixels: only faces of 48 pixels. It receives faces at their own size"),
     ],
 )
 def test_a_module_that_cannot_serve_is_refused(name, reason):
     with pytest.raises(UserError, match=reason):
         open_feature_space(name)
+
+
+@pytest.mark.usefixtures("module")
+def test_features_that_are_not_finite_for_some_faces_are_refused():
+    with pytest.raises(UserError, match="Sometimes turns some faces into values that are not finite"):
+        open_feature_space("my_features:Sometimes").extract(np.zeros((3, 8, 8, 3), np.uint8))
 
 
 @pytest.mark.usefixtures("module")

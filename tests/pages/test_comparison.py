@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -163,6 +164,19 @@ def test_a_script_in_every_string_of_the_metrics_is_text(tmp_path):
     assert evil not in html
 
 
+HOSTILE = "<b>\x1b]0;owned\x07\u202eevil\u2066\ud800" + "x" * 10_000
+
+
+def test_names_with_control_characters_or_of_any_length_do_not_disturb_the_page(tmp_path):
+    curve = [{"kimg": 1.0, "kid": 0.1}, {"kimg": 2.0, "kid": 0.05}]
+    entries = [ComparedModel(HOSTILE + str(n), hostile(HOSTILE), pictures(20), 1.0, curve, None) for n in (1, 2)]
+    axes = {e.name: {"a": str(i % 2), "b": HOSTILE + str(i)} for i, e in enumerate([*entries, failure("c", HOSTILE)])}
+    html = page(tmp_path, [*entries, failure("c", HOSTILE)], axes)
+    text = check_page(html).text
+    assert r"<b>\x1b]0;owned\x07\u202eevil\u2066\ud800xxx" in text
+    assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|x{400}", html)
+
+
 def grid_of(*fields: str) -> tuple[list[ComparedModel], dict[str, dict[str, str]]]:
     axes = {f"{a}-{b}": dict(zip(fields, (a, b), strict=True)) for a in ("adam", "sgd") for b in ("bce", "mse")}
     return [entry(name, 0.04 + 0.01 * i, seed=i) for i, name in enumerate(axes)], axes
@@ -219,7 +233,8 @@ def test_all_curves_are_in_one_chart_with_a_legend(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("thesis.docx", b"precious", "does not end in .html"),
+        ("thesis.docx", b"precious", "choose an --out that ends in .html"),
+        (".html", b"precious", "choose an --out that ends in .html"),
         ("thesis.html", b"<!DOCTYPE html><html><title>Thesis</title>", "not a page that nijigan wrote.*--overwrite"),
         ("folder.html", None, "is a folder"),
     ],
@@ -239,6 +254,42 @@ def test_pages_of_this_and_of_the_first_version_may_be_replaced(tmp_path: Path) 
     check_page_place(tmp_path / "compare.html")
     check_page_place(Path(__file__).parents[2] / "results" / "sweep-28px" / "compare.html")
     check_page_place(tmp_path / "new.html")
+
+
+@pytest.mark.parametrize("content", [
+    b"{", b"[" * 100_000, b'{"kimg": ' + b"9" * 10_000 + b"}", b"\xff\xfe", rb'{"model": "\ud800"}',
+    metrics().to_json().replace("500.0", '"x"').encode(), metrics().to_json().replace("0.62", "NaN").encode(),
+    metrics().to_json().replace("0.62", "1e999").encode(), metrics().to_json().replace("5000", "50.5").encode(),
+], ids=["cut", "deep", "digits", "not UTF-8", "surrogate", "text", "NaN", "infinite", "fraction"])  # fmt: skip
+def test_metrics_that_nijigan_did_not_write_are_not_replaced(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "metrics.json").write_bytes(content)
+    with pytest.raises(UserError, match="metrics.json exists and is not a file that nijigan wrote"):
+        check_evaluation_place(tmp_path)
+    assert (tmp_path / "metrics.json").read_bytes() == content
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_places_that_cannot_be_written_to_are_refused_in_advance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "deep" / "er"):
+        with pytest.raises(UserError, match="is a file"):
+            check_evaluation_place(out, overwrite)
+    for name in ("metrics.json", "report.html"):
+        folder = tmp_path / f"odd-{name}"
+        folder.mkdir()
+        os.mkfifo(folder / name)  # reading it would wait for ever
+        with pytest.raises(UserError, match="is not an ordinary file"):
+            check_evaluation_place(folder, overwrite)
+        (folder / name).unlink()
+        (folder / name).mkdir()
+        with pytest.raises(UserError, match=f"{name} is (a folder|not an ordinary file)"):
+            check_evaluation_place(folder, overwrite)
+    monkeypatch.setattr("nijigan.pages.layout.os.access", lambda place, mode: place != tmp_path)
+    for out in (tmp_path, tmp_path / "new" / "er"):
+        with pytest.raises(UserError, match=f"{tmp_path} is not writable; choose another --out"):
+            check_evaluation_place(out, overwrite)
 
 
 def test_an_evaluation_replaces_nothing_but_an_evaluation(tmp_path: Path) -> None:

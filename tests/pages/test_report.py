@@ -10,8 +10,9 @@ from evaluations import check_page, conditional_metrics, hostile, images_in, met
 from nijigan.judges.results import Protocol
 from nijigan.metrics.score import Score
 from nijigan.pages.charts import chart, interval_bar, points
-from nijigan.pages.meanings import MEANINGS
+from nijigan.pages.meanings import MEANINGS, meanings_of
 from nijigan.pages.report import Gallery, headline, model_name, write_report
+from nijigan.pages.text import showable
 
 LOG = [
     {"images": 1000 * k, "kimg": float(k), "d_loss": 0.7, "g_loss": 2.0, "real_score": 0.8, "fake_score": 0.2}
@@ -116,6 +117,30 @@ def test_a_script_in_every_string_of_the_metrics_is_text(tmp_path):
     assert page.text.count(evil) >= 25
 
 
+def test_names_with_control_characters_or_of_any_length_do_not_disturb_the_page(tmp_path):
+    evil = "<b>\x1b]0;owned\x07\u202eevil\u2066\ud800" + "x" * 10_000
+    log = [line | {f"accuracy-{evil}": 0.5, "accuracy-b": 0.5} for line in LOG]
+    shown = gallery(requested={evil: np.zeros((2, 1, 16, 16, 3), np.uint8)}, curves=log)
+    html = report(tmp_path, hostile(evil), shown)
+    assert r"<b>\x1b]0;owned\x07\u202eevil\u2066\ud800xxx" in check_page(html).text
+    assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|x{400}", html)
+
+
+def test_what_is_said_of_scores_is_not_shortened():
+    meanings = [*MEANINGS.values(), *meanings_of(["accuracy-" + "x" * 50]).values()]
+    assert all(showable(meaning.sentence) == meaning.sentence for meaning in meanings)
+    assert showable("初音　ミク 👩‍🎤 שלום\n") == "初音　ミク 👩‍🎤 שלום\n"
+
+
+def test_a_log_with_anything_for_numbers_is_drawn_as_far_as_possible(tmp_path):
+    odd = [None, "a", "0.5", True, [1], {}, float("nan"), float("inf"), -1e308, 10**400, 1e-320]
+    log = [{"kimg": x, "kid": y, "d_loss": y} for x in [*odd, 1.0] for y in [*odd, 0.5]] + [{}, {"kid": 1}]
+    page = check_page(report(tmp_path, shown=gallery(curves=log)))
+    assert "KID × 1000" in page.text
+    assert points(log, "kid")[-1] == (1.0, 0.5)
+    assert all(type(value) in (int, float) and abs(value) < 1e100 for point in points(log, "kid") for value in point)
+
+
 def test_conditional_accuracy_is_a_curve_where_the_log_has_it(tmp_path):
     log = [line | {"accuracy-hair": 0.5, "accuracy-eyes": 0.25} for line in LOG]
     assert "Conditional accuracy in % " in check_page(report(tmp_path, shown=gallery(curves=log))).text
@@ -159,7 +184,10 @@ def test_on_a_logarithmic_scale_a_geometric_series_is_straight():
     assert "logarithmic" not in chart("a", [("b", [*series, (30.0, -1.0)])], log=True)
 
 
-@pytest.mark.parametrize("values", [[0.0], [5.0], [0.0, 0.0], [-1.0, -1.0], [1e-9, 1e9], [1000.0, 1.0]])
+@pytest.mark.parametrize(
+    "values",
+    [[0.0], [5.0], [0.0, 0.0], [-1.0, -1.0], [1e-9, 1e9], [1000.0, 1.0], [5e-324], [-1e99, 1e99], [1e-300, 1e99]],
+)
 @pytest.mark.parametrize("log", [False, True])
 def test_any_values_can_be_drawn(values, log):
     svg = chart("a", [("b", [(float(k), value) for k, value in enumerate(values)])], log=log)

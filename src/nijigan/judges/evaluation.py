@@ -23,7 +23,7 @@ from nijigan.judges.conditional_accuracy import judge_conditional_accuracy
 from nijigan.judges.feature_spaces import DEFAULT, FeatureSpace, open_feature_space
 from nijigan.judges.readers import AttributeReader, ReaderName, open_reader, unknown_value
 from nijigan.judges.real import NEIGHBOURS, RealFaces, check_judgeable, real_faces
-from nijigan.judges.results import ConditionalAccuracy, Metrics, Protocol
+from nijigan.judges.results import ConditionalAccuracy, Metrics, Protocol, storable
 from nijigan.metrics.arrays import FeatureArray
 from nijigan.metrics.frechet import frechet_score, moments
 from nijigan.metrics.intervals import share
@@ -128,7 +128,7 @@ def evaluate(
     scores |= {f"accuracy-{name}": balanced for name, (balanced, _) in accuracies.items()}
     details = {name: found for name, (_, found) in accuracies.items()}
     protocol = _protocol(real, n, len(generated.found), seed, psi, reads, n_asked)
-    metrics = Metrics(model, generator.weights_hash, generator.header.kimg, protocol, scores, details)
+    metrics = Metrics(storable(model), generator.weights_hash, generator.header.kimg, protocol, scores, details)
     return Evaluation(metrics, scored, real)
 
 
@@ -207,6 +207,8 @@ def generate_faces(
             shown.append(images[: n_yield - start])
         if progress is not None:
             progress(start + len(images), n)
+    if progress is not None:  # then somebody reads along, unlike in a training
+        log.info("Running the face detector on %s generated faces", f"{min(n, n_yield):,}")
     return GeneratedFaces(features, have_faces(np.concatenate(shown), progress=progress))
 
 
@@ -269,7 +271,7 @@ def _protocol(
     real: RealFaces, n: int, n_yield: int, seed: int, psi: float, reader: AttributeReader | None, n_asked: int
 ) -> Protocol:
     return Protocol(
-        dataset=real.dataset.path.name,
+        dataset=storable(real.dataset.path.name),
         fingerprint=real.dataset.fingerprint,
         split=real.split,
         resolution=real.resolution,

@@ -168,10 +168,14 @@ def _open_onnx(path: Path, side: int) -> FeatureSpace:
     except ImportError as error:
         raise UserError(f"Features from {path} require onnxruntime: pip install onnxruntime") from error
     try:
+        if path.exists() and not path.is_file():  # reading a pipe might never end
+            raise UserError(f"{path} is not a file; name an .onnx file.")
         data = path.read_bytes()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except Exception as error:  # its errors share no base class
@@ -200,7 +204,7 @@ def _open_module(name: str, side: int) -> FeatureSpace:
         with torch.random.fork_rng(devices=[]):
             net = getattr(importlib.import_module(module), attribute)
             net = net if isinstance(net, nn.Module) else net()
-    except Exception as error:  # importing a user's module may raise anything
+    except (Exception, SystemExit) as error:  # importing a user's module may raise anything
         raise UserError(
             f"There is no network at {name}: {_first_line(error)}. Python must be able to import it; set PYTHONPATH to "
             "the folder of your module."
@@ -233,8 +237,8 @@ def _measured(
         reason = _first_line(error).rstrip(".")
         raise UserError(f"{source} fails on two faces of {side}×{side} pixels: {reason}.{advice}") from error
     if not isinstance(trial, Tensor) or trial.ndim != 2 or len(trial) != 2 or trial.shape[1] == 0:
-        shape = tuple(trial.shape) if isinstance(trial, Tensor) else type(trial).__name__
-        raise UserError(f"{source} returns shape {shape} for two faces; features need 2×D.")
+        found = f"shape {tuple(trial.shape)}" if isinstance(trial, Tensor) else f"a {type(trial).__name__}"
+        raise UserError(f"{source} returns {found} for two faces; features need 2×D.")
     if not trial.is_floating_point() or not trial.isfinite().all():
         raise UserError(f"{source} returns values that are not finite real numbers.")
     name = f"{name}@{resolution}" if resolution else name
@@ -255,7 +259,7 @@ def _hash(name: str, weights: str, preparation: str) -> str:
     return hashlib.sha256(f"{name}\n{weights}\n{preparation}".encode()).hexdigest()
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

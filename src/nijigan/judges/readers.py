@@ -176,7 +176,9 @@ def _own(dataset: FaceDataset, progress: Progress | None) -> AttributeReader:
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     path = dataset.path / "cache" / f"judge-reader-{digest}.safetensors"
     with suppress(UserError):  # missing or damaged
-        return _open(path, "own")
+        kept = _open(path, "own")
+        if kept.header.attributes == dataset.attributes:
+            return kept
     log.info("Training an attribute reader on the labels of %s training faces", f"{dataset.count('train'):,}")
     net = train_reader(dataset, dataset.attributes, _OWN_STEPS, progress=progress)
     header = AttributeReaderHeader(dataset.attributes, {}, {"fingerprint": dataset.fingerprint, "steps": _OWN_STEPS})

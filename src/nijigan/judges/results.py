@@ -10,6 +10,11 @@ from nijigan.jsonio import parse_json, read_json, to_json
 from nijigan.metrics.score import Score
 
 
+def storable(name: str) -> str:
+    """A name that every file can hold: the bytes of a file's name that are not valid Unicode become escapes."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 @dataclass(frozen=True)
 class Protocol:
     """Everything that must be equal before two scores are compared, and everything needed to measure them again."""

@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass
 
+from pydantic import FiniteFloat
+
 
 @dataclass(frozen=True)
 class Score:
     """A number and its uncertainty."""
 
-    value: float
-    low: float | None = None
+    value: FiniteFloat
+    low: FiniteFloat | None = None
     """Lower end of the 95 % interval. A Fréchet distance has no valid interval; its low and high are the minimum and
     maximum over disjoint subsets. None if unknown."""
-    high: float | None = None
+    high: FiniteFloat | None = None
     """Upper end of the interval."""
-    floor: float | None = None
+    floor: FiniteFloat | None = None
     """The score of as many real faces in place of the generated ones. No generator can be expected to do better."""

@@ -7,17 +7,20 @@ security policy forbids them.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from math import ceil, floor, isfinite, log10
-from typing import Any
+from math import ceil, floor, log10
+from typing import Any, TypeGuard
 
 from markupsafe import Markup
 
 from nijigan.metrics.score import Score
+from nijigan.pages.text import showable
 
 Line = Mapping[str, Any]
 """A line of a run's log: kimg, and whatever was measured then, by name."""
 Points = Sequence[tuple[float, float]]
 
+_LARGEST, _SMALLEST = 1e100, 1e-9  # numbers that a chart distinguishes from infinity and from 0
+_MOST_TICKS = 12
 _COLOURS = 6
 _DASHES = 4
 _WIDTH, _HEIGHT = 480, 250
@@ -49,9 +52,21 @@ def interval_bar(score: Score, top: float | None = None) -> Markup:
 
 
 def points(lines: Sequence[Line], key: str, scale: float = 1) -> Points:
-    """(kimg, value × scale) of the log lines in which `key` has a finite value."""
-    found = ((line["kimg"], line.get(key)) for line in lines)
-    return [(kimg, scale * value) for kimg, value in found if isinstance(value, int | float) and isfinite(value)]
+    """(kimg, value × scale) of the log lines in which both are numbers that a chart can show."""
+    found = ((line.get("kimg"), line.get(key)) for line in lines)
+    return [
+        (float(kimg), scale * value) for kimg, value in found if _is_number(kimg) and kimg >= 0 and _is_number(value)
+    ]
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value from a log is a number; NaN, truth values and numbers beyond all measure are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
+
+
+def _settle(value: float) -> float:
+    """The value, or 0 if it is so small that a scale for it alone would only show rounding errors."""
+    return value if abs(value) >= _SMALLEST else 0.0
 
 
 def chart(title: str, curves: Sequence[tuple[str, Points]], log: bool = False) -> Markup:
@@ -65,11 +80,11 @@ def chart(title: str, curves: Sequence[tuple[str, Points]], log: bool = False) -
     Returns:
         A `<figure>`; empty if no curve has points.
     """
-    curves = [(label, path) for label, path in curves if path]
+    curves = [(label, [(_settle(kimg), _settle(value)) for kimg, value in path]) for label, path in curves if path]
     if not curves:
         return Markup("")
     axes = _axes([point for _, path in curves for point in path], log)
-    heading = escape(title + (" (logarithmic scale)" if axes.log else ""))
+    heading = escape(showable(title) + (" (logarithmic scale)" if axes.log else ""))
     drawing = _grid(axes) + "".join(_curve(axes, index, path) for index, (_, path) in enumerate(curves))
     legend = _legend([label for label, _ in curves]) if len(curves) > 1 else ""
     return Markup(
@@ -137,7 +152,7 @@ def _curve(axes: _Axes, index: int, path: Points) -> str:
 def _legend(labels: Sequence[str]) -> str:
     keys = "".join(
         f'<li><svg viewBox="0 0 28 12" aria-hidden="true"><line class="{_style(index)}" x1="0" y1="6" x2="28" y2="6"/>'
-        f"</svg> {escape(label)}</li>"
+        f"</svg> {escape(showable(label))}</li>"
         for index, label in enumerate(labels)
     )
     return f'<ul class="legend">{keys}</ul>\n'
@@ -156,10 +171,11 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten that enclose low to high."""
+    """At most twelve of the numbers 1, 2 and 5 times a power of ten that enclose low to high."""
     every = [
         factor * 10.0**power for power in range(floor(log10(low)) - 1, ceil(log10(high)) + 2) for factor in (1, 2, 5)
     ]
     below = max(tick for tick in every if tick <= low)
     above = min(tick for tick in every if tick >= high)
-    return [tick for tick in every if below <= tick <= above]
+    ticks = [tick for tick in every if below <= tick <= above]
+    return ticks[:: ceil(len(ticks) / _MOST_TICKS)]

@@ -1,7 +1,7 @@
 """What all pages share: the templates, the style, and pictures that are embedded in the file.
 
-A page fetches nothing and runs no script. Jinja2 escapes every string that a template prints; only `Markup`, which
-`nijigan.pages.charts` and the style sheet are, enters a page as HTML.
+A page fetches nothing and runs no script. Jinja2 escapes every string that a template prints, after `showable` has
+replaced what disturbs a page. Only `Markup`, which charts, pictures and the style sheet are, enters a page as HTML.
 """
 
 import base64
@@ -21,6 +21,7 @@ from nijigan.errors import UserError
 from nijigan.files import write_text
 from nijigan.judges.results import Protocol
 from nijigan.pages.charts import interval_bar
+from nijigan.pages.text import showable
 
 _HERE = Path(__file__).parent
 _MARKS = (
@@ -28,9 +29,17 @@ _MARKS = (
     b"""content="default-src 'none'; style-src 'sha256-""",  # version 0.1
 )
 """The start of a page has one of these."""
+
+
+def _finalize(value: object) -> object:
+    """What a template prints in place of a value: `Markup` and numbers unchanged, other text made showable."""
+    return showable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
     autoescape=True,
+    finalize=_finalize,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -44,7 +53,7 @@ _ENVIRONMENT.filters["thousands"] = "{:,}".format
 class Picture:
     """A picture as an `<img>` shows it."""
 
-    source: str
+    source: Markup
     """A data URI that holds the whole picture."""
     width: int
     """Displayed width, in CSS pixels."""
@@ -78,7 +87,7 @@ def check_page_place(path: Path, overwrite: bool = False) -> None:
         overwrite: allow any file to be replaced.
     """
     if path.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"{path} does not end in .html; choose another --out for the page.")
+        raise UserError(f"{path} is not a name for a page; choose an --out that ends in .html, such as compare.html.")
     if path.is_dir():
         raise UserError(f"{path} is a folder; choose another --out for the page.")
     check_folder(path.parent)
@@ -132,7 +141,7 @@ def _picture(image: Images, name: str) -> Picture:
     height, width, _ = image.shape
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "WEBP", lossless=True)
-    source = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    source = Markup(f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}")
     return Picture(source, 2 * width, 2 * height, name)
 
 

@@ -17,7 +17,7 @@ from nijigan.judges.evaluation import check_request, evaluate
 from nijigan.judges.feature_spaces import DEFAULT, FeatureSpace, open_feature_space
 from nijigan.judges.readers import AttributeReader, open_reader
 from nijigan.judges.real import NEIGHBOURS, check_judgeable
-from nijigan.judges.results import Metrics
+from nijigan.judges.results import Metrics, storable
 from nijigan.pages.charts import Line, points
 from nijigan.pages.ranking import ComparedModel
 from nijigan.pages.report import model_name
@@ -75,7 +75,7 @@ def evaluated(
         key.append(reader.hash)
     kept = folder / "evaluations" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.json"
 
-    name = name or model_name(model)
+    name = storable(name or model_name(model))
     metrics = _read(kept, generator.weights_hash)
     if metrics is None:
         log.info("Evaluating %s", name)
@@ -154,7 +154,10 @@ def dataset_of(models: Sequence[str]) -> FaceDataset:
     for model in models:
         if (file := Path(model) / "run.json").is_file():
             info = read_json(RunInfo, file)
-            dataset = FaceDataset(Path(info.dataset))
+            try:
+                dataset = FaceDataset(Path(info.dataset))
+            except (OSError, ValueError) as error:  # a path that the system cannot even look up
+                raise UserError(f"{file} does not name a dataset; name one with --data FACES.") from error
             if dataset.fingerprint != info.fingerprint:
                 raise UserError(
                     f"The faces in {info.dataset} have changed since {model} was trained; name a dataset with --data."

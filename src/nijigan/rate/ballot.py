@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from nijigan.aliases import Images
 from nijigan.errors import UserError
 from nijigan.generator.latents import check_seed
+from nijigan.judges.results import storable
 
 if TYPE_CHECKING:
     from nijigan.dataset.faces import FaceDataset
@@ -83,8 +84,7 @@ def build_ballot(
         raise UserError("There is nothing to rate; name a model.")
     if REAL in models:
         raise UserError(f"A model cannot be called {REAL!r} in a rating; rename its folder or file.")
-    # A name of a file that is not valid Unicode can neither be stored nor sent.
-    models = {name.encode(errors="backslashreplace").decode(): generator for name, generator in models.items()}
+    models = {storable(name): generator for name, generator in models.items()}
     names: dict[str, str] = {}
     for name, generator in models.items():
         if (other := names.setdefault(generator.weights_hash, name)) != name:
