@@ -44,8 +44,7 @@ def write_sheets(ballot: Ballot, folder: Path, progress: Progress | None = None)
     Raises:
         UserError: the folder is not empty.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty; choose another folder for the sheets.")
+    check_folder(folder)
     names = []
     per_sheet = COLUMNS * ROWS
     starts = range(0, len(ballot.faces), per_sheet)
@@ -62,6 +61,12 @@ def write_sheets(ballot: Ballot, folder: Path, progress: Progress | None = None)
         key = BallotKey(ballot.faces, ballot.sources, ballot.repeats)
         write_text(temporary / KEY, json.dumps(asdict(key), indent=1) + "\n")
     return [folder / name for name in names]
+
+
+def check_folder(folder: Path) -> None:
+    """Raise a `UserError` unless sheets can be written to this folder: it must not exist, or be empty."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f"{folder} exists and is not an empty folder; choose another place for the sheets.")
 
 
 def read_sheets(folder: Path) -> tuple[BallotKey, list[Vote]]:
