@@ -32,7 +32,7 @@ from nijigan.rate.ballot import REAL, Ballot, build_ballot
 from nijigan.rate.gate import MAX_BODY_BYTES
 from nijigan.rate.server import create_app, listen
 from nijigan.rate.store import NAME, VoteStore
-from nijigan.rate.tally import agree, tally
+from nijigan.rate.tally import agree, tally, with_judge
 from small import small_generator
 
 
@@ -173,9 +173,9 @@ def test_every_face_is_shown_once_and_every_vote_stored(ballot: Ballot, tmp_path
             state = browser.json("/votes", {"position": position, "good": position % 2 == 0})
         assert state == {"next": [], "rated": 12, "total": 12}
     assert shown == list(range(12))
-    assert store.votes() == {face: position % 2 == 0 for position, face in enumerate(ballot.faces)}
+    assert store.votes() == {(face, False): position % 2 == 0 for position, face in enumerate(ballot.faces)}
     with sqlite3.connect(tmp_path / NAME) as database:
-        rows = database.execute("SELECT face, source FROM votes").fetchall()
+        rows = database.execute("SELECT face, source FROM verdicts").fetchall()
         assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     database.close()
     assert dict(rows) == dict(zip(ballot.faces, ballot.sources, strict=True))
@@ -189,7 +189,7 @@ def test_undo_removes_the_latest_vote_on_this_ballot(ballot: Ballot, tmp_path: P
         browser.json("/votes", {"position": 1, "good": False})
         store.cast("a face of another ballot", "elsewhere", True)
         assert browser.json("/undo", {}) == {"next": [1, 2], "rated": 1, "total": 12}
-    assert store.votes() == {ballot.faces[0]: True, "a face of another ballot": True}
+    assert store.votes() == {(ballot.faces[0], False): True, ("a face of another ballot", False): True}
 
 
 def test_a_second_vote_on_a_face_takes_the_place_of_the_first(tmp_path: Path):
@@ -197,9 +197,9 @@ def test_a_second_vote_on_a_face_takes_the_place_of_the_first(tmp_path: Path):
     store.cast("a", "m", True)
     store.cast("b", "m", True)
     store.cast("a", "m", False)
-    assert store.votes() == {"a": False, "b": True}
-    store.undo(["a", "b"])
-    assert store.votes() == {"b": True}
+    assert store.votes() == {("a", False): False, ("b", False): True}
+    store.undo([("a", False), ("b", False)])
+    assert store.votes() == {("b", False): True}
 
 
 def test_a_longer_ballot_asks_only_for_what_is_new(models: dict[str, Generator], faces: FaceDataset, tmp_path: Path):
@@ -312,7 +312,7 @@ def test_a_body_that_is_no_vote_is_refused_with_a_sentence(ballot: Ballot, tmp_p
             assert browser.ask(f"/faces/{path}")[0] in (404, 422)
         for kind in ("application/json; charset=utf-8", "APPLICATION/JSON"):
             assert browser.ask("/votes", {"position": 0, "good": True}, Content_Type=kind)[0] == 200
-    assert store.votes() == {ballot.faces[0]: True}
+    assert store.votes() == {(ballot.faces[0], False): True}
 
 
 @pytest.mark.parametrize("path", ["/votes", "/undo"])
@@ -398,7 +398,7 @@ def test_only_the_owner_can_read_the_votes(tmp_path: Path):
     with sqlite3.connect(store.path) as database:
         database.execute("PRAGMA journal_mode = WAL")
     database.close()
-    assert VoteStore(tmp_path / "new").votes() == {"a": True}
+    assert VoteStore(tmp_path / "new").votes() == {("a", False): True}
     assert store.path.stat().st_mode & 0o777 == private
     with sqlite3.connect(store.path) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
@@ -434,7 +434,7 @@ from nijigan.rate.server import listen, serve
 from nijigan.rate.store import VoteStore
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 faces = tuple(f"face {index}" for index in range(5))
-ballot = Ballot(np.zeros((5, 32, 32, 3), np.uint8), faces, ("model",) * 5)
+ballot = Ballot(faces, ("model",) * 5, (False,) * 5, np.zeros((5, 32, 32, 3), np.uint8))
 serve(ballot, VoteStore(Path(sys.argv[1])), listen(0))
 print("ended")
 """
@@ -471,7 +471,7 @@ def test_a_killed_server_continues_where_the_rater_stopped_and_ctrl_c_ends_it_cl
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert (process.returncode, output) == (0, "ended\n")
-    assert VoteStore(tmp_path).votes() == {"face 0": True, "face 1": False}
+    assert VoteStore(tmp_path).votes() == {("face 0", False): True, ("face 1", False): False}
 
 
 def test_a_port_in_use_is_reported_in_a_sentence():
@@ -504,7 +504,8 @@ def test_without_a_web_server_the_message_says_what_to_install():
 
 def plain_ballot(*sources: str) -> Ballot:
     images = np.arange(len(sources), dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
-    return Ballot(images, tuple(f"face {index}" for index in range(len(sources))), sources)
+    faces = tuple(f"face {index}" for index in range(len(sources)))
+    return Ballot(faces, sources, (False,) * len(sources), images)
 
 
 def test_the_tally_counts_each_source_with_wilsons_interval(tmp_path: Path):
@@ -520,7 +521,7 @@ def test_the_tally_counts_each_source_with_wilsons_interval(tmp_path: Path):
     for name, good, n in (("a", 7, 10), ("b", 5, 20)):
         expected = binomtest(good, n).proportion_ci(method="wilson")
         assert (count.yields[name].low, count.yields[name].high) == pytest.approx(tuple(expected))
-    assert count.agreement is None
+    assert (count.themself, count.others, count.judge) == (None, {}, None)
     for words in ("35 of 36", "70.0%", "25.0%", "100.0%"):
         assert words in str(count)
 
@@ -535,22 +536,38 @@ def test_the_judge_sees_only_the_rated_faces_and_is_compared_with_the_rater(tmp_
         assert numbers.tolist() == list(range(50))
         return (numbers < 20) | ((numbers >= 25) & (numbers < 35))
 
-    agreement = tally(ballot, store, judge).agreement
-    assert agreement is not None
-    assert agreement.share.value == pytest.approx(0.7)
-    assert agreement.kappa == pytest.approx(0.4)
-    assert "kappa 0.40" in str(tally(ballot, store, judge))
+    count = with_judge(tally(ballot, store), ballot, store, judge)
+    assert count.judge is not None
+    assert count.judge.share.value == pytest.approx(0.7)
+    assert count.judge.kappa is not None
+    assert count.judge.kappa.value == pytest.approx(0.4)
+    assert "kappa 0.40" in str(count)
 
 
 def test_kappa_at_its_ends():
     both = np.array([True, False, True, False])
-    assert agree(both, both).kappa == 1
-    assert agree(both, ~both).kappa == -1
-    assert agree(np.ones(4, np.bool_), np.ones(4, np.bool_)).kappa is None
-    assert agree(both, np.ones(4, np.bool_)).kappa == 0
+    always = np.ones(4, np.bool_)
+    assert agree(always, always).kappa is None
+    for first, second, value in ((both, both, 1), (both, ~both, -1), (both, always, 0)):
+        kappa = agree(first, second).kappa
+        assert kappa is not None
+        assert kappa.value == value
+        assert -1 <= kappa.low <= value <= kappa.high <= 1
+
+
+def test_the_interval_of_kappa_is_that_of_the_bootstrap():
+    random = np.random.default_rng(0)
+    first = random.random(400) < 0.6
+    second = first ^ (random.random(400) < np.where(first, 0.1, 0.25))
+    kappa = agree(first, second).kappa
+    assert kappa is not None
+    rows = random.integers(0, 400, (2000, 400))
+    values = [(again.value if (again := agree(first[row], second[row]).kappa) else 1.0) for row in rows]
+    assert (kappa.low, kappa.high) == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.015)
 
 
 def test_a_tally_without_votes_is_empty(tmp_path: Path):
-    count = tally(plain_ballot("a", REAL), VoteStore(tmp_path), judge=lambda images: np.ones(len(images), np.bool_))
-    assert (count.rated, count.yields, count.real, count.agreement) == (0, {}, None, None)
+    ballot, store = plain_ballot("a", REAL), VoteStore(tmp_path)
+    count = with_judge(tally(ballot, store), ballot, store, lambda images: np.ones(len(images), np.bool_))
+    assert (count.rated, count.yields, count.real, count.judge) == (0, {}, None, None)
     assert "0 of 2" in str(count)

@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import Positional
 
 from nijigan.cli.common import Device, Model, narrate, open_or_import, progress_bar, torch_device
+from nijigan.errors import UserError
+
+if TYPE_CHECKING:
+    from nijigan.dataset.faces import FaceDataset
+    from nijigan.generator.generator import Generator
+    from nijigan.rate.ballot import Ballot
 
 Models = Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL...", help_behavior_hint="(required)")]
 
@@ -117,42 +123,87 @@ class Compare:
 
 @dataclass(frozen=True)
 class Rate:
-    """Rate faces by hand in the browser, without knowing which model made them or whether they are real."""
+    """Rate faces by hand, without knowing which model made them or whether they are real: in a browser or on sheets."""
 
-    models: Models
+    models: Models = ()
     """Run folders, .safetensors files or Hub ids."""
-    data: Path
-    """Dataset whose validation faces are mixed in."""
+    data: Path | None = None
+    """Dataset whose validation faces are mixed in. Required, except with --read."""
     out: Path = Path("ratings")
     """Folder for the votes (ratings.sqlite). Use the same folder to continue a rating."""
     n: int = 100
-    """Number of faces from each model, and of real faces, 1 to 10,000."""
+    """Number of faces from each model, 1 to 10,000."""
+    real: int | None = None
+    """Number of real faces. Default: the number in --n."""
+    repeats: float = 0.0
+    """Share of the faces to show a second time, 0 to 0.5. It tells how often you agree with yourself."""
     seed: int = 0
     """Seed of the faces and of their order."""
+    rater: str = ""
+    """Your name, stored with each vote. Default: no name."""
+    sheets: Path | None = None
+    """Instead of starting the page, write numbered contact sheets and a table to fill in to this new folder."""
+    read: Path | None = None
+    """Read the table in a folder that --sheets wrote, store its verdicts, and print the result."""
     port: int = 7861
     """Port of the local web page."""
 
     def run(self) -> None:
-        """Serve the page until Ctrl-C, then print the result."""
-        from functools import partial
-
-        from nijigan.errors import UserError
+        """Read filled-in sheets, write new ones, or serve the page until Ctrl-C; then print the result."""
         from nijigan.generator.generator import Generator
-        from nijigan.judges.evaluation import good_faces
-        from nijigan.judges.feature_spaces import open_feature_space
-        from nijigan.judges.real import real_faces
         from nijigan.pages.models import existing_models
-        from nijigan.rate.ballot import build_ballot, check_request
-        from nijigan.rate.server import listen, serve
+        from nijigan.rate.ballot import check_request
+
+        if self.read is not None:
+            self._read(self.read)
+            return
+        check_request(self.n, self.seed, self.real, self.repeats)
+        models = {model: Generator.load(model) for model in existing_models(self.models)}
+        if self.data is None:
+            raise UserError("Name the dataset whose real faces are mixed in: --data FACES.")
+        if self.sheets is not None:
+            self._write(models, self.sheets, self.data)
+        else:
+            self._serve(models, self.data)
+
+    def _read(self, folder: Path) -> None:
+        from nijigan.rate.sheets import read_sheets
         from nijigan.rate.store import VoteStore
         from nijigan.rate.tally import tally
 
-        check_request(self.n, self.seed)
-        models = {model: Generator.load(model) for model in existing_models(self.models)}
-        with listen(self.port) as listener:
-            dataset = open_or_import(self.data)
-            ballot = build_ballot(models, dataset, self.n, self.seed)
-            store = VoteStore(self.out)
+        if self.models or self.sheets:
+            raise UserError("Name no models and no --sheets with --read; the sheets know what they show.")
+        key, votes = read_sheets(folder)
+        store = VoteStore(self.out, self.rater)
+        store.cast_all(votes)
+        print(tally(key, store))
+
+    def _write(self, models: "dict[str, Generator]", folder: Path, data: Path) -> None:
+        from nijigan.rate.sheets import VERDICTS, check_folder, write_sheets
+
+        check_folder(folder)
+        ballot = self._ballot(models, open_or_import(data))
+        with progress_bar("Drawing sheets") as progress:
+            sheets = write_sheets(ballot, folder, progress)
+        rater = f" --rater {self.rater}" if self.rater else ""
+        print(
+            f"{len(ballot.faces)} faces on {len(sheets)} sheets in {folder}. Write good or bad for each number into "
+            f"{folder / VERDICTS}, then run: nijigan rate --read {folder} --out {self.out}{rater}"
+        )
+
+    def _serve(self, models: "dict[str, Generator]", data: Path) -> None:
+        from functools import partial
+
+        from nijigan.judges.evaluation import good_faces
+        from nijigan.judges.feature_spaces import open_feature_space
+        from nijigan.judges.real import real_faces
+        from nijigan.rate.server import listen, serve
+        from nijigan.rate.store import VoteStore
+        from nijigan.rate.tally import tally, with_judge
+
+        with listen(self.port) as listener:  # a port in use is told before pictures are imported
+            dataset = open_or_import(data)
+            ballot, store = self._ballot(models, dataset), VoteStore(self.out, self.rater)
             serve(ballot, store, listener)
         count = tally(ballot, store)
         if not count.rated:
@@ -165,4 +216,9 @@ class Rate:
             narrate(f"The votes are not compared with the automatic yield: {error}")
             return
         narrate("The same votes compared with the automatic yield:")
-        print(tally(ballot, store, partial(good_faces, real=real)))
+        print(with_judge(count, ballot, store, partial(good_faces, real=real)))
+
+    def _ballot(self, models: "dict[str, Generator]", dataset: "FaceDataset") -> "Ballot":
+        from nijigan.rate.ballot import build_ballot
+
+        return build_ballot(models, dataset, self.n, self.seed, real=self.real, repeats=self.repeats)

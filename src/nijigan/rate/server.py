@@ -60,7 +60,7 @@ def create_app(ballot: Ballot, store: VoteStore, key: str) -> FastAPI:
     app = FastAPI(title="nijigan rate", openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
     app.add_middleware(Gate, key=key)  # the last one added is the first to see a request
-    on_ballot = set(ballot.faces)
+    on_ballot = set(ballot.showings)
 
     @app.exception_handler(UserError)
     async def explain(request: Request, error: UserError) -> Response:
@@ -69,7 +69,7 @@ def create_app(ballot: Ballot, store: VoteStore, key: str) -> FastAPI:
     @app.get("/state")
     def state() -> dict[str, Any]:
         votes = store.votes()
-        open_ = [position for position, face in enumerate(ballot.faces) if face not in votes]
+        open_ = [position for position, showing in enumerate(ballot.showings) if showing not in votes]
         rated = len(ballot.faces) - len(open_)
         return {"next": open_[:2], "rated": rated, "total": len(ballot.faces)}
 
@@ -82,7 +82,8 @@ def create_app(ballot: Ballot, store: VoteStore, key: str) -> FastAPI:
     @app.post("/votes")
     def cast(vote: Annotated[Vote, Depends(_read_vote)]) -> dict[str, Any]:
         position = _check(vote.position, ballot)
-        store.cast(ballot.faces[position], ballot.sources[position], vote.good)
+        face, repeat = ballot.showings[position]
+        store.cast(face, ballot.sources[position], vote.good, repeat=repeat)
         return state()
 
     @app.post("/undo", dependencies=[Depends(small_json)])

@@ -1,16 +1,17 @@
-"""The result of a rating: yield by hand, and its agreement with the automatic yield."""
+"""The result of a rating: yield by hand, and its agreement with repeats, other raters and the automatic yield."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nijigan.aliases import Images
-from nijigan.metrics.intervals import share
+from nijigan.metrics.intervals import normal_quantile, share
 from nijigan.metrics.score import Score
-from nijigan.rate.ballot import REAL, Ballot
+from nijigan.rate.ballot import REAL, Ballot, BallotKey
 from nijigan.rate.store import VoteStore
 
 Bools = npt.NDArray[np.bool_]
@@ -18,13 +19,19 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Agreement:
-    """The agreement of two raters on the same faces."""
+    """How far two sets of ratings of the same faces agree."""
 
     share: Score
     """The share of faces on which they agree."""
-    kappa: float | None
-    """Cohen's kappa: 0 is chance, 1 is always (Cohen 1960). None if both gave every face the same rating, so that
-    agreement by chance is certain."""
+    kappa: Score | None
+    """Cohen's kappa with its 95 % interval: 0 is chance, 1 is always (Cohen 1960; Fleiss, Cohen and Everitt 1969). None
+    if both gave every face the same rating, so that agreement by chance is certain."""
+
+    def __str__(self) -> str:
+        """Both numbers with their intervals."""
+        kappa = self.kappa
+        words = "undefined" if kappa is None else f"{kappa.value:.2f} ({kappa.low:.2f} to {kappa.high:.2f})"
+        return f"{_describe(self.share)}, Cohen's kappa {words}"
 
 
 @dataclass(frozen=True)
@@ -32,14 +39,19 @@ class Tally:
     """The votes on a ballot so far."""
 
     rated: int
-    """Number of rated faces."""
+    """Number of rated faces, repeats included."""
     total: int
-    """Number of faces on the ballot."""
+    """Number of faces on the ballot, repeats included."""
     yields: dict[str, Score]
-    """By model: the share of good faces with its 95 % Wilson interval. Models without rated faces are omitted."""
+    """By model: the share of good faces with its 95 % Wilson interval, of first showings. Models without rated
+    faces are omitted."""
     real: Score | None
     """The same for real faces: the rater's ceiling. None if no real face is rated."""
-    agreement: Agreement | None
+    themself: Agreement | None
+    """The rater's agreement with themself on repeated faces; None without such faces."""
+    others: dict[str, Agreement]
+    """The agreement with each other rater on the faces that both rated."""
+    judge: Agreement | None
     """The agreement with the automatic judge on all rated faces; None without a judge or without votes."""
 
     def rows(self) -> list[tuple[str, str]]:
@@ -52,40 +64,69 @@ class Tally:
         width = max(map(len, [*self.yields, REAL]))
         lines = [f"{self.rated} of {self.total} faces rated. Share rated as good:"]
         lines += [f"  {name:{width}}  {words}" for name, words in self.rows()]
-        if self.agreement:
-            agreed = _describe(self.agreement.share)
-            kappa = "undefined" if self.agreement.kappa is None else f"{self.agreement.kappa:.2f}"
-            lines.append(f"The automatic yield agrees with you on {agreed} of the faces; Cohen's kappa {kappa}")
+        if self.themself:
+            lines.append(f"Repeated faces on which you agree with yourself: {self.themself}")
+        lines += [f"Faces on which {name or 'a rater without a name'} agrees: {a}" for name, a in self.others.items()]
+        if self.judge:
+            lines.append(f"Faces on which the automatic yield agrees with you: {self.judge}")
         return "\n".join(lines)
 
 
-def tally(ballot: Ballot, store: VoteStore, judge: Callable[[Images], npt.NDArray[np.bool_]] | None = None) -> Tally:
-    """Count the votes on a ballot.
-
-    Args:
-        ballot: the faces to rate.
-        store: the votes.
-        judge: the automatic judge, N×H×W×3 → bool of length N. It sees only the rated faces.
-    """
+def tally(ballot: BallotKey, store: VoteStore) -> Tally:
+    """Count the votes of the store's rater on a ballot."""
     votes = store.votes()
-    rated = [index for index, face in enumerate(ballot.faces) if face in votes]
-    good = np.array([votes[ballot.faces[index]] for index in rated], np.bool_)
-    sources = np.array([ballot.sources[index] for index in rated])
-    shares = {name: _share(good[sources == name]) for name in sorted(set(sources.tolist()))}
+    rated = [
+        (showing, source) for showing, source in zip(ballot.showings, ballot.sources, strict=True) if showing in votes
+    ]
+    first = [(votes[showing], source) for showing, source in rated if not showing[1]]
+    good, sources = np.array([vote for vote, _ in first], np.bool_), np.array([source for _, source in first])
+    shares = {
+        name: share(int(good[sources == name].sum()), int((sources == name).sum())) for name in sorted(set(sources))
+    }
     real = shares.pop(REAL, None)
-    agreement = agree(good, judge(ballot.images[rated])) if judge and rated else None
-    return Tally(len(rated), len(ballot.faces), shares, real, agreement)
+    mine = {showing: votes[showing] for showing, _ in rated}
+    themself = _on_common({face: vote for (face, repeat), vote in mine.items() if not repeat},
+                          {face: vote for (face, repeat), vote in mine.items() if repeat})  # fmt: skip
+    others = {name: found for name, theirs in store.other_raters().items() if (found := _on_common(mine, theirs))}
+    return Tally(len(rated), len(ballot.faces), shares, real, themself, others, None)
+
+
+def with_judge(count: Tally, ballot: Ballot, store: VoteStore, judge: Callable[[Images], Bools]) -> Tally:
+    """Add the agreement with an automatic judge, N×H×W×3 → bool of length N. It sees only the rated faces, once."""
+    votes = store.votes()
+    rated = [index for index, showing in enumerate(ballot.showings) if showing in votes and not showing[1]]
+    if not rated:
+        return count
+    good = np.array([votes[ballot.showings[index]] for index in rated], np.bool_)
+    return replace(count, judge=agree(good, judge(ballot.images[rated])))
 
 
 def agree(first: Bools, second: Bools) -> Agreement:
-    """Compare the ratings of the same N ≥ 1 faces by two raters."""
-    observed = float((first == second).mean())
-    chance = float(first.mean() * second.mean() + (~first).mean() * (~second).mean())
-    return Agreement(_share(first == second), (observed - chance) / (1 - chance) if chance < 1 else None)
+    """Compare two ratings of the same N ≥ 1 faces.
+
+    The interval of kappa is ±1.96 of its large-sample standard error (Fleiss, Cohen and Everitt 1969, equation 13).
+    """
+    n, same = len(first), first == second
+    table = np.array([[np.mean((first == i) & (second == j)) for j in (False, True)] for i in (False, True)])
+    rows, columns = table.sum(1), table.sum(0)
+    chance = float(rows @ columns)
+    if chance > 1 - 1e-12:
+        return Agreement(share(int(same.sum()), n), None)
+    kappa = (float(table.trace()) - chance) / (1 - chance)
+    diagonal = table.diagonal() @ (1 - (rows + columns) * (1 - kappa)) ** 2
+    across = columns[:, None] + rows
+    elsewhere = (1 - kappa) ** 2 * sum(table[i, j] * across[i, j] ** 2 for i, j in ((0, 1), (1, 0)))
+    variance = (diagonal + elsewhere - (kappa - chance * (1 - kappa)) ** 2) / (n * (1 - chance) ** 2)
+    reach = normal_quantile(0.95) * sqrt(max(0.0, variance))
+    return Agreement(share(int(same.sum()), n), Score(kappa, max(-1.0, kappa - reach), min(1.0, kappa + reach)))
 
 
-def _share(ratings: npt.NDArray[Any]) -> Score:
-    return share(int(ratings.sum()), len(ratings))
+def _on_common(first: Mapping[Any, bool], second: Mapping[Any, bool]) -> Agreement | None:
+    """The agreement on what both have rated; None if there is nothing."""
+    common = [key for key in first if key in second]
+    if not common:
+        return None
+    return agree(np.array([first[key] for key in common]), np.array([second[key] for key in common]))
 
 
 def _describe(score: Score) -> str:
