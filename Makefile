@@ -25,7 +25,9 @@ demo: install
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m 'not slow'
 
+# The slow tests include an import on Ray.
 test-all: install
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[cluster]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 check: install
