@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 help:
-	@echo "make demo      draw procedural faces, train on them for a minute or two, look at the faces"
+	@echo "make demo      draw procedural faces, train on them, look at the generated faces"
 	@echo "make test      the test suite            make test-all   with the slow tests"
 	@echo "make check     style, types, structure   make bench      the benchmarks (nothing else running)"
 	@echo "make docs      the documentation site    make install    what all of these do first"

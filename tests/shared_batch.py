@@ -27,7 +27,7 @@ PROCESSES, ROUNDS, BATCH = 2, 2, 8
 
 
 def recipe_of(name: str) -> Recipe:
-    """A narrow version of a named recipe, with plain gradient descent: Adam would divide tiny differences by themselves."""
+    """A narrow version of a named recipe, with plain gradient descent: Adam would enlarge tiny differences."""
     recipe, descent = RECIPES[name], OptimizerConfig(kind="sgd", lr=0.01)
     return replace(
         recipe,

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import shared_batch
 import torch
 from pyarrow import parquet
 from safetensors.torch import load_file
 
+import shared_batch
 from nijigan.importing.importer import import_faces
 from nijigan.procedural.faces import write_faces
 from nijigan.training import rounds
@@ -46,8 +46,9 @@ if __name__ == "__main__":
                 cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1")
             ray.init(address=cluster.address, _node_ip_address="127.0.0.1", log_to_driver=False)
             import_faces([pictures], out)
-            workers = [node for node in ray.nodes() if node["Resources"].get("CPU")]
-            print(runners.get_or_create_runner().name, len(workers), *{{node["NodeManagerAddress"] for node in workers}})
+            workers = [one for one in ray.nodes() if one["Resources"].get("CPU")]
+            runner = runners.get_or_create_runner().name
+            print(runner, len(workers), *{{one["NodeManagerAddress"] for one in workers}})
         finally:
             ray.shutdown()
             cluster.shutdown()  # ends the processes that it started, and no others
