@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 TABLE = Path(__file__).with_suffix(".toml")
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-_COUNT = rf"\b(?:{'|'.join(WORDS[1:])}|an?|dozens?|half|hundreds?|thousands?)"
+_COUNT = rf"\b(?i:{'|'.join(WORDS[1:])}|an?|dozens?|half|hundreds?|thousands?)"
 _UNIT = r"(?:seconds?|minutes?|hours?|days?|percent|points|times|scores|studies|papers|faces|pictures|images|weights)\b"
 
 FIGURE = re.compile(

@@ -87,6 +87,7 @@ def test_a_claim_that_its_source_does_not_support_is_wrong(check, text: str, cla
         ("It trained for three hours.", "three hours"),
         ("The demo trains for two minutes.", "two minutes"),
         ("It prints nine scores.", "nine scores"),
+        ("Five scores are printed.", "Five scores"),
         ("It takes a minute or two.", "a minute"),
         ("KID is 2,420 there.", "2,420"),
         ("Yield is .068 there.", ".068"),
