@@ -258,8 +258,13 @@ def lowest(rows: Mapping[str, Sequence[str]], names: str, scores: str) -> str:
     return min(zip(rows[names], rows[scores], strict=True), key=lambda pair: float(pair[1]))[0]
 
 
+def modes(lab: Sequence[Record], data: str, *penalties: str) -> list[int]:
+    """The modes that each objective covers with each of these penalties. Default: all."""
+    return [one.modes for one in lab if one.data == data and one.penalty in (penalties or [one.penalty])]
+
+
 FUNCTIONS = (
-    share, word, until, at, tail, pace, minutes, mean, at_epoch, epoch,
+    modes, share, word, until, at, tail, pace, minutes, mean, at_epoch, epoch,
     weights, kid, accuracy, values, ascending, within, labelled, lowest,
 )  # fmt: skip
 
