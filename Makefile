@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 help:
-	@echo "make demo      draw procedural faces, train on them for a minute or two, look at the faces"
+	@echo "make demo      draw procedural faces, train on them, look at the generated faces"
 	@echo "make test      the test suite            make test-all   with the slow tests"
 	@echo "make check     style, types, structure   make bench      the benchmarks (nothing else running)"
 	@echo "make docs      the documentation site    make install    what all of these do first"
@@ -25,7 +25,9 @@ demo: install
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m 'not slow'
 
+# The slow tests include an import on Ray.
 test-all: install
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[cluster]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 check: install

@@ -19,7 +19,7 @@ _FACES = 4000
 
 
 def demo(out: Path, progress: Progress | None = None) -> None:
-    """Make pictures, a dataset, a run and a grid of generated faces in `out`: a few minutes on two CPU cores.
+    """Make pictures, a dataset, a run and a grid of generated faces in `out`.
 
     Args:
         out: a folder that does not exist or is empty.

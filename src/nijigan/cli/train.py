@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Demo:
-    """Create a dataset of procedural faces, train a small DCGAN on it for a minute or two, and show the results."""
+    """Create a dataset of procedural faces, train a small DCGAN on it, and show the results."""
 
     out: Path = Path("demo")
     """Folder for everything that the demo writes."""

@@ -123,8 +123,7 @@ _TABLE = (
         g_optimizer=_adam(2.5e-3, 0.0, 0.99), d_optimizer=_adam(5e-4, 0.0, 0.99),
         ema=EmaConfig(half_life_kimg=10), kimg=5000,
     ),
-    # For a CPU: stylegan-lite with four mapping layers, plain convolutions in D and few channels. It gives the best
-    # faces for an hour on one core.
+    # For a CPU: stylegan-lite with four mapping layers, plain convolutions in D and few channels.
     _style_small("stylegan-lite-small"),
     # --- Conditional models: three ways to condition on attributes, with otherwise equal networks ---
     # Odena et al. 2017: an auxiliary classifier in D. It is trained on real faces only. If it is trained on generated
@@ -173,7 +172,7 @@ _TABLE = (
         latent=_Z(128), condition=ConditionConfig("acgan", diversity=0),
         batch_size=128, epochs=100, every_epochs=10,
     ),
-    # --- The demo: dcgan at half the width and 32 px; it learns procedural faces in a minute or two on a laptop ---
+    # --- The demo: dcgan at half the width and 32 px ---
     Recipe(
         name="dcgan-tiny", resolution=32,
         generator=_G(width=32), discriminator=_D(width=32),

@@ -41,8 +41,7 @@ STUDIES = (
             ),
             Claim(
                 "21,552 training images.",
-                "An independent count finds 17,029 distinct files in that collection; `nijigan import` drops the "
-                "copies.",
+                "Many of them are copies; `nijigan import` keeps one of each.",
             ),
         ),
         "As in the proposal, pixels are scaled to [0, 1], and G's output is a sigmoid. Faces are cropped, deduplicated "
@@ -93,12 +92,13 @@ STUDIES = (
                 "150 epochs; by eye, the best was epoch 125 and later ones were worse. Early stopping on a validation "
                 "metric is left for future work.",
                 "--evaluate-every keeps the best checkpoint by KID, and --early-stop ends the run. In a run of "
-                "500 kimg (41 epochs), a plain DCGAN was best at 275 kimg (results/dcgan).",
+                "500 kimg (42 epochs), `dcgan`, which has another loss than `ti-wen-chen`, was best at 275 kimg "
+                "(results/dcgan).",
             ),
             Claim(
                 "A deeper network with more parameters would be better.",
-                "With both networks twice as deep, after 200 kimg at 64 px: KID ×1000 is 3,013 (`dcgan`: 3,057) and "
-                "yield 2 % (`dcgan`: 1 %), for 2.5 times the arithmetic (results/dcgan-deep).",
+                "With both networks of `dcgan`, not of `ti-wen-chen`, twice as deep, after 200 kimg at 64 px: KID "
+                "×1000 is 3,013 (`dcgan`: 3,057) and yield 2 % (`dcgan`: 1 %) (results/dcgan-deep).",
             ),
         ),
         "The loss is that of algorithm 1 in Goodfellow et al. 2014: G minimises log(1 - D(G(z))).",
