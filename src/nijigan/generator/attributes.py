@@ -45,8 +45,8 @@ def check_attributes(attributes: Mapping[str, Sequence[str]], priors: Sequence[C
     check(len(attributes) <= _MOST_ATTRIBUTES, f"A generator can have at most {_MOST_ATTRIBUTES} attributes.")
     for name, values in attributes.items():
         check(
-            name.isidentifier() and name.isascii(),
-            "The name of an attribute may contain only ASCII letters, digits and underscores.",
+            name.isidentifier() and name.isascii() and len(name) <= LONGEST_VALUE,
+            f"The name of an attribute may contain at most {LONGEST_VALUE} ASCII letters, digits and underscores.",
         )
         check(
             2 <= len(values) <= _MOST_VALUES and len(set(values)) == len(values),

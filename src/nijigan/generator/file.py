@@ -32,6 +32,7 @@ FORMAT = 1
 log = logging.getLogger("nijigan")
 
 _MOST_HEADER_BYTES = 4 << 20
+_LONGEST_MESSAGE = 500  # characters of an error of safetensors, which may quote a whole file
 _MOST_PARAMETERS = 1 << 28  # 1 GiB in fp32; the published 64 px DCGAN has 3.6 million
 
 
@@ -158,7 +159,9 @@ def read(path: Path) -> tuple[nn.Module, GeneratorHeader]:
             module = _build_on_meta(header, path)
             tensors = _read_tensors(file, module, path)
     except (OSError, SafetensorError, DamagedFileError) as error:
-        raise UserError(f"Could not read the generator {path}: {error}. Download or save it again.") from error
+        raise UserError(
+            f"Could not read the generator {path}: {_harmless(str(error))}. Download or save it again."
+        ) from error
     _refuse_non_finite(tensors, str(path))
     module.load_state_dict(tensors, assign=True)  # the step counters of batch norm, which are not stored, restart at 0
     return module, header
@@ -182,6 +185,12 @@ def hash_weights(module: nn.Module) -> str:
         digest.update(f"{name}\0{','.join(map(str, tensor.shape))}\0".encode())
         digest.update(tensor.contiguous().numpy().astype("<f4", copy=False).data)
     return digest.hexdigest()
+
+
+def _harmless(text: str) -> str:
+    """Shorten a message and escape its control characters: safetensors quotes what an untrusted file contains."""
+    short = text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in short)
 
 
 def _check_start(path: Path) -> None:
