@@ -314,3 +314,29 @@ def test_enlarging_is_pillows_lanczos() -> None:
     assert enlarge(images, 1) is images
     expected = Image.fromarray(images[1]).resize((12, 15), Image.Resampling.LANCZOS)
     assert np.array_equal(enlarge(images, 3)[1], np.asarray(expected))
+
+
+def test_what_a_killed_process_left_is_swept_and_what_is_in_use_or_foreign_stays(tmp_path: Path) -> None:
+    abandoned = [".a.0123abcd.part.txt", ".b.0123abcd.part", ".c d.png.ffffffff.part.webp"]
+    foreign = [".a.0123abcd.txt", "a.0123abcd.part.txt", ".a.0123abc.part.txt", ".part.txt"]
+    for name in [*abandoned, *foreign]:
+        (tmp_path / name).write_text("x")
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom nijigan.files import replacing\n"
+        "with replacing(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half')\n    print(temporary.name, flush=True)\n    time.sleep(60)\n"
+    )
+    place = tmp_path / "busy" / "z.txt"
+    writer = subprocess.Popen([sys.executable, "-c", script, str(place)], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    held = writer.stdout.readline().strip()
+    files._swept.clear()
+    write_text(place, "whole")
+    write_text(tmp_path / "a.txt", "whole")
+    assert names(tmp_path) == sorted([*foreign, "a.txt", "busy"])
+    assert names(tmp_path / "busy") == sorted([held, "z.txt"])
+    writer.kill()
+    writer.communicate()
+    files._swept.clear()
+    write_text(tmp_path / "busy" / "other.txt", "whole")
+    assert names(tmp_path / "busy") == ["other.txt", "z.txt"]

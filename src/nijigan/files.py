@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from nijigan.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 ASSETS = Path(__file__).parent / "assets"
 """The weights that ship with the package."""
@@ -27,29 +33,83 @@ RECOVERY_SECONDS = 5.0
 _SCRATCH = r"(?:old|new|crops(?:\.[0-9a-f]{8})?\.zip)"
 
 
+PART = r"\..+\.[0-9a-f]{8}\.part(?:\.[^.]*)?"
+"""Matches the names of temporary files."""
+
+_ABANDONED_SECONDS = 86_400  # without locks, age tells what was abandoned
+_swept: set[Path] = set()
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder. On success it replaces `path`; on failure it is removed.
+    """Yield a temporary file in the same folder. On success it replaces `path`; on failure it is removed.
 
-    The temporary name keeps the suffix of `path`, because some libraries choose the file format by the suffix.
+    The temporary name keeps the suffix of `path`, because some libraries choose the file format by the suffix. The
+    first call of a process for a folder removes the temporary files that killed processes left there.
 
     Raises:
         UserError: the disk is full or the folder is not writable; `path` is unchanged.
     """
     if not path.name:
         raise UserError(f"{path} is a folder, not a file to write; name a file.")
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _sync_file(temporary)
-        temporary.replace(path)
+        sweep(path.parent)
+        with _temporary(path) as temporary:
+            yield temporary
+            _sync_file(temporary)
+            temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         raise _could_not_write(path, error) from error
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Create a temporary file for `path`, locked so that no other process sweeps it, and remove it at the end."""
+    while True:
+        temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            if fcntl:
+                with suppress(OSError):  # some network disks have no locks
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+            else:
+                os.close(descriptor)  # Windows renames no open file
+                descriptor = -1
+            if temporary.exists():  # otherwise another process swept it before it was locked
+                yield temporary
+                return
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder, once per process and folder."""
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    with suppress(OSError):
+        for place in [place for place in folder.iterdir() if re.fullmatch(PART, place.name, re.DOTALL)]:
+            with suppress(OSError):
+                _remove_abandoned(place)
+
+
+def _remove_abandoned(place: Path) -> None:
+    """Remove a temporary file unless a process still holds it."""
+    if fcntl is None:
+        if time.time() - place.stat().st_mtime > _ABANDONED_SECONDS:
+            place.unlink()
+        return
+    descriptor = os.open(place, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an OSError if it is held
+        place.unlink()
     finally:
-        with suppress(OSError):
-            temporary.unlink()
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, TypeAdapter
 
 from nijigan.errors import UserError
-from nijigan.files import recover_folder
+from nijigan.files import PART, recover_folder
 
 FORMAT = 1
 SPLITS = ("train", "val", "test")
@@ -33,7 +33,8 @@ COLUMNS = {
 OWNED = re.compile(
     r"faces-\d+\.parquet|\.pictures\.tmp|cache"
     r"|(dataset\.json|dropped\.csv|dropped\.png|no-face\.png|crops\.png|contact-sheet\.png)"
-    r"|\.(dataset|dropped|no-face|crops|contact-sheet)\.[0-9a-f]{8}\.(json|csv|png)"
+    r"|\.(dataset|dropped|no-face|crops|contact-sheet)\.[0-9a-f]{8}\.(json|csv|png)"  # temporary files of version 0.1
+    rf"|{PART}"
 )
 """The names in a dataset's folder that belong to the dataset. An import replaces these and keeps all others."""
 

@@ -20,7 +20,7 @@ import torch
 
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import TrainingFailedError, UserError
-from nijigan.files import locked, remove, write_text
+from nijigan.files import locked, remove, sweep, write_text
 from nijigan.jsonio import parse_json, read_json
 from nijigan.recipe.recipe import Recipe
 from nijigan.runs import RUN_FILES, RunInfo
@@ -277,6 +277,8 @@ def _folder_lock(out: Path, fabric: "Fabric") -> Iterator[None]:
         if fabric.is_global_zero:
             try:
                 stack.enter_context(locked(out / "run.lock"))
+                for folder in (out, *(place for place in out.iterdir() if place.is_dir())):
+                    sweep(folder)
             except UserError as error:
                 refusal = str(error)
             except OSError as error:
