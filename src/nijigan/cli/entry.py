@@ -80,6 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         narrate(f"nijigan: {error}")
         return 2
+    except MemoryError:
+        narrate("nijigan: There is too little memory for this; close other programs, or raise the limit (ulimit -v).")
+        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the program that reads our output, such as `head`, has closed the pipe

@@ -41,12 +41,14 @@ def progress_bar(title: str) -> Iterator[NamedProgress]:
         return
     lines, stop = _Lines(title), threading.Event()
     thread = threading.Thread(target=lines.print_until, args=(stop,), daemon=True)
-    thread.start()
+    with suppress(RuntimeError):  # no memory is left for a thread; the work itself matters more
+        thread.start()
     try:
         yield lines
     finally:
         stop.set()
-        thread.join()
+        if thread.is_alive():
+            thread.join()
 
 
 class _Bar:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,12 +103,16 @@ def fingerprint(table: pa.Table, attributes: tuple[str, ...], pad: bool) -> str:
 
 def read_table(file: Path, columns: list[str]) -> pa.Table:
     """Columns of a Parquet file; a page whose checksum is wrong is an OSError."""
-    return pq.read_table(file, columns=columns, page_checksum_verification=True)
+    with open_parquet(file) as parquet:
+        return parquet.read(columns)
 
 
 def open_parquet(file: Path) -> pq.ParquetFile:
     """A Parquet file to read in parts; a page whose checksum is wrong is an OSError."""
-    return pq.ParquetFile(file, page_checksum_verification=True)
+    if not file.is_file():  # opening a pipe could wait for ever
+        raise OSError(f"{file.name} is not a regular file" if file.exists() else f"{file.name} is missing")
+    # Arrow takes names that are not Unicode as bytes only.
+    return pq.ParquetFile(pa.OSFile(os.fsencode(file)), page_checksum_verification=True)
 
 
 DAMAGE = (OSError, UnicodeDecodeError, pa.ArrowException)

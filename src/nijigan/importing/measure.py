@@ -6,6 +6,7 @@ where Daft crashes.
 """
 
 import hashlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nijigan.dataset.decode import Picture, TooLargeError, UnreadableError, decode
+from nijigan.errors import UserError
 from nijigan.importing.duplicates import SIDE, perceptual_hashes
 from nijigan.importing.sources import SourceFile, read
 from nijigan.pictures import resize
@@ -109,7 +111,11 @@ def _by_threads(places: pa.Table, work: Work, result: pa.StructType, batch: int)
         return pa.table([part["row"].combine_chunks(), *columns], names=["row", *(field.name for field in result)])
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        yield from threads.map(call, range(0, len(places), batch))
+        try:
+            parts = threads.map(call, range(0, len(places), batch))
+        except RuntimeError as error:  # no memory is left for the stack of a thread
+            raise UserError(f"There is too little memory to read pictures ({error}); allow 1 GB or more.") from error
+        yield from parts
 
 
 def _daft_can_run() -> bool:
@@ -202,11 +208,12 @@ _started_in: int | None = None
 
 
 def _daft() -> Any:
-    """Import Daft: late, because it takes half a second, and without telemetry and progress bars."""
+    """Import Daft: late, because it takes half a second, and without telemetry, progress bars and warnings."""
     global _started_in
     _started_in = os.getpid()
     os.environ.update(DO_NOT_TRACK="true", DAFT_ANALYTICS_ENABLED="0")
     os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
+    logging.getLogger("daft").setLevel(logging.ERROR)  # it warns when it cannot describe our command to itself
     import daft
 
     return daft
