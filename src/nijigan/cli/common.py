@@ -10,7 +10,7 @@ import tyro
 from tyro.conf import Positional
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
-from nijigan.cli.progress import progress_bar
+from nijigan.cli.progress import progress_bar as progress_bar
 from nijigan.errors import UserError
 
 if TYPE_CHECKING:

@@ -89,8 +89,7 @@ def _leaves(schema: pa.Schema) -> tuple[str, str | None]:
         if pa.types.is_struct(field.type):
             inner = {field.type.field(i).name: field.type.field(i).type for i in range(field.type.num_fields)}
             if "bytes" in inner and _is_bytes(inner["bytes"]):
-                texts = pa.types.is_string, pa.types.is_large_string
-                named = "path" in inner and any(is_text(inner["path"]) for is_text in texts)
+                named = inner.get("path") in (pa.string(), pa.large_string())
                 return f"{field.name}.bytes", f"{field.name}.path" if named else None
     for field in schema:
         if _is_bytes(field.type):
@@ -99,7 +98,7 @@ def _leaves(schema: pa.Schema) -> tuple[str, str | None]:
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return kind in (pa.binary(), pa.large_binary())
 
 
 def _chunk(file: pq.ParquetFile, group: int, leaf: str) -> pq.ColumnChunkMetaData:
@@ -141,8 +140,10 @@ def _row_group(path: Path, modified: int, group: int) -> list[bytes | None]:
     """The pictures of a row group, from the cache if it is there. A failure is cached too: each row would repeat it."""
     key = str(path), modified, group
     with _lock:
-        size, rows = _groups.pop(key, None) or _load(path, group)
-        _groups[key] = size, rows
+        if key not in _groups:
+            _groups[key] = _load(path, group)
+        _groups.move_to_end(key)
+        _, rows = _groups[key]
         # At least two stay, because threads work on both sides of a boundary.
         while len(_groups) > 2 and sum(size for size, _ in _groups.values()) > CACHE_BYTES:
             _groups.popitem(last=False)

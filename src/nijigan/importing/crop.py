@@ -5,10 +5,11 @@ collection, pictures that already are a face stay whole.
 """
 
 import hashlib
+import os
 import secrets
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -195,14 +196,15 @@ def hint_at_crop(origins: Sequence[Origin], sizes: Sequence[tuple[int, int]]) ->
     largest = sorted(large, key=lambda row: max(sizes[row]) ** 2 / min(sizes[row]), reverse=True)[:EXAMINED]
     illustrations = 0
     for row in largest:
-        image = decode(picture(origins[row]), None).image
-        faces = find_faces(np.asarray(image))
-        illustrations += bool(faces) and not _is_face(image, faces)
+        with suppress(UnreadableError):  # it was deleted; the import notices that when it stores the picture
+            image = open_entry(os.fsencode(origins[row].file), origins[row].position, None)[1].image
+            faces = find_faces(np.asarray(image))
+            illustrations += bool(faces) and not _is_face(image, faces)
     if 2 * illustrations < max(1, len(largest)):
         return []
     return [
-        f"{illustrations} of the {len(largest)} largest pictures are whole illustrations with smaller faces in them. "
-        "--crop cuts the faces out; with --keep-faces, pictures that already are a face stay whole."
+        f"{illustrations} of the {len(largest)} largest new pictures show smaller faces: they seem to be whole "
+        "illustrations. --crop cuts the faces out; with --keep-faces, pictures that already are a face stay whole."
     ]
 
 
