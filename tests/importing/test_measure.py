@@ -29,7 +29,9 @@ def test_threads_measure_what_daft_measures(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(measuring, "_daft", None)
     ticks: list[tuple[int, int]] = []
     assert measure(entries, 10**6, lambda *tick: ticks.append(tick), detect=True) == by_daft
-    assert ticks == [(0, 26), (5, 26), (10, 26), (15, 26), (20, 26), (25, 26), (26, 26)]
+    assert ticks == sorted(ticks)
+    assert (ticks[0], ticks[-1]) == ((0, 26), (26, 26))
+    assert len(ticks) > 4
     assert measure([], 10**6).num_rows == 0
 
 

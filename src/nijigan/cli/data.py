@@ -84,8 +84,9 @@ class Inspect:
         from nijigan.dataset.faces import FaceDataset
         from nijigan.dataset.inspection import contact_sheet, inspect
 
-        dataset = FaceDataset(self.faces)
-        summary = inspect(dataset)
-        sheet = contact_sheet(dataset, self.sheet or self.faces / "contact-sheet.png")
+        with progress_bar("Inspecting"):
+            dataset = FaceDataset(self.faces)
+            summary = inspect(dataset)
+            sheet = contact_sheet(dataset, self.sheet or self.faces / "contact-sheet.png")
         print(summary.to_json() if self.json else summary)
         narrate(f"Contact sheet: {sheet}")

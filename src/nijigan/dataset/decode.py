@@ -18,6 +18,9 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif")
 LARGE = 2**24
 """Pictures with more pixels than this are decoded one at a time: the largest take up to 1 GB each."""
 
+MAX_SCANS = 200
+"""The largest number of scans of a JPEG. Progressive ones have about ten; each takes as long as the whole picture."""
+
 _one_at_a_time = threading.Lock()
 
 
@@ -60,6 +63,8 @@ def decode(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Picture:
         pixels = image.width * image.height
         if max_pixels and pixels > max_pixels:
             raise TooLargeError(f"{image.width}×{image.height} is more than {max_pixels:,} pixels")
+        if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_SCANS:
+            raise UnreadableError(f"more than {MAX_SCANS} scans")
         with _one_at_a_time if pixels > LARGE else nullcontext():
             # Of a GIF, all frames would have to be read to count them. A GIF is not plain in any case.
             still = image.format != "GIF" and getattr(image, "n_frames", 1) == 1

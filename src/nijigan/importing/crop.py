@@ -49,7 +49,7 @@ PICTURES = 64
 PICTURE_SIDE = 256
 COLOUR = "red"
 
-BATCH = 8
+BATCH = 2
 
 Square = tuple[int, int, int, int]
 """Left, upper, right and lower edge, in pixels of the illustration."""

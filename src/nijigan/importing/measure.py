@@ -25,7 +25,7 @@ from nijigan.importing.sources import SourceFile, read
 from nijigan.pictures import resize
 from nijigan.vision.finder import may_be_face
 
-BATCH = 256
+BATCH = 64
 DAFT_BYTES = 2**32
 """Address space that Daft gets. It needs 3 GB on two cores; physical memory is another matter."""
 
@@ -65,7 +65,7 @@ def each(
         entries: the entries.
         work: called with batches of entries, in parallel. It must not fail because of a single entry.
         result: the type of what it returns.
-        batch: number of entries in a batch.
+        batch: the largest number of entries in a batch. Few entries get smaller ones, so that there is progress to see.
         progress: called with (entries done, entries in all).
 
     Yields:
@@ -79,6 +79,7 @@ def each(
             "position": pa.array([entries[row].position for row in order], pa.int64()),
         }
     )
+    batch = max(1, min(batch, len(entries) // (4 * (os.cpu_count() or 1))))
     schema = pa.schema([places.schema.field("row"), *result])
     done = 0
     if progress:
