@@ -1,5 +1,7 @@
 import struct
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from blobs import blob, encode, png
+from nijigan.dataset import decode as decoder
 from nijigan.dataset.decode import TooLargeError, UnreadableError, decode, square, to_png
 from nijigan.pictures import resize
 
@@ -152,6 +155,25 @@ def test_long_strips_are_padded_in_little_memory(width: int, height: int, monkey
     assert face.min() < 250
     assert np.array_equal(face[0] == 255, face[-1] == 255)
     assert max(a * b for a, b in canvases) <= 2**20
+
+
+@pytest.mark.parametrize(("large", "most"), [(47 * 48, 1), (48 * 48, 4)])
+def test_large_pictures_are_decoded_one_at_a_time(large: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "LARGE", large)
+    real, at_once, seen = decoder.to_rgb, [], []
+    barrier = threading.Barrier(most)
+
+    def to_rgb(image: Image.Image, data: bytes) -> tuple[Image.Image, bool]:
+        at_once.append(0)
+        barrier.wait(5)
+        seen.append(len(at_once))
+        at_once.pop()
+        return real(image, data)
+
+    monkeypatch.setattr(decoder, "to_rgb", to_rgb)
+    with ThreadPoolExecutor(4) as threads:
+        assert all(picture.plain for picture in threads.map(decode, [encode(blob(0))] * 4))
+    assert max(seen) == most
 
 
 def test_png_keeps_every_pixel() -> None:

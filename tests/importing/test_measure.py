@@ -52,6 +52,7 @@ def test_files_are_read_from_front_to_back(monkeypatch: pytest.MonkeyPatch, spac
     assert rows["place"].to_pylist() == [entry.position for entry in entries]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12 and later
 def test_a_forked_process_imports_too(tmp_path: Path) -> None:
     folder = write(tmp_path / "p", PICTURES)
     import_faces([folder], tmp_path / "first")

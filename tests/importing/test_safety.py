@@ -11,6 +11,7 @@ import pytest
 from blobs import blob, encode, write
 from nijigan.cli.common import open_or_import
 from nijigan.cli.data import Import
+from nijigan.cli.entry import parse
 from nijigan.dataset.faces import FaceDataset
 from nijigan.dataset.limits import MAX_PIXELS
 from nijigan.dataset.manifest import is_dataset
@@ -168,6 +169,16 @@ def test_a_damaged_dataset_among_the_sources_is_named(out: Path, tmp_path: Path)
     with pytest.raises(UserError, match="damaged"):
         import_faces([out], tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_the_options_for_mixed_collections_and_links_reach_the_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, object] = {}
+    monkeypatch.setattr(importer, "import_faces", lambda *_, **options: seen.update(options))
+    command = parse(["import", "art", "--out", "faces", "--crop", "--keep-faces", "--follow-links"])
+    command.run()
+    assert seen["crop"] is seen["keep_faces"] is seen["follow_links"] is True
 
 
 def test_the_command_line_and_the_library_have_the_same_limit_of_pixels(tmp_path: Path) -> None:

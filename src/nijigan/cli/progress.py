@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from nijigan.aliases import NamedProgress
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # both take long to import
     from rich.progress import Progress
+
+    from nijigan.aliases import NamedProgress
 
 FIRST_SECONDS = 2.0
 """A pass that ends sooner is not mentioned."""
@@ -19,7 +19,7 @@ POLL_SECONDS = 0.25
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[NamedProgress]:
+def progress_bar(title: str) -> Iterator["NamedProgress"]:
     """Show progress on stderr while the block runs.
 
     On a terminal, a bar moves. Elsewhere, such as in a log file, a line says how far the work is: two seconds after

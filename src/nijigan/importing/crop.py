@@ -36,8 +36,8 @@ LIFT = 0.5
 """Share of the margin by which a crop is moved up: there is more hair above a face than below it."""
 
 FACE_SHARE = 0.45
-"""A picture is a face already if its largest face has at least this share of the longer side. Faces had 0.48 and more
-in collections of faces, and 0.37 or less in illustrations."""
+"""A picture is a face already if its largest face has at least this share of the longer side. Between the faces of
+illustrations and those of tiles there is a gap around this value."""
 SMALL = 256
 """Longer side, in pixels, up to which a picture may be a face that the detector finds only after equalisation."""
 
