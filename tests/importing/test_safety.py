@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from blobs import blob, encode, write
@@ -237,3 +239,16 @@ def test_links_out_of_a_folder_are_in_the_report(tmp_path: Path) -> None:
     (only / "link").symlink_to(secret)
     with pytest.raises(UserError, match=r"only/link \(leads out of its folder; --follow-links follows it\)"):
         import_faces([only], tmp_path / "none")
+
+
+def test_labels_that_fill_the_memory_are_damage(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nijigan.dataset.manifest.TABLE_BYTES", 2**20)
+    file = out / "faces-00000.parquet"
+    table = pq.read_table(file)
+    bomb = table.append_column("hair", pa.array(["a" * 2**18] * len(table)))
+    pq.write_table(bomb, file, compression="zstd")
+    with pytest.raises(UserError, match="damaged .*unpack to more than"):
+        import_faces([file], tmp_path / "copy")
+    pq.write_table(bomb.drop_columns("hair").set_column(5, "source", bomb["hair"]), file, compression="zstd")
+    with pytest.raises(UserError, match="damaged .*unpack to more than"):
+        FaceDataset(out)
