@@ -1,4 +1,7 @@
 import struct
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from blobs import blob, encode, png
+from nijigan.dataset import decode as decoder
 from nijigan.dataset.decode import TooLargeError, UnreadableError, decode, square, to_png
 from nijigan.pictures import resize
 
@@ -124,6 +128,52 @@ def test_whatever_is_in_a_file_decoding_ends_in_a_picture_or_a_reason(kind: str,
     except UnreadableError:
         return
     assert image.mode == "RGB"
+
+
+def test_a_jpeg_with_thousands_of_scans_is_refused() -> None:
+    data = encode(blob(0), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    assert decode(data[:-2] + data[last:-2] * 10 + data[-2:]).plain
+    with pytest.raises(UnreadableError, match="more than 200 scans"):
+        decode(data[:-2] + data[last:-2] * 5000 + data[-2:])
+
+
+def test_a_gif_with_a_million_frames_is_not_read_to_its_end() -> None:
+    frames = encode(Image.new("P", (4, 4)), "GIF")[:-1] + b"\x2c\0\0\0\0\1\0\1\0\0\2\2\x4c\1\0" * 10**6 + b";"
+    begun = time.monotonic()
+    assert decode(frames).image.size == (4, 4)
+    assert time.monotonic() - begun < 1  # reading all of them takes seven
+
+
+@pytest.mark.parametrize(("width", "height"), [(65_500, 1), (9_000, 200), (3, 30_000)])
+def test_long_strips_are_padded_in_little_memory(width: int, height: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nijigan.dataset.decode.MAX_PIXELS", 2**20)
+    real, canvases = Image.new, []
+    monkeypatch.setattr(Image, "new", lambda *args: canvases.append(args[1]) or real(*args))
+    face = square(real("RGB", (width, height), "black"), 64, pad=True)
+    assert face.shape == (64, 64, 3)
+    assert face.min() < 250
+    assert np.array_equal(face[0] == 255, face[-1] == 255)
+    assert max(a * b for a, b in canvases) <= 2**20
+
+
+@pytest.mark.parametrize(("large", "most"), [(47 * 48, 1), (48 * 48, 4)])
+def test_large_pictures_are_decoded_one_at_a_time(large: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "LARGE", large)
+    real, at_once, seen = decoder.to_rgb, [], []
+    barrier = threading.Barrier(most)
+
+    def to_rgb(image: Image.Image, data: bytes) -> tuple[Image.Image, bool]:
+        at_once.append(0)
+        barrier.wait(5)
+        seen.append(len(at_once))
+        at_once.pop()
+        return real(image, data)
+
+    monkeypatch.setattr(decoder, "to_rgb", to_rgb)
+    with ThreadPoolExecutor(4) as threads:
+        assert all(picture.plain for picture in threads.map(decode, [encode(blob(0))] * 4))
+    assert max(seen) == most
 
 
 def test_png_keeps_every_pixel() -> None:

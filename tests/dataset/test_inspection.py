@@ -40,7 +40,7 @@ def test_contact_sheet_shows_faces(dataset: FaceDataset, tmp_path: Path) -> None
     assert np.array_equal(sheet[2:34, 2:34], expected)
 
 
-@pytest.mark.parametrize("name", ["sheet", "thesis.docx"])
+@pytest.mark.parametrize("name", ["sheet", "thesis.docx", "sheet.fits", "sheet.pdf", ".png"])
 def test_a_contact_sheet_needs_the_name_of_a_picture(dataset: FaceDataset, tmp_path: Path, name: str) -> None:
     (tmp_path / "thesis.docx").write_text("precious")
     with pytest.raises(UserError, match=r"choose a name that ends in \.png"):

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -98,6 +99,49 @@ def test_crops_keep_their_id_and_split_and_are_not_imported_twice(tmp_path: Path
     assert splits.items() <= {source: row["split"] for source, row in rows(tmp_path / "faces").items()}.items()
     import_faces([tmp_path / "faces"], tmp_path / "copy")
     assert FaceDataset(tmp_path / "copy").table["id"] == FaceDataset(tmp_path / "faces").table["id"]
+
+
+def test_a_mixed_collection_is_imported_at_once(tmp_path: Path, findable: Images) -> None:
+    tiles = {f"tile{n}.png": encode(Image.fromarray(findable[n])) for n in range(3)}
+    tiles["small.png"] = encode(Image.fromarray(findable[3]).resize((64, 64)))
+    art = {"crowd.png": illustration(findable[4:7]), "none.png": encode(blob(0, 300, 200))}
+    tags = {"tags.csv": b"file,hair\ntile0.png,red\ncrowd.png,blue\n"}
+    folder = write(tmp_path / "mixed", tiles | art | tags)
+    report = import_faces([folder], tmp_path / "faces", crop=True, keep_faces=True)
+    faces = rows(tmp_path / "faces")
+    assert set(faces) == {f"mixed/{name}" for name in tiles} | {f"mixed/crowd.png#{n}" for n in range(3)}
+    for name, data in tiles.items():
+        assert faces[f"mixed/{name}"]["image"]["bytes"] == data
+    assert faces["mixed/tile0.png"]["hair"] == "red"
+    assert (report.files, report.crops, report.new) == (6, 3, 7)
+    assert report.left_out == {"no face": 1}
+    assert "4 pictures already are a face and stayed whole." in report.notes
+    assert import_faces([folder], tmp_path / "faces", crop=True, keep_faces=True).known_already == 7
+    whole = import_faces([write(tmp_path / "tiles", tiles)], tmp_path / "whole")
+    assert {row["id"] for row in rows(tmp_path / "whole").values()} <= {row["id"] for row in faces.values()}
+    assert whole.crops is None
+
+
+def test_keep_faces_without_crop_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="keep_faces has an effect only with crop"):
+        import_faces([tmp_path], tmp_path / "faces", keep_faces=True)
+
+
+def test_illustrations_among_faces_lead_to_a_hint(tmp_path: Path, findable: Images) -> None:
+    tiles = {f"{n}.png": encode(Image.fromarray(findable[n]).resize((260, 260))) for n in range(3)}
+    folder = write(tmp_path / "p", tiles)
+    assert "--crop" not in str(import_faces([folder], tmp_path / "faces"))
+    write(folder, {"crowd.png": illustration(findable[4:7])})
+    report = import_faces([folder], tmp_path / "faces")  # what the dataset has already is not examined again
+    assert any("1 of the 1 largest new pictures show smaller faces" in note for note in report.notes)
+    assert "--crop" not in str(import_faces([folder], tmp_path / "faces"))
+
+
+def test_a_clock_before_1980_does_not_matter(tmp_path: Path, findable: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.localtime
+    monkeypatch.setattr(time, "localtime", lambda *_: real(0))
+    folder = write(tmp_path / "art", {"crowd.png": illustration(findable[:3])})
+    assert import_faces([folder], tmp_path / "faces", crop=True).faces == 3
 
 
 def test_faces_of_one_illustration_go_to_one_split(tmp_path: Path, findable: Images) -> None:

@@ -1,15 +1,19 @@
 """What an import must not lose: the dataset before it, what other people keep in its folder, and other imports."""
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from blobs import blob, encode, write
 from nijigan.cli.common import open_or_import
 from nijigan.cli.data import Import
+from nijigan.cli.entry import parse
 from nijigan.dataset.faces import FaceDataset
 from nijigan.dataset.limits import MAX_PIXELS
 from nijigan.dataset.manifest import is_dataset
@@ -169,5 +173,82 @@ def test_a_damaged_dataset_among_the_sources_is_named(out: Path, tmp_path: Path)
     assert not (tmp_path / "copy").exists()
 
 
+def test_the_options_for_mixed_collections_and_links_reach_the_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, object] = {}
+    monkeypatch.setattr(importer, "import_faces", lambda *_, **options: seen.update(options))
+    command = parse(["import", "art", "--out", "faces", "--crop", "--keep-faces", "--follow-links"])
+    command.run()
+    assert seen["crop"] is seen["keep_faces"] is seen["follow_links"] is True
+
+
 def test_the_command_line_and_the_library_have_the_same_limit_of_pixels(tmp_path: Path) -> None:
     assert Import((tmp_path,), tmp_path).max_pixels == ImportOptions().max_pixels == MAX_PIXELS
+
+
+def test_the_current_folder_is_not_replaced(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = pictures(tmp_path / "more", range(20, 25))
+    (tmp_path / "empty").mkdir()
+    (out / "run").mkdir()
+    for here, there in ((out, Path()), (out, out), (out / "run", Path("..")), (tmp_path / "empty", Path())):
+        monkeypatch.chdir(here)
+        with pytest.raises(UserError, match=r"The current folder is in .*, which an import replaces\."):
+            import_faces([more], there)
+    monkeypatch.chdir(out)
+    assert import_faces([more], Path("new")).faces == 5
+    assert size(out) == 10
+
+
+def test_a_folder_whose_name_is_not_unicode_is_refused_as_target_and_read_as_source(out: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"\xe9t\xe9")
+    with pytest.raises(UserError, match=r"'.*\\udce9t\\udce9' is not Unicode; choose another name"):
+        import_faces([out], odd)
+    shutil.copytree(out, odd / os.fsdecode(b"faces\xff"))
+    shutil.copy(out / "faces-00000.parquet", odd / os.fsdecode(b"\xff.parquet"))
+    (odd / "data.parquet").mkdir()
+    shutil.copy(tmp_path / "ten" / "0.png", odd / "data.parquet" / os.fsdecode(b"\xff.png"))
+    report = import_faces([odd], tmp_path / "copy")
+    assert (report.faces, report.files, report.left_out) == (10, 21, {"exact duplicate": 11})
+    assert size(odd / os.fsdecode(b"faces\xff")) == 10
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "nothing"])
+def test_a_dataset_without_its_file_is_damaged(out: Path, kind: str) -> None:
+    file = out / "faces-00000.parquet"
+    file.unlink()
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "folder":
+        file.mkdir()
+    with pytest.raises(UserError, match=r"damaged \(faces-00000.parquet is (not a regular file|missing)\)"):
+        FaceDataset(out)
+
+
+def test_links_out_of_a_folder_are_in_the_report(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "p", range(2))
+    secret = pictures(tmp_path / "secret", range(5, 8))
+    (folder / "link").symlink_to(secret)
+    (folder / "one.png").symlink_to(secret / "5.png")
+    report = import_faces([folder], tmp_path / "faces")
+    assert (report.faces, report.files, report.left_out) == (2, 4, {"link": 2})
+    assert "not followed: p/link, p/one.png. --follow-links follows them." in str(report)
+    assert import_faces([folder], tmp_path / "faces", follow_links=True).faces == 5
+    only = write(tmp_path / "only", {})
+    only.mkdir()
+    (only / "link").symlink_to(secret)
+    with pytest.raises(UserError, match=r"only/link \(leads out of its folder; --follow-links follows it\)"):
+        import_faces([only], tmp_path / "none")
+
+
+def test_labels_that_fill_the_memory_are_damage(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nijigan.dataset.manifest.TABLE_BYTES", 2**20)
+    file = out / "faces-00000.parquet"
+    table = pq.read_table(file)
+    bomb = table.append_column("hair", pa.array(["a" * 2**18] * len(table)))
+    pq.write_table(bomb, file, compression="zstd")
+    with pytest.raises(UserError, match="damaged .*unpack to more than"):
+        import_faces([file], tmp_path / "copy")
+    pq.write_table(bomb.drop_columns("hair").set_column(5, "source", bomb["hair"]), file, compression="zstd")
+    with pytest.raises(UserError, match="damaged .*unpack to more than"):
+        FaceDataset(out)

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from blobs import blob, encode, write, write_zip
+from nijigan.dataset import picture_rows
 from nijigan.errors import UserError
 from nijigan.importing import sources
 from nijigan.importing.sources import Listing, list_sources, read
@@ -31,13 +32,49 @@ def test_folders_are_walked_to_the_bottom(tmp_path: Path) -> None:
     assert [name for name, _ in listing.aside] == ["pictures/notes.txt"]
 
 
+def test_links_that_lead_out_of_a_folder_are_named_and_not_followed(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere", {"a.png": b"1", "b/c.png": b"2", "faces.parquet": b"", "a.csv": b""})
+    folder = write(tmp_path / "pictures", {"b.png": b"2", "inner/c.png": b"3"})
+    for link, target in {
+        "elsewhere": "../elsewhere", "a.png": "../elsewhere/a.png", "faces.parquet": "../elsewhere/faces.parquet",
+        "tags.csv": "../elsewhere/a.csv", "chain.png": "a.png", "passwd.png": "/etc/passwd", "gone.png": "../gone",
+        "inner/up": "../..", "inside.png": "inner/c.png", "self": ".", "again": "inner", "loop.png": "loop.png",
+        ".hidden": "../elsewhere", "pictures2.png": "../pictures2/a.png",
+    }.items():  # fmt: skip
+        (folder / link).symlink_to(target)
+    listing = list_sources([folder])
+    # A link that points to itself leads nowhere, and cannot be read.
+    assert names(listing) == ["pictures/b.png", "pictures/inner/c.png", "pictures/inside.png", "pictures/loop.png"]
+    assert sorted(listing.links) == [
+        f"pictures/{name}" for name in (
+            "a.png", "chain.png", "elsewhere", "faces.parquet", "gone.png", "inner/up", "passwd.png", "pictures2.png",
+            "tags.csv",
+        )
+    ]  # fmt: skip
+    assert listing.tables == []
+    with pytest.raises(OSError, match="symbolic links"):
+        read(str(folder / "loop.png"), 0)
+
+
+def test_a_source_that_is_a_link_is_followed(tmp_path: Path) -> None:
+    folder = write(tmp_path / "elsewhere", {"a.png": b"1", "b.png": b"2"})
+    (tmp_path / "link").symlink_to(folder)
+    (folder / "c.png").symlink_to(folder / "b.png")
+    (tmp_path / "one.png").symlink_to(folder / "a.png")
+    listing = list_sources([tmp_path / "link", tmp_path / "one.png"])
+    assert names(listing) == ["elsewhere/a.png", "elsewhere/b.png", "elsewhere/c.png", "one.png"]
+    assert listing.links == []
+
+
 def test_links_are_followed_once(tmp_path: Path) -> None:
     write(tmp_path / "elsewhere", {"a.png": b"1"})
     folder = write(tmp_path / "pictures", {"b.png": b"2"})
     (folder / "elsewhere").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(folder)
     (folder / "broken.png").symlink_to(tmp_path / "nowhere")
-    assert names(list_sources([folder])) == ["pictures/b.png", "pictures/broken.png", "pictures/elsewhere/a.png"]
+    listing = list_sources([folder], follow_links=True)
+    assert names(listing) == ["pictures/b.png", "pictures/broken.png", "pictures/elsewhere/a.png"]
+    assert listing.links == []
 
 
 def test_a_folder_that_cannot_be_read_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +192,32 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         read(entry.file, entry.position)
 
 
+@pytest.mark.parametrize("name", ["pipe.zip", "pipe.parquet", "pipe.png", "faces"])
+def test_a_source_that_is_no_regular_file_is_set_aside(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    assert list_sources([tmp_path / name]).aside == [(name, "not a regular file")]
+
+
+def test_a_link_in_an_archive_is_set_aside(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        entry = zipfile.ZipInfo("link.png")
+        entry.external_attr = 0o120777 << 16
+        archive.writestr(entry, "/etc/passwd")
+    assert list_sources([tmp_path / "a.zip"]).aside == [("a.zip/link.png", "a symbolic link")]
+
+
+def test_a_source_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot be opened: File name too long\."):
+        list_sources([tmp_path / ("x" * 300)])
+
+
+def test_a_large_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate(2**40)  # sparse: it takes no space on the disk
+    with pytest.raises(OSError, match="larger than 268,435,456 bytes"):
+        read(str(tmp_path / "a.png"), 0)
+
+
 def test_a_pipe_with_the_name_of_a_parquet_file_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.parquet")
     assert list_sources([tmp_path]).aside == [(f"{tmp_path.name}/pipe.parquet", "not a regular file")]
@@ -162,7 +225,7 @@ def test_a_pipe_with_the_name_of_a_parquet_file_is_not_opened(tmp_path: Path) ->
 
 def test_a_parquet_file_with_too_many_rows_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pq.write_table(pa.table({"image": pa.nulls(5, pa.binary())}), tmp_path / "rows.parquet")
-    monkeypatch.setattr(sources, "MAX_ENTRIES", 4)
+    monkeypatch.setattr(picture_rows, "MAX_ROWS", 4)
     ((_, reason),) = list_sources([tmp_path]).aside
     assert "5 rows, more than the limit of 4" in reason
 

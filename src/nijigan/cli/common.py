@@ -2,8 +2,6 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
@@ -12,8 +10,9 @@ import tyro
 from tyro.conf import Positional
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
+from nijigan.cli.progress import progress_bar as progress_bar
 from nijigan.errors import UserError
-from nijigan.terminal import printable, styled
+from nijigan.terminal import printable
 
 if TYPE_CHECKING:
     from nijigan.dataset.faces import FaceDataset
@@ -62,19 +61,6 @@ def torch_device(name: Device) -> str:
     if not available[name]:
         raise UserError(f"The device {name} is not available; use --device auto or cpu.")
     return name
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar if stderr is a terminal; it is updated by calling the result with (done, total)."""
-    from rich.progress import Progress
-
-    console = styled(stderr=True)
-    with Progress(
-        *Progress.get_default_columns(), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def leave(processes: int) -> None:

@@ -26,6 +26,10 @@ class Import:
     """Cut the faces out of illustrations, and import these crops instead of the whole pictures."""
     crop_margin: float = 0.25
     """Space around each face with --crop, as a share of the face's size, 0 to 1."""
+    keep_faces: bool = False
+    """With --crop, leave pictures whole that already are a face."""
+    follow_links: bool = False
+    """Follow links in a folder that lead out of it."""
     faces_only: bool = False
     """Drop pictures in which no face is detected."""
     tags: Path | None = None
@@ -56,10 +60,10 @@ class Import:
 
         with progress_bar("Importing") as progress:
             report = import_faces(
-                self.sources, self.out, crop=self.crop, crop_margin=self.crop_margin, faces_only=self.faces_only,
-                tags=self.tags, tag_map=self.tag_map, label=self.label, merge=self.merge, min_count=self.min_count,
-                holdout=self.holdout, min_size=self.min_size, max_pixels=self.max_pixels, pad=self.pad,
-                progress=progress,
+                self.sources, self.out, crop=self.crop, crop_margin=self.crop_margin, keep_faces=self.keep_faces,
+                follow_links=self.follow_links, faces_only=self.faces_only, tags=self.tags, tag_map=self.tag_map,
+                label=self.label, merge=self.merge, min_count=self.min_count, holdout=self.holdout,
+                min_size=self.min_size, max_pixels=self.max_pixels, pad=self.pad, progress=progress,
             )  # fmt: skip
         print(report.to_json() if self.json else report)
 
@@ -80,8 +84,9 @@ class Inspect:
         from nijigan.dataset.faces import FaceDataset
         from nijigan.dataset.inspection import contact_sheet, inspect
 
-        dataset = FaceDataset(self.faces)
-        summary = inspect(dataset)
-        sheet = contact_sheet(dataset, self.sheet or self.faces / "contact-sheet.png")
+        with progress_bar("Inspecting"):
+            dataset = FaceDataset(self.faces)
+            summary = inspect(dataset)
+            sheet = contact_sheet(dataset, self.sheet or self.faces / "contact-sheet.png")
         print(summary.to_json() if self.json else summary)
         narrate(f"Contact sheet: {sheet}")

@@ -84,6 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except UserError as error:
                 narrate(f"nijigan: {error}")
                 return 2
+            except MemoryError:
+                narrate(
+                    "nijigan: There is too little memory for this; close other programs, or raise the limit (ulimit -v)."
+                )
+                return 2
             except KeyboardInterrupt:
                 return 130
     except UserError as error:  # stdout cannot be written

@@ -1,18 +1,27 @@
 """Decode picture files to pixels. All other modules use this decoder."""
 
 import io
-from contextlib import suppress
+import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from nijigan.dataset.colour import to_rgb
 from nijigan.dataset.limits import MAX_PIXELS
 from nijigan.pictures import resize
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif")
+LARGE = 2**24
+"""Pictures with more pixels than this are decoded one at a time: the largest take up to 1 GB each."""
+
+MAX_SCANS = 200
+"""The largest number of scans of a JPEG. Progressive ones have about ten; each takes as long as the whole picture."""
+
+_one_at_a_time = threading.Lock()
 
 
 class UnreadableError(ValueError):
@@ -28,16 +37,16 @@ class Picture:
     """A decoded picture file."""
 
     image: Image.Image
-    """RGB, upright, without alpha."""
+    """sRGB, upright, without alpha."""
     plain: bool
-    """Whether the file is an upright 8-bit RGB JPEG, PNG or WebP without alpha: all decoders agree on it."""
+    """Whether the file is an upright 8-bit JPEG, PNG or WebP in sRGB without alpha: all decoders agree on it."""
 
 
 def decode(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Picture:
     """Decode a JPEG, PNG, WebP or GIF (first frame) to upright RGB.
 
-    Transparent pictures are composited on white. 16 bits per channel are scaled to 8. CMYK, greyscale and palette
-    pictures are converted. The EXIF orientation is applied.
+    The EXIF orientation is applied. Colours are converted from the embedded profile to sRGB. Transparent pictures are
+    composited on white. 16 bits per channel are scaled to 8. CMYK, greyscale and palette pictures are converted.
 
     Args:
         data: the content of the file.
@@ -45,47 +54,33 @@ def decode(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Picture:
 
     Raises:
         TooLargeError: the picture has more than `max_pixels` pixels.
-        UnreadableError: the file is empty, damaged or of another format.
+        UnreadableError: the file is empty, damaged or of another format, or there is too little memory for it.
     """
     if not data:
         raise UnreadableError("the file is empty")
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if max_pixels and image.width * image.height > max_pixels:
+        pixels = image.width * image.height
+        if max_pixels and pixels > max_pixels:
             raise TooLargeError(f"{image.width}×{image.height} is more than {max_pixels:,} pixels")
-        kind, frames = image.format, getattr(image, "n_frames", 1)
-        image.load()
+        if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_SCANS:
+            raise UnreadableError(f"more than {MAX_SCANS} scans")
+        with _one_at_a_time if pixels > LARGE else nullcontext():
+            # Of a GIF, all frames would have to be read to count them. A GIF is not plain in any case.
+            still = image.format != "GIF" and getattr(image, "n_frames", 1) == 1
+            image.load()
+            rgb, plain = to_rgb(image, data)
     except UnreadableError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise TooLargeError(f"more than {max_pixels or MAX_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
         raise UnreadableError("not a JPEG, PNG, WebP or GIF picture") from None
+    except MemoryError:
+        raise UnreadableError("there is too little memory to decode it") from None
     except Exception as error:  # for damaged files, Pillow raises OSError, SyntaxError, struct.error and others
         raise UnreadableError(f"damaged: {error}") from error
-    orientation = 1
-    with suppress(Exception):  # a picture with damaged EXIF data is still usable
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    deep = (
-        kind == "PNG" and data[24] == 16
-    )  # the bit depth in a PNG's first chunk; Pillow's mode is RGB for 8 and 16 bits
-    opaque_rgb = image.mode == "RGB" and "transparency" not in image.info
-    plain = kind != "GIF" and opaque_rgb and not deep and orientation == 1 and frames == 1
-    if not plain:
-        image = _to_rgb(image)
-        if orientation != 1:
-            image = ImageOps.exif_transpose(image)
-    return Picture(image, plain)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit greyscale: Pillow's own conversion clips it at 255
-        values = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return Picture(rgb, still and plain)
 
 
 def to_png(image: Image.Image) -> bytes:
@@ -107,6 +102,10 @@ def square(image: Image.Image, resolution: int, pad: bool = False) -> npt.NDArra
         uint8, resolution×resolution×3.
     """
     width, height = image.size
+    if pad and max(width, height) ** 2 > MAX_PIXELS:  # the square around a long strip would not fit into memory
+        scale = MAX_PIXELS**0.5 / max(width, height)
+        image = resize(image, *(max(1, int(side * scale)) for side in image.size))
+        width, height = image.size
     side = max(width, height) if pad else min(width, height)
     if width != height:
         left, top = (width - side) // 2, (height - side) // 2

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from nijigan.dataset.decode import SUFFIXES
 from nijigan.dataset.dropped import read_csv
 from nijigan.dataset.faces import FaceDataset
 from nijigan.dataset.manifest import SPLITS
@@ -85,7 +86,7 @@ def contact_sheet(dataset: FaceDataset, path: Path, count: int = 100, side: int 
     Raises:
         UserError: the dataset is damaged, or `path` cannot be written or is not the name of a picture.
     """
-    if path.suffix.lower() not in Image.registered_extensions():
+    if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"{path} does not end like the name of a picture; choose a name that ends in .png.")
     faces = np.stack(list(islice(dataset.decoded(side), count)))
     with replacing(path) as temporary:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,10 @@ COLUMNS = {
     "phash": pa.binary(),  # see `importing.duplicates`
 }
 """The columns of every dataset. All other columns are attributes."""
+
+TABLE_BYTES = 2**28
+"""Bytes to which the columns of a file may unpack, however small it is."""
+TABLE_RATIO = 50
 
 OWNED = re.compile(
     r"faces-\d+\.parquet|\.pictures\.tmp|cache"
@@ -102,13 +107,35 @@ def fingerprint(table: pa.Table, attributes: tuple[str, ...], pad: bool) -> str:
 
 
 def read_table(file: Path, columns: list[str]) -> pa.Table:
-    """Columns of a Parquet file; a page whose checksum is wrong is an OSError."""
-    return pq.read_table(file, columns=columns, page_checksum_verification=True)
+    """Columns of a Parquet file without its pictures.
+
+    Raises:
+        OSError: a checksum is wrong, or the columns unpack to far more than they take on disk: a dictionary with one
+            long entry may count for every row.
+    """
+    with open_parquet(file) as parquet:
+        groups = (parquet.metadata.row_group(index) for index in range(parquet.num_row_groups))
+        chunks = [group.column(index) for group in groups for index in range(group.num_columns)]
+        chunks = [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] in columns]
+        largest = max((chunk.total_uncompressed_size for chunk in chunks), default=0)
+        limit = max(TABLE_BYTES, TABLE_RATIO * sum(chunk.total_compressed_size for chunk in chunks))
+        rows = min(2**16, max(1, TABLE_BYTES // max(1, largest)))  # each cell may be as long as the whole dictionary
+        batches, unpacked = [], 0
+        for batch in parquet.iter_batches(rows, columns=columns):
+            unpacked += batch.nbytes
+            if unpacked > limit:
+                raise OSError(f"the columns of {file.name} unpack to more than {limit:,} bytes")
+            batches.append(batch)
+        schema = pa.schema([parquet.schema_arrow.field(name) for name in columns])
+        return pa.Table.from_batches([batch.select(columns) for batch in batches], schema)
 
 
 def open_parquet(file: Path) -> pq.ParquetFile:
     """A Parquet file to read in parts; a page whose checksum is wrong is an OSError."""
-    return pq.ParquetFile(file, page_checksum_verification=True)
+    if not file.is_file():  # opening a pipe could wait for ever
+        raise OSError(f"{file.name} is not a regular file" if file.exists() else f"{file.name} is missing")
+    # Arrow takes names that are not Unicode as bytes only.
+    return pq.ParquetFile(pa.OSFile(os.fsencode(file)), page_checksum_verification=True)
 
 
 DAMAGE = (OSError, UnicodeDecodeError, pa.ArrowException)

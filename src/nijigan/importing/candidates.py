@@ -1,6 +1,7 @@
 """The table of pictures that may become faces: which of them are usable, and which one of several duplicates stays."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,8 +78,9 @@ def known_faces(out: Path, pad: bool) -> Candidates:
     """The faces that the dataset `out` has; none if `out` does not exist or is an empty folder.
 
     Raises:
-        UserError: `out` is something other than a dataset, or has the other setting of `pad`.
+        UserError: `out` is something other than a dataset, has the other setting of `pad`, or cannot be replaced.
     """
+    _check_place(out)
     if not is_dataset(out):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UserError(f"{out} exists and is not a dataset of faces; choose another place.")
@@ -91,6 +93,20 @@ def known_faces(out: Path, pad: bool) -> Candidates:
         Origin(str(file), row, plain=True) for file in dataset.files for row in range(pq.read_metadata(file).num_rows)
     ]
     return Candidates(rows, origins, len(origins))
+
+
+def _check_place(out: Path) -> None:
+    """Refuse a folder that cannot be replaced without harm."""
+    try:
+        str(out).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"The name of the folder {str(out)!a} is not Unicode; choose another name.") from None
+    with suppress(FileNotFoundError):  # the current folder may have been deleted
+        if Path.cwd().is_relative_to(out.resolve()):
+            raise UserError(
+                f"The current folder is in {out.resolve()}, which an import replaces. Run the import from another "
+                "folder, or choose another --out."
+            )
 
 
 def find_usable(

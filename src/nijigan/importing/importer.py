@@ -4,13 +4,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from nijigan.aliases import Progress
+from nijigan.aliases import NamedProgress, Progress
 from nijigan.dataset.dropped import Dropped, write_csv
 from nijigan.dataset.limits import MAX_PIXELS
 from nijigan.dataset.manifest import OWNED, SPLITS
@@ -28,7 +28,7 @@ from nijigan.importing.candidates import (
     list_duplicates,
 )
 from nijigan.importing.contact_sheets import write_faceless, write_sheet
-from nijigan.importing.crop import MARGIN, Crops, cut_faces, write_squares
+from nijigan.importing.crop import MARGIN, Crops, cut_faces, hint_at_crop, write_squares
 from nijigan.importing.label_cleaning import (
     Column,
     Merge,
@@ -41,7 +41,7 @@ from nijigan.importing.label_cleaning import (
 )
 from nijigan.importing.measure import measure
 from nijigan.importing.readings import parse_label, read_unlabelled
-from nijigan.importing.report import ImportReport, nothing_usable
+from nijigan.importing.report import NAMED, ImportReport, nothing_usable
 from nijigan.importing.sources import Listing, SourceFile, close, list_sources
 from nijigan.importing.store import write_faces
 
@@ -59,6 +59,10 @@ class ImportOptions:
     it shows one face."""
     crop_margin: float = MARGIN
     """Space around each face that is cut out, as a share of its size, 0 to 1."""
+    keep_faces: bool = False
+    """With `crop`, leave pictures whole that already are a face."""
+    follow_links: bool = False
+    """Follow links in a folder that lead out of it. Otherwise they are listed in the report."""
     faces_only: bool = False
     """Drop new pictures in which the detector finds no face."""
     tags: Path | None = None
@@ -89,6 +93,7 @@ class ImportOptions:
             0 <= self.crop_margin <= 1,
             f"crop_margin is {self.crop_margin}; choose a share of the face's size from 0 to 1.",
         )
+        check(self.crop or not self.keep_faces, "keep_faces has an effect only with crop; use both or neither.")
         self.merges()
         self.attributes_to_read()
 
@@ -107,6 +112,8 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
     *,
     crop: bool = False,
     crop_margin: float = MARGIN,
+    keep_faces: bool = False,
+    follow_links: bool = False,
     faces_only: bool = False,
     tags: Path | None = None,
     tag_map: Path | None = None,
@@ -124,14 +131,16 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
     Args:
         sources: folders, .zip archives, Parquet files, single pictures.
         out: the dataset's folder, replaced at the end. Faces that are already in it stay there, in the same splits.
-        progress: called with (pictures done, pictures in all), in each pass over the pictures.
+        progress: called with (pictures done, pictures in all), in each pass over the pictures. If it is a
+            `NamedProgress`, it also learns the name of each pass.
 
     Raises:
         UserError: there is no usable picture, `out` is not a dataset, another process imports into it, or an option is
             out of its range.
     """
     options = ImportOptions(
-        crop=crop, crop_margin=crop_margin, faces_only=faces_only, tags=tags and Path(tags),
+        crop=crop, crop_margin=crop_margin, keep_faces=keep_faces, follow_links=follow_links, faces_only=faces_only,
+        tags=tags and Path(tags),
         tag_map=tag_map and Path(tag_map), label=label, merge=merge, min_count=min_count, holdout=holdout,
         min_size=min_size, max_pixels=max_pixels, pad=pad,
     )  # fmt: skip
@@ -144,36 +153,48 @@ def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress
     begun = time.monotonic()
     known = known_faces(out, options.pad)
     check(bool(sources or known.known), "Name what to import: folders, .zip archives, Parquet files or pictures.")
-    listing = list_sources(sources)
+    _name(progress, "Listing the pictures")
+    listing = list_sources(sources, options.follow_links)
     pictures = sorted(listing.pictures)  # by name: the result does not depend on the order in which they were found
     tags, tag_report = matching.label(pictures, listing.tables, options.tags, options.tag_map)
     with _crops(pictures, out, options, progress) as crops:
+        _name(progress, "Checking the pictures")
         measures = measure(crops.entries, options.max_pixels, progress, detect=options.faces_only)
         usable = find_usable(crops, tags, measures, options.min_size, known)
         dropped = usable.dropped + crops.dropped + _not_pictures(listing)
         candidates = by_preference(known, usable.candidates)
         if not candidates.origins:
             raise UserError(nothing_usable(", ".join(map(str, sources)), dropped))
+        _name(progress, "Finding duplicates")
         choice = choose(candidates)
         labels = _label(candidates, choice, options, progress)
         faces = _faces(candidates, choice, labels.attributes, options.holdout)
+        notes = [*_links(listing), *_crop_notes(crops, candidates, choice, options, progress)]
         duplicates = list_duplicates(candidates, choice)
         dropped += [row for row, _ in duplicates]
+        _name(progress, "Writing the dataset")
         with replacing_folder(out, OWNED) as folder:
-            write_faces(folder, faces, [candidates.origins[row] for row in choice.kept], options.pad)
+            write_faces(folder, faces, [candidates.origins[row] for row in choice.kept], options.pad, progress)
             write_csv(folder, dropped, out)
             write_sheet(folder, [pair for row, pair in duplicates if row.kind == "near-duplicate"], out)
             write_faceless(folder, usable.faceless, out)
             write_squares(folder, pictures, crops, out)
         close()
     files = _Files(
-        seen=len(pictures) + len(listing.aside),
-        crops=len(crops.entries) if options.crop else None,
+        seen=len(pictures) + len(listing.aside) + len(listing.links),
+        crops=len(crops.entries) - crops.whole if options.crop else None,
         known_already=int((choice.exact[candidates.known :] < candidates.known).sum()),
         new=len(faces) - candidates.known,
         dropped=dropped,
     )
+    labels = replace(labels, notes=[*labels.notes, *notes])
     return _report(out, faces, files, labels, tag_report, time.monotonic() - begun)
+
+
+def _name(progress: Progress | None, title: str) -> None:
+    """Announce a pass to those who can show its name."""
+    if isinstance(progress, NamedProgress):
+        progress.name(title)
 
 
 @dataclass(frozen=True)
@@ -202,12 +223,37 @@ def _crops(
 ) -> AbstractContextManager[Crops]:
     """The faces cut out of the pictures, or the pictures themselves."""
     if options.crop:
-        return cut_faces(pictures, out, options.crop_margin, options.max_pixels, progress)
+        _name(progress, "Cutting out the faces")
+        return cut_faces(
+            pictures, out, options.crop_margin, options.max_pixels, progress, keep_faces=options.keep_faces
+        )
     return nullcontext(Crops(pictures, list(range(len(pictures)))))
 
 
 def _not_pictures(listing: Listing) -> list[Dropped]:
-    return [Dropped(name, "not a picture", reason) for name, reason in listing.aside]
+    links = [Dropped(name, "link", "leads out of its folder; --follow-links follows it") for name in listing.links]
+    return [Dropped(name, "not a picture", reason) for name, reason in listing.aside] + links
+
+
+def _links(listing: Listing) -> list[str]:
+    """The note about links that were not followed."""
+    if not listing.links:
+        return []
+    count, named = len(listing.links), ", ".join(listing.links[:NAMED])
+    more = f" and {count - NAMED:,} more" if count > NAMED else ""
+    return [f"Links that lead out of their folder were not followed: {named}{more}. --follow-links follows them."]
+
+
+def _crop_notes(
+    crops: Crops, candidates: Candidates, choice: Choice, options: ImportOptions, progress: Progress | None
+) -> list[str]:
+    """What the report says about whole faces among illustrations, or illustrations among faces."""
+    if options.crop:
+        return [f"{crops.whole:,} pictures already are a face and stayed whole."] if options.keep_faces else []
+    _name(progress, "Looking for illustrations")
+    new = [row for row in choice.kept if row >= candidates.known]
+    sizes = candidates.rows.select(["width", "height"]).take(pa.array(new, pa.int64())).to_pylist()
+    return hint_at_crop([candidates.origins[row] for row in new], [(size["width"], size["height"]) for size in sizes])
 
 
 def _label(candidates: Candidates, choice: Choice, options: ImportOptions, progress: Progress | None) -> _Labels:
@@ -216,6 +262,8 @@ def _label(candidates: Candidates, choice: Choice, options: ImportOptions, progr
     without_effect = merge_values([attributes], merges)
     notes = forget_unusable(attributes)
     names = options.attributes_to_read()
+    if names:
+        _name(progress, "Reading labels from the pictures")
     readings = read_unlabelled(names, attributes, candidates.origins, candidates.sources(), kept, progress)
     notes = [note for note in merge_values([readings], merges) if note in without_effect] + notes
     fill_gaps(attributes, choice.survivor)

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-import pyarrow.parquet as pq
-
-from nijigan.dataset.manifest import COLUMNS, DAMAGE, read_table
+from nijigan.dataset.manifest import COLUMNS, DAMAGE, open_parquet, read_table
 from nijigan.errors import UserError
 from nijigan.importing.label_files import PictureLabels, TagTable, parse, read_file, read_mapping
 from nijigan.importing.sources import SourceFile, printable, read
@@ -184,7 +182,8 @@ def _stored_labels(pictures: Sequence[SourceFile]) -> dict[int, PictureLabels]:
 def _read_attributes(file: Path) -> dict[str, list[str | None]]:
     """The columns of labels in a Parquet file of a dataset; of another Parquet file, none."""
     try:
-        names = pq.read_schema(file).names
+        with open_parquet(file) as parquet:
+            names = parquet.schema_arrow.names
         extra = [name for name in names if name not in COLUMNS] if set(COLUMNS) <= set(names) else []
         columns: dict[str, list[str | None]] = read_table(file, extra).to_pydict()
     except DAMAGE as error:

@@ -1,6 +1,5 @@
 """List and read pictures in folders, zip archives and Parquet files, without unpacking them."""
 
-import bisect
 import os
 import stat
 import struct
@@ -9,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import lru_cache
-from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from nijigan.dataset.decode import SUFFIXES
-from nijigan.dataset.manifest import MANIFEST, is_dataset, open_parquet
+from nijigan.dataset.manifest import MANIFEST, is_dataset
+from nijigan.dataset.picture_rows import forget_rows, picture_names, read_row
 from nijigan.errors import UserError
 
 TABLES = (".csv", ".jsonl")
@@ -27,6 +25,8 @@ MAX_FILE_BYTES = 2**28
 MAX_ARCHIVE_BYTES = 2**40
 MAX_RATIO = 200
 """The largest ratio of unpacked to packed bytes of an archive. Pictures are near 1, archive bombs reach 1,000."""
+
+NOT_REGULAR = "not a regular file"
 
 BAD_ARCHIVE = (OSError, ValueError, NotImplementedError, EOFError, struct.error, zipfile.BadZipFile)
 
@@ -52,35 +52,58 @@ class Listing:
     """CSV and JSON-lines files, which may contain tags."""
     aside: list[tuple[str, str]] = field(default_factory=list)
     """(name, reason) of files that are not pictures or cannot be opened."""
+    links: list[str] = field(default_factory=list)
+    """Names of links that lead out of their source and were not followed."""
 
 
-def list_sources(sources: Sequence[Path]) -> Listing:
+def list_sources(sources: Sequence[Path], follow_links: bool = False) -> Listing:
     """List the pictures in folders (recursively), .zip archives and Parquet files, and single pictures.
 
     Hidden files are skipped.
 
+    Args:
+        sources: the folders and files.
+        follow_links: whether to follow links in a folder that lead out of it. A source may be a link in any case.
+
     Raises:
-        UserError: a source does not exist, or an archive exceeds a limit.
+        UserError: a source does not exist or cannot be opened, or an archive exceeds a limit.
     """
     listing = Listing()
     for source in sources:
-        if is_dataset(source) or source.is_dir():
-            _list_folder(source, listing)
-        elif source.suffix.lower() == ".zip" and source.is_file():
-            _list_zip(source, listing)
-        elif source.exists():
-            _add_file(source, source.name, listing)
-        else:
-            raise UserError(f"{source} does not exist; give a folder of pictures, a .zip or a Parquet file.")
+        try:
+            _list_source(source, listing, follow_links)
+        except OSError as error:
+            raise UserError(f"{source} cannot be opened: {error.strerror or error}.") from error
     return listing
 
 
-def _list_folder(root: Path, listing: Listing) -> None:
+def _list_source(source: Path, listing: Listing, follow_links: bool) -> None:
+    if is_dataset(source) or source.is_dir():
+        _list_folder(source, listing, follow_links)
+    elif source.suffix.lower() == ".zip" and source.is_file():
+        _list_zip(source, listing)
+    elif source.is_file():
+        _add_file(source, source.name, listing)
+    elif source.exists():
+        listing.aside.append((printable(source.name), NOT_REGULAR))
+    else:
+        raise UserError(f"{source} does not exist; give a folder of pictures, a .zip or a Parquet file.")
+
+
+def _list_folder(root: Path, listing: Listing, follow_links: bool) -> None:
+    top = os.path.realpath(root)
+
     def name(path: str | Path) -> str:
         return str(PurePosixPath(root.resolve().name, *Path(path).relative_to(root).parts))
 
     def refused(error: OSError) -> None:
         listing.aside.append((printable(name(error.filename)), f"unreadable folder: {error.strerror}"))
+
+    def may_open(path: Path) -> bool:
+        if follow_links or not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(top):
+            return True
+        listing.links.append(printable(name(path)))
+        return False
 
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True, onerror=refused):
@@ -89,14 +112,15 @@ def _list_folder(root: Path, listing: Listing) -> None:
             folders.clear()
             continue
         seen.add((here.st_dev, here.st_ino))
-        folders[:] = sorted(inner for inner in folders if not inner.startswith("."))
         faces = [file for file in files if fnmatch(file, "faces-*.parquet")]
         if faces and MANIFEST in files:  # a dataset: its faces, not its caches and sheets
             folders.clear()
             files = faces
+        folders.sort(key=lambda inner: (Path(folder, inner).is_symlink(), inner))  # links last: they are listed once
+        folders[:] = [inner for inner in folders if not inner.startswith(".") and may_open(Path(folder, inner))]
         for file in sorted(files):
             path = Path(folder, file)
-            if not file.startswith("."):
+            if not file.startswith(".") and may_open(path):
                 _add_file(path, name(path), listing)
 
 
@@ -139,7 +163,9 @@ def _list_zip(path: Path, listing: Listing) -> None:
         hidden = any(p.startswith(".") and p not in (".", "..") for p in info.filename.split("/"))
         if info.is_dir() or hidden or info.filename.startswith("__MACOSX/"):
             continue
-        if info.flag_bits & 1:
+        if stat.S_ISLNK(info.external_attr >> 16):
+            listing.aside.append((entry.name, "a symbolic link"))
+        elif info.flag_bits & 1:
             listing.aside.append((entry.name, "encrypted"))
         elif info.file_size > MAX_FILE_BYTES:
             listing.aside.append((entry.name, f"larger than {MAX_FILE_BYTES:,} bytes"))
@@ -149,37 +175,16 @@ def _list_zip(path: Path, listing: Listing) -> None:
 
 def _list_parquet(path: Path, name: str, listing: Listing) -> None:
     if not path.is_file():  # opening a pipe could wait forever
-        listing.aside.append((printable(name), "not a regular file"))
+        listing.aside.append((printable(name), NOT_REGULAR))
         return
     try:
-        names = _picture_names(path)
+        names = picture_names(path)
     except (OSError, pa.ArrowException) as error:
         listing.aside.append((printable(name), f"not a Parquet file of pictures: {error}"))
         return
     listing.pictures.extend(
         SourceFile(printable(f"{name}/{inside or row}"), str(path), row) for row, inside in enumerate(names)
     )
-
-
-def _picture_names(path: Path) -> list[str | None]:
-    with open_parquet(path) as file:
-        if file.metadata.num_rows > MAX_ENTRIES:
-            raise pa.ArrowInvalid(f"{file.metadata.num_rows:,} rows, more than the limit of {MAX_ENTRIES:,}")
-        column, is_struct = _picture_column(file.schema_arrow)
-        if not is_struct or file.schema_arrow.field(column).type.get_field_index("path") < 0:
-            return [None] * file.metadata.num_rows
-        return list(pc.struct_field(file.read([f"{column}.path"])[column], "path").to_pylist())
-
-
-def _picture_column(schema: pa.Schema) -> tuple[str, bool]:
-    """The name of the column of pictures, and whether it is Hugging Face's {bytes, path} or plain bytes."""
-    for field_ in schema:
-        if pa.types.is_struct(field_.type) and field_.type.get_field_index("bytes") >= 0:
-            return field_.name, True
-    for field_ in schema:
-        if pa.types.is_binary(field_.type) or pa.types.is_large_binary(field_.type):
-            return field_.name, False
-    raise pa.ArrowInvalid("no column of bytes")
 
 
 def read(file: str, position: int) -> bytes:
@@ -191,16 +196,17 @@ def read(file: str, position: int) -> bytes:
     path = Path(file)
     state = path.stat()
     if not stat.S_ISREG(state.st_mode):  # reading a pipe could wait forever
-        raise OSError("not a regular file")
+        raise OSError(NOT_REGULAR)
     if file.lower().endswith(".parquet"):
-        return _read_row(path, state.st_mtime_ns, position)
+        return read_row(path, state.st_mtime_ns, position)
     if file.lower().endswith(".zip"):
         archive = _archive(file, state.st_mtime_ns)
         with archive.open(archive.infolist()[position]) as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
+    elif state.st_size > MAX_FILE_BYTES:
+        raise OSError(f"larger than {MAX_FILE_BYTES:,} bytes")
     else:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
+        data = path.read_bytes()
     if len(data) > MAX_FILE_BYTES:
         raise OSError(f"larger than {MAX_FILE_BYTES:,} bytes")
     return data
@@ -211,35 +217,10 @@ def _archive(file: str, modified: int) -> zipfile.ZipFile:  # `modified` is part
     return zipfile.ZipFile(file)
 
 
-def _read_row(path: Path, modified: int, position: int) -> bytes:
-    ends = _row_group_ends(path, modified)
-    group = bisect.bisect_right(ends, position)
-    data = _row_group(path, modified, group)[position - (ends[group - 1] if group else 0)].as_py()
-    if data is None:
-        raise OSError("no picture in this row")
-    return bytes(data)
-
-
-@lru_cache(maxsize=64)
-def _row_group_ends(path: Path, modified: int) -> list[int]:
-    with open_parquet(path) as file:
-        sizes = (file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
-        return list(accumulate(sizes))
-
-
-@lru_cache(maxsize=4)
-def _row_group(path: Path, modified: int, group: int) -> pa.ChunkedArray:
-    with open_parquet(path) as file:
-        column, is_struct = _picture_column(file.schema_arrow)
-        if is_struct:
-            return pc.struct_field(file.read_row_group(group, [f"{column}.bytes"])[column], "bytes")
-        return file.read_row_group(group, [column])[column]
-
-
 def close() -> None:
     """Close the archives and row groups that are kept open between reads."""
     _archive.cache_clear()
-    _row_group.cache_clear()
+    forget_rows()
 
 
 def printable(name: str) -> str:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nijigan.aliases import Progress
 from nijigan.dataset.decode import decode, to_png
 from nijigan.dataset.manifest import COLUMNS, FORMAT, SPLITS, fingerprint, write_manifest
 from nijigan.errors import UserError
@@ -40,7 +41,9 @@ class Origin:
     """For a crop, SHA-256 of the illustration: all crops of one go to one split."""
 
 
-def write_faces(folder: Path, faces: pa.Table, origins: Sequence[Origin], pad: bool) -> None:
+def write_faces(
+    folder: Path, faces: pa.Table, origins: Sequence[Origin], pad: bool, progress: Progress | None = None
+) -> None:
     """Write the Parquet files and `dataset.json` of a dataset into an empty folder.
 
     Args:
@@ -48,6 +51,7 @@ def write_faces(folder: Path, faces: pa.Table, origins: Sequence[Origin], pad: b
         faces: the rows, ordered by id: all columns of a dataset but the image, attributes last.
         origins: where the picture of each row is.
         pad: whether readers pad pictures that are not square, rather than crop them.
+        progress: called with (pictures copied, pictures in all).
 
     Raises:
         UserError: a picture has changed since it was measured, or is damaged.
@@ -62,7 +66,7 @@ def write_faces(folder: Path, faces: pa.Table, origins: Sequence[Origin], pad: b
         "splits": {split: splits[split] for split in SPLITS},
         "attributes": {name: sorted(set(faces[name].drop_null().to_pylist())) for name in attributes},
         "priors": _joint_counts(faces.filter(pc.equal(faces["split"], "train")), attributes),
-        "files": _write_parquet(folder, faces, origins, _schema(attributes)),
+        "files": _write_parquet(folder, faces, origins, _schema(attributes), progress),
     }
     write_manifest(folder, manifest)
 
@@ -92,12 +96,14 @@ def _schema(attributes: Sequence[str]) -> pa.Schema:
     return pa.schema(fields, {"huggingface": json.dumps({"info": {"features": features}})})
 
 
-def _write_parquet(folder: Path, faces: pa.Table, origins: Sequence[Origin], schema: pa.Schema) -> list[str]:
+def _write_parquet(
+    folder: Path, faces: pa.Table, origins: Sequence[Origin], schema: pa.Schema, progress: Progress | None
+) -> list[str]:
     names: list[str] = []
     writer: pq.ParquetWriter | None = None
     room = 0
     try:
-        for start, pictures in _in_order(folder / ".pictures.tmp", origins):
+        for start, pictures in _in_order(folder / ".pictures.tmp", origins, progress):
             if writer is None or room <= 0:
                 if writer:
                     writer.close()
@@ -125,7 +131,7 @@ def _name(source: str) -> str:
     return path.stem + "".join(path.suffix.partition("#")[1:])
 
 
-def _in_order(spool: Path, origins: Sequence[Origin]) -> Iterator[tuple[int, list[bytes]]]:
+def _in_order(spool: Path, origins: Sequence[Origin], progress: Progress | None) -> Iterator[tuple[int, list[bytes]]]:
     """Yield (first row, pictures) in the order of `origins`, and yet read every source once, from front to back.
 
     Faces are ordered by hash, so that reading them directly would jump back and forth in their sources. They are copied
@@ -134,9 +140,12 @@ def _in_order(spool: Path, origins: Sequence[Origin]) -> Iterator[tuple[int, lis
     ends = np.zeros(len(origins), np.int64)
     sizes = np.zeros(len(origins), np.int64)
     with spool.open("wb") as stream:
-        for row in sorted(range(len(origins)), key=lambda row: (origins[row].file, origins[row].position)):
+        in_files = sorted(range(len(origins)), key=lambda row: (origins[row].file, origins[row].position))
+        for done, row in enumerate(in_files, 1):
             sizes[row] = stream.write(picture(origins[row]))
             ends[row] = stream.tell()
+            if progress:
+                progress(done, len(origins))
     with spool.open("rb") as stream:
         start = 0
         while start < len(origins):
