@@ -18,6 +18,7 @@ from nijigan.files import recover_folder
 FORMAT = 1
 SPLITS = ("train", "val", "test")
 MANIFEST = "dataset.json"
+READ = "read"
 COLUMNS = {
     "id": pa.string(),  # the first 16 digits of sha256
     "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
@@ -27,6 +28,7 @@ COLUMNS = {
     "source": pa.string(),  # the name of the imported file, for people
     "sha256": pa.string(),  # of the imported file, in hexadecimal
     "phash": pa.binary(),  # see `importing.duplicates`
+    READ: pa.string(),  # the attributes that were read from the picture or its name, joined by commas
 }
 """The columns of every dataset. All other columns are attributes."""
 
@@ -101,8 +103,14 @@ def fingerprint(table: pa.Table, attributes: tuple[str, ...], pad: bool) -> str:
 
 
 def read_table(file: Path, columns: list[str]) -> pa.Table:
-    """Columns of a Parquet file; a page whose checksum is wrong is an OSError."""
-    return pq.read_table(file, columns=columns, page_checksum_verification=True)
+    """Columns of a Parquet file; a page whose checksum is wrong is an OSError.
+
+    Files of earlier versions have no column `READ`; it is then empty.
+    """
+    earlier = READ in columns and READ not in pq.read_schema(file).names
+    stored = [name for name in columns if not (earlier and name == READ)]
+    table = pq.read_table(file, columns=stored, page_checksum_verification=True)
+    return table.append_column(READ, pa.nulls(len(table), COLUMNS[READ])).select(columns) if earlier else table
 
 
 def open_parquet(file: Path) -> pq.ParquetFile:

@@ -1,0 +1,117 @@
+"""Read the columns of a Parquet file that may be labels."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nijigan.dataset.manifest import DAMAGE, open_parquet
+from nijigan.errors import UserError
+from nijigan.importing.labels.json_tables import scalar
+from nijigan.importing.labels.tables import Cell, Table, check_size
+from nijigan.importing.sources import MAX_FILE_BYTES
+
+
+def parquet_table(name: str, path: Path) -> Table:
+    """Read all columns but pictures: texts, numbers, truth values, and lists of these.
+
+    The numbers of Hugging Face `ClassLabel`s are replaced by their names.
+
+    Raises:
+        UserError: the file is damaged, is not a Parquet file, or is too large.
+    """
+    if not path.is_file():  # opening a pipe could wait forever
+        raise UserError(f"{path} is not a file.")
+    try:
+        with open_parquet(path) as file:
+            schema, rows = file.schema_arrow, file.metadata.num_rows
+            fields = [field for field in schema if _is_label(field.type)]
+            check_size(name, rows, len(schema))
+            _check_bytes(name, file.metadata, {field.name for field in fields})
+        # Dictionaries are read as such. Otherwise a small file could grow to any size in memory.
+        texts = [f"{field.name}.list.element" if _is_list(field.type) else field.name for field in fields]
+        with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file:
+            columns = [_cells(file.read([field.name])[field.name], _classes(schema, field.name)) for field in fields]
+    except DAMAGE as error:
+        raise UserError(f"{name} is not a Parquet file, or is damaged ({error}).") from error
+    nested = [field.name for field in schema if field not in fields and not _is_picture(field.type)]
+    columns += [[None] * rows for _ in nested]
+    header = [*(field.name for field in fields), *nested]
+    table = [list(row) for row in zip(*columns, strict=True)]
+    return Table(header, table, nested=set(range(len(fields), len(header))))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_label(kind: pa.DataType) -> bool:
+    """Whether a column can be labels: no bytes, no records, no lists of lists."""
+    kind = kind.value_type if _is_list(kind) else kind
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(text or number or pa.types.is_boolean(kind) or pa.types.is_temporal(kind) or pa.types.is_null(kind))
+
+
+def _is_picture(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _check_bytes(name: str, metadata: Any, columns: set[str]) -> None:
+    size = sum(
+        chunk.total_uncompressed_size
+        for group in range(metadata.num_row_groups)
+        for column in range(metadata.num_columns)
+        if (chunk := metadata.row_group(group).column(column)).path_in_schema.partition(".")[0] in columns
+    )
+    if size > MAX_FILE_BYTES:
+        raise UserError(f"{name} has more than {MAX_FILE_BYTES:,} bytes of labels; keep only file names and labels.")
+
+
+def _classes(schema: pa.Schema, column: str) -> list[str] | None:
+    """The names of a Hugging Face `ClassLabel`, also of a list of them; None for another column."""
+    with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        feature = json.loads(schema.metadata[b"huggingface"])["info"]["features"][column]
+        while isinstance(feature, list) or "feature" in feature:  # Sequence or List
+            feature = feature[0] if isinstance(feature, list) else feature["feature"]
+        if feature["_type"] == "ClassLabel" and all(isinstance(name, str) for name in feature["names"]):
+            return list(feature["names"])
+    return None
+
+
+def _cells(column: pa.ChunkedArray, classes: list[str] | None) -> list[Cell]:
+    cells: list[Cell] = []
+    for chunk in column.chunks:
+        if _is_list(chunk.type):
+            texts = _texts(chunk.flatten(), classes)
+            lengths = pc.list_value_length(chunk).to_pylist()
+            start = 0
+            for length in lengths:
+                stop = start + (length or 0)
+                cells.append(tuple(text for text in texts[start:stop] if text) or None)
+                start = stop
+        else:
+            cells += _texts(chunk, classes)
+    return cells
+
+
+def _texts(array: pa.Array, classes: list[str] | None) -> list[str | None]:
+    """The values of an array as text, each distinct value of a dictionary once."""
+    if pa.types.is_dictionary(array.type):
+        words = _texts(array.dictionary, classes)
+        return [None if index is None else words[index] for index in array.indices.to_pylist()]
+    if pa.types.is_floating(array.type) and not pa.types.is_float64(array.type):
+        array = array.cast(pa.string()).cast(pa.float64())  # the shortest number that is the same in 32 or 16 bits
+    values = array.to_pylist()
+    if classes and pa.types.is_integer(array.type):
+        return [scalar(classes[v]) if v is not None and 0 <= v < len(classes) else None for v in values]
+    if pa.types.is_timestamp(array.type):
+        return [None if value is None else str(value).removesuffix(" 00:00:00") for value in values]
+    return [scalar(value) for value in values]
