@@ -35,12 +35,16 @@ LAYOUTS: dict[str, Callable[[int, int], Row]] = {
     "row number and file": lambda row, n: {"id": row, "img_name": f"{n}.jpg", **base(n)},
     "two ids": lambda row, n: {"id": row, "image_id": n, **base(n)},
     "labels first": lambda row, n: {**base(n), "url": f"https://x.org/{n}.jpg"},
-    "capitals and floats": lambda row, n: {"File": f"{n}.jpg", "HAIR": HAIR[n % 4].title(), "Year": float(2000 + n % 7)},
+    "capitals and floats": lambda row, n: {
+        "File": f"{n}.jpg", "HAIR": HAIR[n % 4].title(), "Year": float(2000 + n % 7),
+    },
     "extra columns": lambda row, n: {
         "file_name": f"{n}.jpg", "width": 64, "caption": f"girl {row}", "score": row / 7, **base(n), "": row,
     },
     "missing": lambda row, n: {"file_name": f"{n}.jpg", **base(n), "hair": None if n % 5 == 0 else HAIR[n % 4]},
-    "words for missing": lambda row, n: {"file_name": f"{n}.jpg", **base(n), "hair": "N/A" if n % 5 == 0 else HAIR[n % 4]},
+    "words for missing": lambda row, n: {
+        "file_name": f"{n}.jpg", **base(n), "hair": "N/A" if n % 5 == 0 else HAIR[n % 4],
+    },
     "numbers for labels": lambda row, n: {"name": f"{n}.jpg", "code": n % 4, **base(n)},
     "no header": lambda row, n: {f"{ORDER[0]}.jpg": f"{n}.jpg", HAIR[ORDER[0] % 4]: HAIR[n % 4]},
     "backslashes": lambda row, n: {"file_name": f"pics\\{n}.jpg", **base(n)},

@@ -200,7 +200,7 @@ def _picture_names(path: Path) -> list[str | None]:
         return list(pc.struct_field(file.read([f"{column}.path"])[column], "path").to_pylist())
 
 
-class _NoPicturesError(pa.ArrowInvalid):
+class _NoPicturesError(ValueError):
     """A Parquet file has no column of bytes."""
 
 

@@ -121,8 +121,8 @@ def has_no_header(table: Table, key: int, places: Places) -> bool:
 
     It is if its id names a picture, or looks like those that do: `girl_0001` like `girl_0017`.
     """
-    header = table.header[key]
-    if names_pictures(header):
+    header = table.header[key] if table.headed or not table.rows else table.rows[0][key]
+    if not isinstance(header, str) or names_pictures(header):
         return False
     named = not table.headed and bool(places) and places[0] is not None
     body = slice(0 if table.headed else 1, None)

@@ -132,7 +132,7 @@ class _Matcher:
         unheaded = has_no_header(table, key, places)
         if unheaded and self.meaning is None:
             raise UserError(
-                f"{name}: the header is about a picture; add a line such as file_name,hair above it, or name the columns."
+                f"{name}: the header is about a picture; add a line such as file_name,hair above it, or rename columns."
             )
         if not table.headed and not unheaded:
             table.rows, places = table.rows[1:], places[1:]
