@@ -26,11 +26,11 @@ def composed(text: str) -> str:
 
 
 def loose(text: str) -> str:
-    """`text` as people see it: wide letters and spaces as narrow ones, without invisible characters (after NFKC).
+    """`text` as people see it: in one case, narrow (NFKC), with single spaces and without invisible characters.
 
     Different names can have the same loose form.
     """
     visible = "".join(
         letter for letter in text if unicodedata.category(letter) != "Cf" and not "\ufe00" <= letter <= "\ufe0f"
     )
-    return " ".join(unicodedata.normalize("NFKC", visible).split())
+    return " ".join(unicodedata.normalize("NFKC", visible).casefold().split())

@@ -8,7 +8,7 @@ import pytest
 from nijigan.errors import UserError
 from nijigan.importing.labels.json_tables import json_table
 from nijigan.importing.labels.parquet_tables import parquet_table
-from nijigan.importing.labels.tables import Table, csv_table, read_csv
+from nijigan.importing.labels.tables import Table, csv_table, decode_text, read_csv
 from nijigan.importing.labels.tag_words import labels_of, pairs_table, read_tag_map, words_table
 from nijigan.importing.labels.vocabulary import LONGEST_NAME, RESERVED, attribute, names_pictures, value
 
@@ -82,7 +82,7 @@ def test_what_json_cannot_say_is_counted() -> None:
     table = json_table("t.jsonl", "\n".join([nested, huge, twice, '["e.png"]', "{broken", good]))
     assert table.malformed == 5
     assert table.rows == [["d.png", "True", None, None]]
-    assert table.nested == {2, 3}
+    assert set(table.unusable) == {2, 3}
 
 
 @pytest.mark.parametrize(
@@ -126,15 +126,17 @@ def test_parquet_gives_the_cells_of_csv(tmp_path: Path) -> None:
         ["b.png", None, None, "1.0", "False", None, "art", ("odd",), "1970-01-02", None],
         ["c.png", "red", "2004.0", "2.5", None, ("z",), None, None, None, None],
     ]
-    assert table.nested == {9}
+    assert table.unusable == {9: "its cells are nested"}
 
 
-def test_a_small_parquet_file_cannot_grow_in_memory(tmp_path: Path) -> None:
+def test_a_small_parquet_file_cannot_grow_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     long = "x" * 1_000_000
     path = write_parquet(tmp_path / "t.parquet", {"hair": [long] * 3000, "tags": [[long]] * 3000})
     assert path.stat().st_size < 1_000_000
     table = parquet_table("t.parquet", path)
     assert len({id(row[0]) for row in table.rows}) == 1  # one text, not 3000 copies
+    monkeypatch.setattr("nijigan.importing.labels.parquet_tables.MAX_BYTES", 1000)
+    assert parquet_table("t.parquet", path).unusable == dict.fromkeys((0, 1), "it has more than 1,000 bytes")
     with pytest.raises(UserError, match="not a file"):
         parquet_table("t.parquet", tmp_path)
 
@@ -226,3 +228,16 @@ def test_a_table_without_a_second_column_is_refused() -> None:
         with pytest.raises(UserError, match=r"t\.csv is not a table"):
             csv_table("t.csv", rows)
     assert Table(["a"], [["1"]]).column(0) == ["1"]
+
+
+def test_tables_within_limits_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nijigan.importing.labels.tables.MAX_CELLS", 100)
+    for text in ("," * 200, "a,b\n" * 60):
+        with pytest.raises(UserError, match=r"t\.csv has more than 100 cells"):
+            read_csv("t.csv", text)
+    with pytest.raises(UserError, match="more than 100 cells"):
+        json_table("t.json", json.dumps([{str(n): n} for n in range(50)]))
+    monkeypatch.setattr("nijigan.importing.labels.tables.MAX_BYTES", 100)
+    with pytest.raises(UserError, match=r"t\.csv is larger than 100 bytes"):
+        decode_text("t.csv", b"x" * 101)
+    assert pairs_table([["1", " hair " * 20_000]]) is None  # at once

@@ -236,7 +236,8 @@ def test_given_tags_replace_those_found(tmp_path: Path) -> None:
     ("picture", "cell"),
     [
         ("初音\u3000ミク", "初音\u3000ミク"), ("初音\u3000ミク", "初音 ミク"), ("a\u00a0b", "a b"), ("e\u0301", "é"),
-        ("\U0001f469\u200d\U0001f4bb", "\U0001f469\u200d\U0001f4bb"), ("so\u00adft", "soft"), ("a\tb", "a\tb"),
+        ("\U0001f469\u200d\U0001f4bb", "\U0001f469\u200d\U0001f4bb"), ("so\u00adft", "soft"), ("Girl", "GIRL"),
+        ("a\tb", "a\tb"),
     ],
 )  # fmt: skip
 def test_names_are_compared_as_people_see_them(tmp_path: Path, picture: str, cell: str) -> None:
@@ -329,3 +330,14 @@ def test_rows_of_a_parquet_file_are_named_by_its_own_ids(tmp_path: Path) -> None
     listing = list_sources([parquet_of_pictures(tmp_path, file_name=[f"girl_{n}.png" for n in range(4)])])
     tags = write(tmp_path, {"t.csv": b"file,eyes\ngirl_1.png,green\ngirl_3,red\n"}) / "t.csv"
     assert label(listing.pictures, [], tags)[0] == {1: {"eyes": "green"}, 3: {"eyes": "red"}}
+
+
+def test_a_parquet_file_without_pictures_is_a_table(tmp_path: Path) -> None:
+    source = write(tmp_path / "p", PICTURES)
+    for name in ("train.parquet", "notes.parquet"):
+        pq.write_table(pa.table({"file_name": ["a/1.png", "3.png"], "hair": ["red", "blue"]}), source / name)
+    (source / "val.parquet").write_bytes(b"PAR1")
+    labels, unused = found(source)
+    assert labels == {"p/a/1.png": {"hair": "red"}, "p/3.png": {"hair": "blue"}}
+    assert [name for name, _ in unused] == ["p/notes.parquet"]
+    assert [name for name, _ in list_sources([source]).aside] == ["p/val.parquet"]

@@ -169,8 +169,8 @@ def _attribute(table: Table, column: int, keep: Collection[str], missing: Counte
     header = table.header[column]
     if _is_nameless(header):
         raise ValueError("it has no name")
-    if column in table.nested:
-        raise ValueError("its cells are nested")
+    if column in table.unusable:
+        raise ValueError(table.unusable[column])
     cells = table.column(column)
     if header.strip().lower() in TAG_COLUMNS or any(isinstance(cell, tuple) and len(cell) > 1 for cell in cells):
         raise ValueError("its cells are lists of tags; give their meaning with --tag-map")

@@ -1,7 +1,7 @@
 """Read JSON and JSON lines as tables of labels."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from nijigan.errors import UserError
@@ -26,10 +26,10 @@ def json_table(name: str, text: str) -> Table:
     try:
         document = _loads(text)
     except (ValueError, RecursionError):
-        table = _lines(text)
+        table = _lines(name, text)
     else:
         lines = isinstance(document, dict) and not name.lower().endswith(".json")
-        table = _records([document], 0) if lines else _document(name, document)
+        table = _records(name, [document]) if lines else _document(name, document)
     if not table.rows:
         raise UserError(f"{name} is not a table of tags; {_NO_TABLE}.")
     return table
@@ -47,7 +47,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _lines(text: str) -> Table:
+def _lines(name: str, text: str) -> Table:
     records, malformed = [], 0
     for line in filter(None, map(str.strip, text.split("\n"))):
         try:
@@ -58,7 +58,7 @@ def _lines(text: str) -> Table:
             records.append(record)
         else:
             malformed += 1
-    return _records(records, malformed)
+    return _records(name, records, malformed)
 
 
 def _document(name: str, document: Any) -> Table:
@@ -66,7 +66,7 @@ def _document(name: str, document: Any) -> Table:
         if document and all(isinstance(row, list) for row in document):
             return _pairs(name, document)
         records = [record for record in document if isinstance(record, dict)]
-        return _records(records, len(document) - len(records))
+        return _records(name, records, len(document) - len(records))
     if not isinstance(document, dict):
         return Table([], [])
     if isinstance(document.get("labels"), list) and all(isinstance(row, list) for row in document["labels"]):
@@ -75,8 +75,8 @@ def _document(name: str, document: Any) -> Table:
     if tables:
         return _document(name, tables[0]) if len(tables) == 1 else Table([], [])
     if any(map(names_pictures, document)) or all(isinstance(v, dict) and "0" in v for v in document.values()):
-        return _columns(document)
-    return _records([_entry(key, labels) for key, labels in document.items()], 0)
+        return _columns(name, document)
+    return _records(name, [_entry(key, labels) for key, labels in document.items()])
 
 
 def _entry(key: str, labels: Any) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _entry(key: str, labels: Any) -> dict[str, Any]:
     return {"file_name": key, "tags": labels}
 
 
-def _columns(document: dict[str, Any]) -> Table:
+def _columns(name: str, document: dict[str, Any]) -> Table:
     """A single record, or an object of columns: lists, or objects of cells as pandas writes them."""
     columns = {}
     for header, column in document.items():
@@ -95,10 +95,10 @@ def _columns(document: dict[str, Any]) -> Table:
         elif isinstance(column, list):
             columns[header] = dict(enumerate(column))
         else:
-            return _records([document], 0)
+            return _records(name, [document])
     rows = dict.fromkeys(row for column in columns.values() for row in column)
-    check_size("the file", len(rows), len(columns))
-    return _records([{header: column.get(row) for header, column in columns.items()} for row in rows], 0)
+    check_size(name, len(rows), len(columns))
+    return _records(name, [{header: column.get(row) for header, column in columns.items()} for row in rows])
 
 
 def _pairs(name: str, rows: list[list[Any]]) -> Table:
@@ -115,10 +115,9 @@ def _pairs(name: str, rows: list[list[Any]]) -> Table:
     return table
 
 
-def _records(records: Iterable[dict[str, Any]], malformed: int) -> Table:
-    records = list(records)
+def _records(name: str, records: Sequence[dict[str, Any]], malformed: int = 0) -> Table:
     header = list(dict.fromkeys(key for record in records for key in record))
-    check_size("the file", len(records), len(header))
+    check_size(name, len(records), len(header))
     table = Table(header, [], malformed=malformed)
     for record in records:
         table.rows.append([_cell(table, column, record.get(key)) for column, key in enumerate(header)])
@@ -133,7 +132,7 @@ def _cell(table: Table, column: int, value: Any) -> Cell:
             return tuple(filter(None, items)) or None
     elif not isinstance(value, dict):
         return scalar(value)
-    table.nested.add(column)
+    table.unusable[column] = "its cells are nested"
     return None
 
 

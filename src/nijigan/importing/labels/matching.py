@@ -97,7 +97,7 @@ def _load(name: str, source: Path | SourceFile, meaning: Meaning | None) -> Tabl
 def _scope(name: str, pictures: Sequence[SourceFile]) -> str:
     """The folder that a table speaks of: its own, or the next one above it that has pictures."""
     folder = PurePosixPath(name).parent
-    while len(folder.parts) > 1 and not PictureNames(pictures, f"{folder}/"):
+    while len(folder.parts) > 1 and not any(picture.name.startswith(f"{folder}/") for picture in pictures):
         folder = folder.parent
     return f"{folder}/"
 

@@ -1,9 +1,9 @@
 """Read the columns of a Parquet file that may be labels."""
 
 import json
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 from nijigan.dataset.manifest import DAMAGE, open_parquet
 from nijigan.errors import UserError
 from nijigan.importing.labels.json_tables import scalar
-from nijigan.importing.labels.tables import Cell, Table, check_size
-from nijigan.importing.sources import MAX_FILE_BYTES
+from nijigan.importing.labels.tables import MAX_BYTES, Cell, Table, check_size
 
 
 def parquet_table(name: str, path: Path) -> Table:
@@ -29,20 +28,23 @@ def parquet_table(name: str, path: Path) -> Table:
     try:
         with open_parquet(path) as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
-            fields = [field for field in schema if _is_label(field.type)]
             check_size(name, rows, len(schema))
-            _check_bytes(name, file.metadata, {field.name for field in fields})
+            large = {column for column, size in _sizes(file.metadata).items() if size > MAX_BYTES}
+            fields = [field for field in schema if _is_label(field.type) and field.name not in large]
         # Dictionaries are read as such. Otherwise a small file could grow to any size in memory.
         texts = [f"{field.name}.list.element" if _is_list(field.type) else field.name for field in fields]
         with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file:
             columns = [_cells(file.read([field.name])[field.name], _classes(schema, field.name)) for field in fields]
     except DAMAGE as error:
         raise UserError(f"{name} is not a Parquet file, or is damaged ({error}).") from error
-    nested = [field.name for field in schema if field not in fields and not _is_picture(field.type)]
-    columns += [[None] * rows for _ in nested]
-    header = [*(field.name for field in fields), *nested]
-    table = [list(row) for row in zip(*columns, strict=True)]
-    return Table(header, table, nested=set(range(len(fields), len(header))))
+    others = [field for field in schema if field not in fields and not _is_picture(field.type)]
+    columns += [[None] * rows for _ in others]
+    reasons = [f"it has more than {MAX_BYTES:,} bytes" if f.name in large else "its cells are nested" for f in others]
+    return Table(
+        [field.name for field in (*fields, *others)],
+        [list(row) for row in zip(*columns, strict=True)],
+        unusable=dict(enumerate(reasons, len(fields))),
+    )
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -64,15 +66,14 @@ def _is_picture(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _check_bytes(name: str, metadata: Any, columns: set[str]) -> None:
-    size = sum(
-        chunk.total_uncompressed_size
-        for group in range(metadata.num_row_groups)
-        for column in range(metadata.num_columns)
-        if (chunk := metadata.row_group(group).column(column)).path_in_schema.partition(".")[0] in columns
-    )
-    if size > MAX_FILE_BYTES:
-        raise UserError(f"{name} has more than {MAX_FILE_BYTES:,} bytes of labels; keep only file names and labels.")
+def _sizes(metadata: pq.FileMetaData) -> Counter[str]:
+    """The bytes of every column after decompression. A text that is repeated from a dictionary counts once."""
+    sizes: Counter[str] = Counter()
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            column = metadata.row_group(group).column(number)
+            sizes[column.path_in_schema.partition(".")[0]] += column.total_uncompressed_size
+    return sizes
 
 
 def _classes(schema: pa.Schema, column: str) -> list[str] | None:

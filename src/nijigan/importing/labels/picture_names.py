@@ -8,6 +8,12 @@ from nijigan.dataset.decode import SUFFIXES
 from nijigan.importing.sources import SourceFile, printable
 from nijigan.safe_text import composed, loose
 
+LONGEST_PATH = 4096
+"""The longest path of most systems, in characters. Longer cells name no picture."""
+
+DEEPEST = 30
+"""So many common folders are left out at most."""
+
 SEVERAL = -1
 """The place of an id that names several pictures."""
 
@@ -39,9 +45,6 @@ class PictureNames:
         self._folder, self._aliases = folder, aliases or {}
         self._indices: dict[Callable[[str], str], dict[str, int]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._pictures)
-
     def find(self, cells: Sequence[str | None]) -> list[int | None]:
         """The positions of the pictures that the cells of one column name.
 
@@ -52,7 +55,7 @@ class PictureNames:
         Returns:
             For each cell, a position; None if it names no picture; `SEVERAL` if it names more than one.
         """
-        keys = [clean(cell) if cell else None for cell in cells]
+        keys = [clean(cell) if cell and len(cell) <= LONGEST_PATH else None for cell in cells]
         found = self._search(keys)
         if not any(place is not None for place in found):
             for shorter in _without_common_folders(keys):
@@ -97,5 +100,5 @@ def _without_common_folders(keys: Sequence[str | None]) -> Iterable[list[str | N
     folders = {str(PurePosixPath(key).parent) for key in given if is_file_name(key) or "/" in key}
     if not folders or len({folder.startswith("/") for folder in folders}) > 1:
         return
-    for count in range(1, len(PurePosixPath(commonpath(folders)).parts) + 1):
+    for count in range(1, min(DEEPEST, len(PurePosixPath(commonpath(folders)).parts)) + 1):
         yield [str(PurePosixPath(*PurePosixPath(key).parts[count:])) if key and "/" in key else key for key in keys]

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nijigan.errors import UserError
-from nijigan.importing.sources import MAX_FILE_BYTES
 
 Cell = str | tuple[str, ...] | None
 """A text, a list of texts, or nothing."""
 
-MAX_CELLS = 50_000_000
-"""The limit of rows × columns. One attribute of five million pictures is a tenth of it."""
+MAX_CELLS = 20_000_000
+"""The limit of rows × columns. Forty attributes of 200,000 pictures are less than half of it."""
+
+MAX_BYTES = 2**26
+"""The size limit of a table of text, and of a column of a Parquet file."""
 
 
 @dataclass
@@ -25,8 +27,8 @@ class Table:
     rows: list[list[Cell]]
     headed: bool = True
     """Whether `header` is known to be one. Otherwise it is the first of the rows, which may be data."""
-    nested: set[int] = field(default_factory=set)
-    """Columns with cells that are themselves tables or lists of lists. These cells are empty."""
+    unusable: dict[int, str] = field(default_factory=dict)
+    """Columns that cannot be read, and why. Cells that are not read are empty."""
     malformed: int = 0
     """Lines that cannot be read."""
 
@@ -41,11 +43,17 @@ def read_csv(name: str, text: str) -> list[list[str]]:
     Raises:
         UserError: it is not such a file.
     """
-    head = text.split("\n", 1)[0]
+    head = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = "\t" if name.lower().endswith(".tsv") else max(",\t;", key=head.count)
     try:
         table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        return [cells for row in table if any(cells := [cell.strip() for cell in row])]
+        rows, cells = [], 0
+        for row in table:
+            cells += len(row)
+            check_size(name, 1, cells)
+            if any(stripped := [cell.strip() for cell in row]):
+                rows.append(stripped)
+        return rows
     except csv.Error as error:
         raise UserError(f"{name} is not a CSV file ({error}).") from error
 
@@ -77,36 +85,32 @@ def csv_table(name: str, rows: Sequence[list[str]]) -> Table:
 def check_size(name: str, rows: int, columns: int) -> None:
     """Refuse a table with more than `MAX_CELLS` cells, with a `UserError`."""
     if rows * columns > MAX_CELLS:
-        raise UserError(
-            f"{name} has {rows:,} rows of {columns:,} columns, more than {MAX_CELLS:,} cells; keep only the columns "
-            "with file names and labels."
-        )
+        raise UserError(f"{name} has more than {MAX_CELLS:,} cells; keep only the columns with file names and labels.")
 
 
 def read_file(path: Path) -> bytes:
-    """The content of a file that the user named.
+    """The content of a file that the user named, cut off one byte after `MAX_BYTES`.
 
     Raises:
-        UserError: it cannot be read, or is too large.
+        UserError: it cannot be read.
     """
     if path.exists() and not path.is_file():  # reading a pipe could wait forever
         raise UserError(f"{path} is not a file.")
     try:
         with path.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
+            return stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise UserError(f"Could not read {path}: {error.strerror}.") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise UserError(f"{path} is larger than {MAX_FILE_BYTES:,} bytes; keep only file names and labels in it.")
-    return data
 
 
 def decode_text(name: str, data: bytes) -> str:
     """The text of a file, which must be UTF-8.
 
     Raises:
-        UserError: it is not.
+        UserError: it is not, or is too large.
     """
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{name} is larger than {MAX_BYTES:,} bytes; keep only file names and labels in it.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

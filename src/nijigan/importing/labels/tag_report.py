@@ -65,4 +65,4 @@ class TagReport:
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+    return ", ".join(name[:100] for name in names[:NAMED]) + (", …" if len(names) > NAMED else "")

@@ -10,6 +10,7 @@ from pathlib import Path
 from nijigan.errors import UserError
 from nijigan.importing.labels.tables import Cell, Table, decode_text, read_file
 from nijigan.importing.labels.vocabulary import TAG_COLUMNS, PictureLabels, attribute, value
+from nijigan.reserved_words import LONGEST_VALUE
 from nijigan.safe_text import safe
 
 Meaning = Mapping[str, tuple[str, str]]
@@ -58,16 +59,20 @@ def read_tag_map(path: Path) -> dict[str, tuple[str, str]]:
 
 def pairs_table(rows: Sequence[Sequence[str]]) -> Table | None:
     """The table of lines such as `0,blue hair red eyes`, with or without a header; None for other rows."""
-    if not any(len(row) == 2 and _PAIRS.fullmatch(row[1]) for row in rows[:2]):
+    if not any(map(_pair, rows[:2])):
         return None
     table = Table(["id", "hair", "eyes"], [])
     for number, row in enumerate(rows):
-        match = _PAIRS.fullmatch(row[1]) if len(row) == 2 else None
-        if match:
+        if match := _pair(row):
             table.rows.append([row[0], match["hair"], match["eyes"]])
         elif number:  # the first may be a header
             table.malformed += 1
     return table
+
+
+def _pair(row: Sequence[str]) -> re.Match[str] | None:
+    short = len(row) == 2 and len(row[1]) <= 2 * LONGEST_VALUE + len(" hair  eyes")
+    return _PAIRS.fullmatch(row[1]) if short else None
 
 
 def words_table(rows: Sequence[Sequence[str]]) -> Table:
