@@ -208,6 +208,12 @@ def test_tables_are_found_and_speak_of_their_own_folder(tmp_path: Path) -> None:
     assert {name.replace("p.zip/mydata", "p"): values for name, values in packed.items()} == labels
 
 
+def test_a_table_may_be_a_source_itself(tmp_path: Path) -> None:
+    table = write(tmp_path, {"mine.csv": b"file_name,hair\n3.png,red\n"}) / "mine.csv"
+    listing = list_sources([write(tmp_path / "p", PICTURES), table])
+    assert list(label(listing.pictures, listing.tables)[0].values()) == [{"hair": "red"}]
+
+
 def test_found_tables_may_be_broken_but_named_ones_may_not(tmp_path: Path) -> None:
     broken = {"metadata.csv": b"file_name,seed\n1.png,3\n", "labels.json": b"[" * 100_000, "tags.csv": b"\xff\xfe"}
     labels, unused = found(write(tmp_path / "pictures", {**PICTURES, **broken}))

@@ -45,7 +45,8 @@ def label(
 
     Args:
         pictures: the pictures to label.
-        tables: tables in the sources. They speak of the pictures in their folder and below.
+        tables: tables in the sources. They speak of the pictures in their folder and below. A table that is a source
+            itself is used under any name, and speaks of all pictures.
         tags: a table of any format.
         tag_map: the meaning of booru tags.
         id_column: the header of the column that names the pictures, instead of one that is chosen by its cells.
@@ -69,7 +70,7 @@ def label(
         try:
             if tags:
                 raise UserError("--tags names another.")
-            if PurePosixPath(table.name).stem.lower() not in USUAL_NAMES:
+            if "/" in table.name and PurePosixPath(table.name).stem.lower() not in USUAL_NAMES:
                 raise UserError("name it with --tags to use it.")
             matcher.add(_scope(table.name, pictures), table.name, _load(table.name, table, meaning), asked=False)
         except Exception as error:  # the user did not name this file
@@ -95,7 +96,9 @@ def _load(name: str, source: Path | SourceFile, meaning: Meaning | None) -> Tabl
 
 
 def _scope(name: str, pictures: Sequence[SourceFile]) -> str:
-    """The folder that a table speaks of: its own, or the next one above it that has pictures."""
+    """The folder that a table speaks of: its own, or the next one above it that has pictures. All, if it is a source."""
+    if "/" not in name:
+        return ""
     folder = PurePosixPath(name).parent
     while len(folder.parts) > 1 and not any(picture.name.startswith(f"{folder}/") for picture in pictures):
         folder = folder.parent
