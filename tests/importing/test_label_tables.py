@@ -129,14 +129,28 @@ def test_parquet_gives_the_cells_of_csv(tmp_path: Path) -> None:
     assert table.unusable == {9: "its cells are nested"}
 
 
+def test_parquet_files_of_other_writers(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    table = pa.table({"file": ["a.png"], "hair.dyed": ["x"], "tags": [["y"]]})
+    pq.write_table(table, path, use_compliant_nested_type=False)  # lists are called item, not element
+    assert parquet_table("t.parquet", path).rows == [["a.png", "x", ("y",)]]
+    twice = pa.Table.from_arrays([pa.array(["a.png"]), pa.array(["x"]), pa.array(["y"])], ["file", "hair", "hair"])
+    pq.write_table(twice, path)
+    assert parquet_table("t.parquet", path).rows == [["a.png", "x", "y"]]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"t\.parquet is not a Parquet file, or is damaged"):
+        parquet_table("t.parquet", path)
+
+
 def test_a_small_parquet_file_cannot_grow_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    long = "x" * 1_000_000
-    path = write_parquet(tmp_path / "t.parquet", {"hair": [long] * 3000, "tags": [[long]] * 3000})
-    assert path.stat().st_size < 1_000_000
+    long = "x" * 10_000
+    path = write_parquet(tmp_path / "t.parquet", {"hair": [long] * 300, "tags": [[long]] * 300})
+    assert path.stat().st_size < 10_000
     table = parquet_table("t.parquet", path)
-    assert len({id(row[0]) for row in table.rows}) == 1  # one text, not 3000 copies
-    monkeypatch.setattr("nijigan.importing.labels.parquet_tables.MAX_BYTES", 1000)
-    assert parquet_table("t.parquet", path).unusable == dict.fromkeys((0, 1), "it has more than 1,000 bytes")
+    assert len({id(row[0]) for row in table.rows}) == 1  # one text, not 300 copies
+    monkeypatch.setattr("nijigan.importing.labels.parquet_tables.MAX_GROWTH", 1000)
+    with pytest.raises(UserError, match=r"t\.parquet grows by more than 1,000 bytes"):
+        parquet_table("t.parquet", path)
     with pytest.raises(UserError, match="not a file"):
         parquet_table("t.parquet", tmp_path)
 

@@ -96,7 +96,7 @@ def _load(name: str, source: Path | SourceFile, meaning: Meaning | None) -> Tabl
 
 
 def _scope(name: str, pictures: Sequence[SourceFile]) -> str:
-    """The folder that a table speaks of: its own, or the next one above it that has pictures. All, if it is a source."""
+    """The folder that a table speaks of: its own, or the next one above it with pictures; all, if it is a source."""
     if "/" not in name:
         return ""
     folder = PurePosixPath(name).parent

@@ -1,7 +1,6 @@
 """Read the columns of a Parquet file that may be labels."""
 
 import json
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +11,10 @@ import pyarrow.parquet as pq
 from nijigan.dataset.manifest import DAMAGE, open_parquet
 from nijigan.errors import UserError
 from nijigan.importing.labels.json_tables import scalar
-from nijigan.importing.labels.tables import MAX_BYTES, Cell, Table, check_size
+from nijigan.importing.labels.tables import Cell, Table, check_size
+
+MAX_GROWTH = 2**28
+"""By so many bytes a file may grow when it is decompressed."""
 
 
 def parquet_table(name: str, path: Path) -> Table:
@@ -29,21 +31,23 @@ def parquet_table(name: str, path: Path) -> Table:
         with open_parquet(path) as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
             check_size(name, rows, len(schema))
-            large = {column for column, size in _sizes(file.metadata).items() if size > MAX_BYTES}
-            fields = [field for field in schema if _is_label(field.type) and field.name not in large]
+            _check_growth(name, path, file.metadata)
+            fields = [field for field in schema if _is_label(field.type)]
+            leaves = [file.schema.column(number).path for number in range(len(file.schema))]
+        names = [field.name for field in fields]
         # Dictionaries are read as such. Otherwise a small file could grow to any size in memory.
-        texts = [f"{field.name}.list.element" if _is_list(field.type) else field.name for field in fields]
+        texts = [path for path in leaves if path in names or any(path.startswith(f"{field}.") for field in names)]
         with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file:
-            columns = [_cells(file.read([field.name])[field.name], _classes(schema, field.name)) for field in fields]
-    except DAMAGE as error:
+            table = file.read(names)
+        columns = [_cells(column, _classes(schema, name)) for column, name in zip(table.columns, names, strict=True)]
+    except (LookupError, ValueError, *DAMAGE) as error:
         raise UserError(f"{name} is not a Parquet file, or is damaged ({error}).") from error
     others = [field for field in schema if field not in fields and not _is_picture(field.type)]
     columns += [[None] * rows for _ in others]
-    reasons = [f"it has more than {MAX_BYTES:,} bytes" if f.name in large else "its cells are nested" for f in others]
     return Table(
         [field.name for field in (*fields, *others)],
         [list(row) for row in zip(*columns, strict=True)],
-        unusable=dict(enumerate(reasons, len(fields))),
+        unusable=dict.fromkeys(range(len(fields), len(fields) + len(others)), "its cells are nested"),
     )
 
 
@@ -66,14 +70,16 @@ def _is_picture(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _sizes(metadata: pq.FileMetaData) -> Counter[str]:
-    """The bytes of every column after decompression. A text that is repeated from a dictionary counts once."""
-    sizes: Counter[str] = Counter()
-    for group in range(metadata.num_row_groups):
-        for number in range(metadata.num_columns):
-            column = metadata.row_group(group).column(number)
-            sizes[column.path_in_schema.partition(".")[0]] += column.total_uncompressed_size
-    return sizes
+def _check_growth(name: str, path: Path, metadata: pq.FileMetaData) -> None:
+    """Refuse a file that grows too much when it is decompressed. Pictures are compressed already.
+
+    The sizes of single columns are not asked for: Arrow ends the process if they are damaged.
+    """
+    sizes = (metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    if sum(sizes) > path.stat().st_size + MAX_GROWTH:
+        raise UserError(
+            f"{name} grows by more than {MAX_GROWTH:,} bytes when it is read; keep only file names and labels."
+        )
 
 
 def _classes(schema: pa.Schema, column: str) -> list[str] | None:

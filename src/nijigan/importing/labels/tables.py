@@ -15,7 +15,7 @@ MAX_CELLS = 20_000_000
 """The limit of rows × columns. Forty attributes of 200,000 pictures are less than half of it."""
 
 MAX_BYTES = 2**26
-"""The size limit of a table of text, and of a column of a Parquet file."""
+"""The size limit of a table of text."""
 
 
 @dataclass
