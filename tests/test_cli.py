@@ -299,7 +299,7 @@ def test_without_arguments_the_command_line_shows_its_help(capsys: pytest.Captur
     ("command", "hints"),
     [
         ("generate", ["Default: 64, or 8 per value with --each.", "Faces per row of the grid. Default:"]),
-        ("import", ["Default: any tags.csv"]),
+        ("import", ["Default: tables in the sources called", "Default: the column whose cells"]),
     ],
 )
 def test_a_default_that_is_said_in_words_is_in_the_help(

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from blobs import blob, encode, write
+from nijigan.dataset.dropped import read_csv
 from nijigan.dataset.faces import FaceDataset
 from nijigan.dataset.inspection import contact_sheet, inspect
 from nijigan.errors import UserError
@@ -51,3 +52,9 @@ def test_a_contact_sheet_needs_the_name_of_a_picture(dataset: FaceDataset, tmp_p
 def test_a_damaged_list_of_dropped_files_does_not_matter(dataset: FaceDataset) -> None:
     (dataset.path / "dropped.csv").write_bytes(b'file,kind\n\xff\xfe\x00,"' + b"x" * 200_000)
     assert inspect(dataset).left_out == {}
+
+
+@pytest.mark.parametrize("header", ["file,kind,detail,survivor,survivor_file", "file;ki\x00nd", "fil"])
+def test_a_damaged_header_costs_no_row_of_dropped_files(tmp_path: Path, header: str) -> None:
+    (tmp_path / "dropped.csv").write_text(f"{header}\na.png,unreadable,x,,\nb.png,too small,y,,\n")
+    assert [row.file for row in read_csv(tmp_path)] == ["a.png", "b.png"]

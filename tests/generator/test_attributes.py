@@ -107,3 +107,10 @@ def test_attributes_that_do_not_fit_their_priors_are_refused(attributes, priors)
 def test_valid_attributes_pass():
     check_attributes(ATTRIBUTES, PRIORS)
     check_attributes({}, ())
+    check_attributes({"hair": ("light\u00a0blue", "灰色\u3000薄い")}, ((0, 1), (1, 1)))
+
+
+@pytest.mark.parametrize("value", ["a\x1b[2J", "a\tb", "\ud800", "\u202egnol", "x" * 101, ""])
+def test_values_that_could_mislead_a_terminal_are_refused(value):
+    with pytest.raises(UserError, match="cannot be requested"):
+        check_attributes({"hair": ("blue", value)}, ((0, 1),))

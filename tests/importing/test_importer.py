@@ -235,6 +235,22 @@ def test_labels_may_come_later_and_from_duplicates(tmp_path: Path) -> None:
     assert report.labels == {"hair": {"blue": 1}}
 
 
+def test_names_and_values_with_wide_spaces_reach_the_dataset(tmp_path: Path) -> None:
+    names = ["初音\u3000ミク", "鏡音\u3000リン"]
+    tables = {
+        "metadata.csv": f"file_name,hair\n{names[0]}.png,灰色\u3000薄い\n{names[1]}.png,yellow\n".encode(),
+        "other.csv": b"file_name,hair\n",
+    }
+    files = {f"{name}.png": encode(blob(seed)) for seed, name in enumerate(names)}
+    report = import_faces([write(tmp_path / "pictures", files | tables)], tmp_path / "faces")
+    assert {name: row["hair"] for name, row in rows(tmp_path / "faces").items()} == {
+        f"{names[0]}.png": "灰色\u3000薄い", f"{names[1]}.png": "yellow",
+    }  # fmt: skip
+    assert FaceDataset(tmp_path / "faces").attributes == {"hair": ("yellow", "灰色\u3000薄い")}
+    assert dropped(tmp_path / "faces")["other.csv"]["detail"].startswith("a table that is not used")
+    assert "Tables not used: pictures/other.csv: name it with --tags" in str(report)
+
+
 @pytest.mark.parametrize("fails", ["write_faces", "write_csv", "write_sheet"])
 def test_until_the_end_the_old_dataset_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
     import_faces([write(tmp_path / "some", pictures(0, 1))], tmp_path / "faces")

@@ -12,7 +12,7 @@ from nijigan.importing.label_cleaning import (
     merge_values,
     parse_merge,
 )
-from nijigan.reserved_words import LONGEST_VALUE
+from nijigan.safe_text import LONGEST_VALUE
 
 
 def test_merges_rename_values_of_one_attribute_or_of_all() -> None:

@@ -122,6 +122,7 @@ def test_an_unlabelled_dataset_is_labelled_in_place(tmp_path: Path, again: str) 
     after = rows(tmp_path / "faces")
     assert report.new == len(after) - 20 == (again == "others")
     for seed, row in before.items():
+        del row["read"]
         assert row.items() <= after[seed].items()  # picture, split and all
     assert {seed: (row["hair"], row["eyes"]) for seed, row in after.items()} == {seed: expected(seed) for seed in after}
     assert FaceDataset(tmp_path / "faces").fingerprint != fingerprint  # labels are content
@@ -136,3 +137,49 @@ def test_labels_that_are_there_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert report.read == {"hair": {"read": 0, "unread": 0}}
     assert FaceDataset(tmp_path / "faces").fingerprint == fingerprint
     import_faces([folder], tmp_path / "faces", label=["hair", "year"])  # nor because another label is missing
+
+
+def test_human_tags_overrule_what_an_earlier_import_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "pictures", pictures(*range(6)))
+    import_faces([folder], tmp_path / "faces", label=["hair", "year"])
+    assert {row["read"] for row in rows(tmp_path / "faces").values()} == {"hair,year"}
+    write(folder, {"tags.csv": b"file,hair\n0_1990.png,silver\n1_1991.png,gold\n9_1999.png,red\n"})
+    monkeypatch.setattr(labelling, "read_colours", None)  # nothing is read again
+    copied = import_faces([tmp_path / "faces"], tmp_path / "copy")  # a copy knows what was read, too
+    assert copied.tags is None
+    for out in ("faces", "copy"):
+        report = import_faces([folder], tmp_path / out)
+        after = rows(tmp_path / out)
+        tagged = {0: "silver", 1: "gold"}
+        assert {seed: row["hair"] for seed, row in after.items()} == {
+            seed: tagged.get(seed, expected(seed)[0]) for seed in range(6)
+        }
+        assert {seed: row["read"] for seed, row in after.items()} == {
+            seed: "year" if seed in tagged else "hair,year" for seed in range(6)
+        }
+        assert report.tags
+        assert (report.tags.matched, report.tags.missing) == (2, ["9_1999.png"])
+    write(folder, {"tags.csv": b"file,hair\n0_1990.png,red\n1_1991.png,gold\n"})
+    report = import_faces([folder], tmp_path / "faces")
+    assert rows(tmp_path / "faces")[0]["hair"] == "silver"  # a tag does not overrule a tag, and the report says so
+    assert "hair: 1 pictures have another tag" in str(report)
+
+
+def test_tags_next_to_a_dataset_overrule_its_readings(tmp_path: Path) -> None:
+    import_faces([write(tmp_path / "pictures", pictures(*range(4)))], tmp_path / "faces", label=["hair", "year"])
+    tags = write(tmp_path, {"t.csv": b"file,hair\n0_1990,silver\n"}) / "t.csv"
+    import_faces([tmp_path / "faces"], tmp_path / "copy", tags=tags)
+    assert [(row["hair"], row["read"]) for _, row in sorted(rows(tmp_path / "copy").items())] == [
+        ("silver", "year"), *((expected(seed)[0], "hair,year") for seed in range(1, 4)),
+    ]  # fmt: skip
+
+
+def test_labels_of_datasets_without_marks_count_as_tags(tmp_path: Path) -> None:
+    folder = write(tmp_path / "pictures", pictures(*range(4)))
+    import_faces([folder], tmp_path / "faces", label=["hair"])
+    file = tmp_path / "faces" / "faces-00000.parquet"  # as an earlier version wrote it
+    pq.write_table(pq.read_table(file).drop_columns("read"), file)
+    tags = write(tmp_path, {"t.csv": b"file,hair\n0_1990,silver\n"}) / "t.csv"
+    import_faces([folder], tmp_path / "faces", tags=tags)
+    assert {row["read"] for row in rows(tmp_path / "faces").values()} == {None}
+    assert rows(tmp_path / "faces")[0]["hair"] == expected(0)[0]

@@ -177,7 +177,7 @@ def test_parquet_with_hugging_face_pictures_or_plain_bytes(tmp_path: Path) -> No
     found = contents(listing)
     assert [found[f"{tmp_path.name}/hf.parquet/{n}.jpg"] for n in range(25)] == pictures
     assert [found[f"{tmp_path.name}/plain.parquet/{n}"] for n in range(25)] == pictures
-    assert [name for name, _ in listing.aside] == [f"{tmp_path.name}/text.parquet"]
+    assert [table.name for table in listing.tables] == [f"{tmp_path.name}/text.parquet"]  # it may hold labels
 
 
 def test_sources_that_do_not_exist_are_refused(tmp_path: Path) -> None:
@@ -234,3 +234,42 @@ def test_an_archive_of_another_kind_is_not_called_an_archive_within_a_source(tmp
     (tmp_path / "pictures.tar").write_bytes(b"")
     listing = list_sources([tmp_path / "pictures.tar"])
     assert [reason for _, reason in listing.aside] == ["only .zip archives are read"]
+
+
+def test_names_keep_their_characters_and_stay_apart(tmp_path: Path) -> None:
+    names = [
+        "初音\u3000ミク",
+        "a\u00a0b",
+        "\U0001f469\u200d\U0001f4bb",
+        "so\u00adft",
+        "tab\there",
+        "new\nline",
+        "e\u0301",
+    ]
+    folder = write(tmp_path / "p", {f"{name}.png": b"1" for name in names})
+    (folder / os.fsdecode(b"\xff.png")).write_bytes(b"1")
+    listed = {picture.name for picture in list_sources([folder]).pictures}
+    expected = {name.replace("\t", "<U+0009>").replace("\n", "<U+000A>") for name in names} | {"<U+DCFF>"}
+    assert listed == {f"p/{name}.png" for name in expected}
+    for name in listed:
+        name.encode()
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([("ソ初音.png", "cp932"), ("a.png", "ascii")], ["ソ初音.png", "a.png"]),  # ソ ends in the byte of a backslash
+        ([("初音.png", "utf-8")], ["初音.png"]),
+        ([("café.png", "cp437")], ["café.png"]),
+    ],
+)
+def test_archives_of_other_systems_have_readable_names(
+    tmp_path: Path, names: list[tuple[str, str]], expected: list[str]
+) -> None:
+    path = write_zip(tmp_path / "a.zip", {f"{n}{'x' * (len(t.encode(c)) - 1)}": b"1" for n, (t, c) in enumerate(names)})
+    data = path.read_bytes()
+    for n, (text, encoding) in enumerate(names):
+        raw = text.encode(encoding)
+        data = data.replace(f"{n}{'x' * (len(raw) - 1)}".encode(), raw)
+    path.write_bytes(data)
+    assert [picture.name for picture in list_sources([path]).pictures] == [f"a.zip/{name}" for name in expected]

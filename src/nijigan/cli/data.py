@@ -33,10 +33,12 @@ class Import:
     faces_only: bool = False
     """Drop pictures in which no face is detected."""
     tags: Path | None = None
-    """File with labels: lines of `id,<hair> hair <eyes> eyes`, a CSV with a header, booru tags, or imagefolder
-    metadata. Default: any tags.csv or metadata.csv|jsonl in the sources."""
+    """Table of labels: CSV, TSV, JSON, JSON lines or Parquet with a column of file names or ids, booru tags, or lines
+    of `id,<hair> hair <eyes> eyes`. Default: tables in the sources called metadata, tags, labels, train or similar."""
     tag_map: Path | None = None
     """CSV or JSON file that maps booru tags to labels: tag → attribute=value. Default: none."""
+    id_column: str | None = None
+    """Header of the column that names the pictures. Default: the column whose cells are names of pictures."""
     label: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Attributes to read from unlabelled faces, also of earlier imports: any of hair,eyes,year."""
     merge: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
@@ -62,8 +64,9 @@ class Import:
             report = import_faces(
                 self.sources, self.out, crop=self.crop, crop_margin=self.crop_margin, keep_faces=self.keep_faces,
                 follow_links=self.follow_links, faces_only=self.faces_only, tags=self.tags, tag_map=self.tag_map,
-                label=self.label, merge=self.merge, min_count=self.min_count, holdout=self.holdout,
-                min_size=self.min_size, max_pixels=self.max_pixels, pad=self.pad, progress=progress,
+                id_column=self.id_column, label=self.label, merge=self.merge, min_count=self.min_count,
+                holdout=self.holdout, min_size=self.min_size, max_pixels=self.max_pixels, pad=self.pad,
+                progress=progress,
             )  # fmt: skip
         print(report.to_json() if self.json else report)
 

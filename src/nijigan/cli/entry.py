@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 2
             except MemoryError:
                 narrate(
-                    "nijigan: There is too little memory for this; close other programs, or raise the limit (ulimit -v)."
+                    "nijigan: There is too little memory for this; close other programs or raise the limit (ulimit -v)."
                 )
                 return 2
             except KeyboardInterrupt:

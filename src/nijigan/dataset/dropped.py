@@ -37,11 +37,11 @@ def write_csv(folder: Path, rows: Iterable[Dropped], previous: Path) -> None:
 
 
 def read_csv(folder: Path) -> list[Dropped]:
-    """The rows of `dropped.csv`. Rows with a wrong number of cells are skipped; no file means no rows."""
+    """The rows of `dropped.csv` below its header. Rows with a wrong number of cells are skipped; no file, no rows."""
     if not (folder / CSV).is_file():
         return []
     rows = []
     with suppress(csv.Error), (folder / CSV).open(newline="", encoding="utf-8", errors="replace") as stream:
         for row in csv.reader(stream):
             rows.append(row)
-    return [Dropped(*row) for row in rows if len(row) == len(Dropped._fields)][1:]
+    return [Dropped(*row) for row in rows[1:] if len(row) == len(Dropped._fields)]

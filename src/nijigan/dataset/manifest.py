@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from nijigan.files import PART, recover_folder
 FORMAT = 1
 SPLITS = ("train", "val", "test")
 MANIFEST = "dataset.json"
+READ = "read"
 COLUMNS = {
     "id": pa.string(),  # the first 16 digits of sha256
     "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
@@ -28,6 +30,7 @@ COLUMNS = {
     "source": pa.string(),  # the name of the imported file, for people
     "sha256": pa.string(),  # of the imported file, in hexadecimal
     "phash": pa.binary(),  # see `importing.duplicates`
+    READ: pa.string(),  # the attributes that were read from the picture or its name, joined by commas
 }
 """The columns of every dataset. All other columns are attributes."""
 
@@ -107,35 +110,51 @@ def fingerprint(table: pa.Table, attributes: tuple[str, ...], pad: bool) -> str:
 
 
 def read_table(file: Path, columns: list[str]) -> pa.Table:
-    """Columns of a Parquet file without its pictures.
+    """Columns of a Parquet file of faces without its pictures.
+
+    Files of earlier versions have no column `READ`; it is then empty.
 
     Raises:
         OSError: a checksum is wrong, or the columns unpack to far more than they take on disk: a dictionary with one
             long entry may count for every row.
     """
     with open_parquet(file) as parquet:
-        groups = (parquet.metadata.row_group(index) for index in range(parquet.num_row_groups))
-        chunks = [group.column(index) for group in groups for index in range(group.num_columns)]
-        chunks = [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] in columns]
-        largest = max((chunk.total_uncompressed_size for chunk in chunks), default=0)
-        limit = max(TABLE_BYTES, TABLE_RATIO * sum(chunk.total_compressed_size for chunk in chunks))
-        rows = min(2**16, max(1, TABLE_BYTES // max(1, largest)))  # each cell may be as long as the whole dictionary
-        batches, unpacked = [], 0
-        for batch in parquet.iter_batches(rows, columns=columns):
-            unpacked += batch.nbytes
-            if unpacked > limit:
-                raise OSError(f"the columns of {file.name} unpack to more than {limit:,} bytes")
-            batches.append(batch)
-        schema = pa.schema([parquet.schema_arrow.field(name) for name in columns])
-        return pa.Table.from_batches([batch.select(columns) for batch in batches], schema)
+        stored = [name for name in columns if name != READ or name in parquet.schema_arrow.names]
+        table = _read_bounded(parquet, file, stored)
+    if READ in columns and READ not in stored:
+        table = table.append_column(READ, pa.nulls(len(table), COLUMNS[READ]))
+    return table.select(columns)
 
 
-def open_parquet(file: Path) -> pq.ParquetFile:
-    """A Parquet file to read in parts; a page whose checksum is wrong is an OSError."""
+def _read_bounded(parquet: pq.ParquetFile, file: Path, columns: list[str]) -> pa.Table:
+    groups = (parquet.metadata.row_group(index) for index in range(parquet.num_row_groups))
+    chunks = [group.column(index) for group in groups for index in range(group.num_columns)]
+    chunks = [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] in columns]
+    largest = max((chunk.total_uncompressed_size for chunk in chunks), default=0)
+    limit = max(TABLE_BYTES, TABLE_RATIO * sum(chunk.total_compressed_size for chunk in chunks))
+    rows = min(2**16, max(1, TABLE_BYTES // max(1, largest)))  # each cell may be as long as the whole dictionary
+    batches, unpacked = [], 0
+    for batch in parquet.iter_batches(rows, columns=columns):
+        unpacked += batch.nbytes
+        if unpacked > limit:
+            raise OSError(f"the columns of {file.name} unpack to more than {limit:,} bytes")
+        batches.append(batch)
+    schema = pa.schema([parquet.schema_arrow.field(name) for name in columns])
+    return pa.Table.from_batches([batch.select(columns) for batch in batches], schema)
+
+
+def open_parquet(file: Path, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
+    """A Parquet file to read in parts; a page whose checksum is wrong is an OSError.
+
+    Args:
+        file: the file.
+        dictionaries: columns to keep as dictionaries, so that many equal cells take the memory of one.
+    """
     if not file.is_file():  # opening a pipe could wait for ever
         raise OSError(f"{file.name} is not a regular file" if file.exists() else f"{file.name} is missing")
     # Arrow takes names that are not Unicode as bytes only.
-    return pq.ParquetFile(pa.OSFile(os.fsencode(file)), page_checksum_verification=True)
+    handle = pa.OSFile(os.fsencode(file))
+    return pq.ParquetFile(handle, page_checksum_verification=True, read_dictionary=list(dictionaries))
 
 
 DAMAGE = (OSError, UnicodeDecodeError, pa.ArrowException)

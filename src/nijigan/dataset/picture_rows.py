@@ -36,6 +36,10 @@ _groups: OrderedDict[_Key, tuple[int, list[bytes | None] | OSError]] = OrderedDi
 _lock = threading.Lock()
 
 
+class NoPicturesError(pa.ArrowInvalid):  # type: ignore[misc]  # pyarrow has no types
+    """A Parquet file has no column of bytes."""
+
+
 def picture_names(path: Path) -> list[str | None]:
     """The name of the picture in each row; None where the file gives none.
 
@@ -94,7 +98,7 @@ def _leaves(schema: pa.Schema) -> tuple[str, str | None]:
     for field in schema:
         if _is_bytes(field.type):
             return field.name, None
-    raise pa.ArrowInvalid("no column of bytes")
+    raise NoPicturesError("no column of bytes")
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

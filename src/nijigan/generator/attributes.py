@@ -22,7 +22,7 @@ import numpy.typing as npt
 from nijigan.aliases import Codes
 from nijigan.errors import UserError, check
 from nijigan.generator.latents import ATTRIBUTE_STREAM, uniforms
-from nijigan.reserved_words import ANY, LONGEST_VALUE, UNKNOWN
+from nijigan.safe_text import ANY, LONGEST_VALUE, UNKNOWN, is_safe
 
 Combination = tuple[int, ...]
 """The codes of A attributes, and the number of training faces that have them all."""
@@ -54,7 +54,7 @@ def check_attributes(attributes: Mapping[str, Sequence[str]], priors: Sequence[C
         )
         for value in values:
             check(
-                0 < len(value) <= LONGEST_VALUE and value.isprintable() and value not in (ANY, UNKNOWN),
+                0 < len(value) <= LONGEST_VALUE and is_safe(value) and value not in (ANY, UNKNOWN),
                 f"{name} has the value {ascii(value)[:80]}, which cannot be requested; rename it with import --merge.",
             )
     check(

@@ -21,7 +21,7 @@ from nijigan.generator.file import GeneratorHeader, TrainingSet
 from nijigan.generator.latents import Latents, check_psi, check_seed, latents, truncate
 from nijigan.jsonio import parse_json
 from nijigan.networks.numerics import full_precision
-from nijigan.reserved_words import ANY, UNKNOWN
+from nijigan.safe_text import ANY, UNKNOWN
 
 __all__ = ["Face", "Generator", "GeneratorHeader", "TrainingSet"]
 

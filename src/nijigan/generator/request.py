@@ -9,7 +9,7 @@ from nijigan.errors import UserError
 from nijigan.generator.generator import Face, Generator
 from nijigan.generator.latents import check_seed
 from nijigan.pictures import names_width
-from nijigan.reserved_words import ANY
+from nijigan.safe_text import ANY
 
 LONGEST_SIDE = 16_383  # pixels: WebP's limit; a square of it takes 800 MB in any format
 GAP = 2  # pixels between the faces of a grid

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 
 from nijigan.dataset.dropped import Dropped, unusable
 from nijigan.dataset.faces import FaceDataset
-from nijigan.dataset.manifest import COLUMNS, is_dataset
+from nijigan.dataset.manifest import COLUMNS, READ, is_dataset
 from nijigan.errors import UserError
 from nijigan.importing.crop import Crops
 from nijigan.importing.duplicates import BYTES, distances, survivors
 from nijigan.importing.label_cleaning import Column
-from nijigan.importing.label_files import PictureLabels
+from nijigan.importing.labels.vocabulary import PictureLabels
 from nijigan.importing.sources import SourceFile
 from nijigan.importing.store import Origin
 
@@ -33,8 +33,20 @@ class Candidates:
     """The first `known` rows are in the dataset already."""
 
     def attributes(self) -> dict[str, Column]:
-        """The labels that the pictures came with."""
-        return {name: self.rows[name].to_pylist() for name in self.rows.column_names if name not in COLUMNS}
+        """The human tags that the pictures came with."""
+        return self._labels(read=False)
+
+    def readings(self) -> dict[str, Column]:
+        """The labels that an earlier import read from the pictures or their names."""
+        return self._labels(read=True)
+
+    def _labels(self, read: bool) -> dict[str, Column]:
+        marks = [(text or "").split(",") for text in self.rows[READ].to_pylist()]
+        columns = {name: self.rows[name].to_pylist() for name in self.rows.column_names if name not in COLUMNS}
+        return {
+            name: [value if (name in mark) == read else None for value, mark in zip(values, marks, strict=True)]
+            for name, values in columns.items()
+        }
 
     def sources(self) -> list[str]:
         """The names of the files that the pictures came from."""
@@ -141,7 +153,7 @@ def find_usable(
             origins.append(Origin(entry.file, entry.position, found["plain"], found["sha256"], found["bytes"], digest))
     columns = {name: measures[name].take(pa.array(used, pa.int64())) for name in ("width", "height", "sha256", "phash")}
     columns["source"] = pa.array([entries[row].name for row in used], pa.string())
-    for name in sorted({name for row in used for name in labels.get(row, ())}):
+    for name in sorted({READ, *(name for row in used for name in labels.get(row, ()))}):
         columns[name] = pa.array([labels.get(row, {}).get(name) for row in used], pa.string())
     return Usable(Candidates(pa.table(columns), origins), dropped, faceless)
 

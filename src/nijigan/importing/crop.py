@@ -22,7 +22,7 @@ from nijigan.dataset.decode import UnreadableError, decode, to_png
 from nijigan.dataset.dropped import Dropped, unusable
 from nijigan.files import replacing
 from nijigan.importing.contact_sheets import keep_sheet, spread
-from nijigan.importing.label_files import PictureLabels
+from nijigan.importing.labels.vocabulary import PictureLabels
 from nijigan.importing.measure import FAILURE, each, failure, open_entry
 from nijigan.importing.sources import SourceFile
 from nijigan.importing.store import Origin, picture

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +13,10 @@ import pyarrow as pa
 from nijigan.aliases import NamedProgress, Progress
 from nijigan.dataset.dropped import Dropped, write_csv
 from nijigan.dataset.limits import MAX_PIXELS
-from nijigan.dataset.manifest import OWNED, SPLITS
+from nijigan.dataset.manifest import OWNED, READ, SPLITS
 from nijigan.dataset.splits import assign_splits
 from nijigan.errors import UserError, check
 from nijigan.files import folder_lock, replacing_folder
-from nijigan.importing import matching
 from nijigan.importing.candidates import (
     Candidates,
     Choice,
@@ -36,9 +35,12 @@ from nijigan.importing.label_cleaning import (
     fill_gaps,
     forget_rare,
     forget_unusable,
+    list_readings,
     merge_values,
     parse_merge,
 )
+from nijigan.importing.labels.matching import label as find_labels
+from nijigan.importing.labels.tag_report import TagReport
 from nijigan.importing.measure import measure
 from nijigan.importing.readings import parse_label, read_unlabelled
 from nijigan.importing.report import NAMED, ImportReport, nothing_usable
@@ -66,9 +68,12 @@ class ImportOptions:
     faces_only: bool = False
     """Drop new pictures in which the detector finds no face."""
     tags: Path | None = None
-    """Labels, in a format of `nijigan.importing.label_files`. Default: any tags.csv or metadata.csv|jsonl there."""
+    """A table of labels: CSV, TSV, JSON, JSON lines or Parquet. Default: tables in the sources with one of the
+    `nijigan.importing.labels.matching.USUAL_NAMES`, such as metadata.csv or tags.csv."""
     tag_map: Path | None = None
     """The meaning of booru tags: lines of `tag,attribute=value`, or the same as JSON."""
+    id_column: str | None = None
+    """The header of the column that names the pictures. Default: the column whose cells are names of pictures."""
     label: Sequence[str] = ()
     """Attributes to read from pictures without a label: `hair`, `eyes` and `year`. Faces that the dataset already has
     are read too."""
@@ -117,6 +122,7 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
     faces_only: bool = False,
     tags: Path | None = None,
     tag_map: Path | None = None,
+    id_column: str | None = None,
     label: Sequence[str] = (),
     merge: Sequence[str] = (),
     min_count: int = 0,
@@ -140,9 +146,8 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
     """
     options = ImportOptions(
         crop=crop, crop_margin=crop_margin, keep_faces=keep_faces, follow_links=follow_links, faces_only=faces_only,
-        tags=tags and Path(tags),
-        tag_map=tag_map and Path(tag_map), label=label, merge=merge, min_count=min_count, holdout=holdout,
-        min_size=min_size, max_pixels=max_pixels, pad=pad,
+        tags=tags and Path(tags), tag_map=tag_map and Path(tag_map), id_column=id_column, label=label, merge=merge,
+        min_count=min_count, holdout=holdout, min_size=min_size, max_pixels=max_pixels, pad=pad,
     )  # fmt: skip
     with folder_lock(Path(out), OWNED):
         given = [sources] if isinstance(sources, str | Path) else sources
@@ -156,7 +161,12 @@ def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress
     _name(progress, "Listing the pictures")
     listing = list_sources(sources, options.follow_links)
     pictures = sorted(listing.pictures)  # by name: the result does not depend on the order in which they were found
-    tags, tag_report = matching.label(pictures, listing.tables, options.tags, options.tag_map)
+    keep = {merge.old for merge in options.merges()}
+    tags, tag_report = find_labels(
+        pictures, listing.tables, options.tags, options.tag_map, options.id_column, keep
+    )  # fmt: skip
+    if tag_report:
+        listing.aside.extend((name, f"a table that is not used: {reason}") for name, reason in tag_report.unused)
     with _crops(pictures, out, options, progress) as crops:
         _name(progress, "Checking the pictures")
         measures = measure(crops.entries, options.max_pixels, progress, detect=options.faces_only)
@@ -168,7 +178,7 @@ def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress
         _name(progress, "Finding duplicates")
         choice = choose(candidates)
         labels = _label(candidates, choice, options, progress)
-        faces = _faces(candidates, choice, labels.attributes, options.holdout)
+        faces = _faces(candidates, choice, labels, options.holdout)
         notes = [*_links(listing), *_crop_notes(crops, candidates, choice, options, progress)]
         duplicates = list_duplicates(candidates, choice)
         dropped += [row for row, _ in duplicates]
@@ -213,6 +223,8 @@ class _Labels:
     """The labels of all candidates, and what happened on the way to them."""
 
     attributes: dict[str, Column]
+    readings: Column
+    """For each candidate, the attributes that were read, joined by commas."""
     read: dict[str, dict[str, int]]
     """For each attribute that was read, on how many faces that succeeded (`read`) and failed (`unread`)."""
     notes: list[str]
@@ -257,24 +269,28 @@ def _crop_notes(
 
 
 def _label(candidates: Candidates, choice: Choice, options: ImportOptions, progress: Progress | None) -> _Labels:
-    """Merge values, read missing labels, take labels over from duplicates, and drop rare values."""
-    attributes, merges, kept = candidates.attributes(), options.merges(), choice.kept
-    without_effect = merge_values([attributes], merges)
-    notes = forget_unusable(attributes)
+    """Merge values, take labels over from duplicates, read missing ones, and drop rare values.
+
+    Human tags come first, then what earlier imports read, then what this one reads.
+    """
+    attributes, earlier, merges, kept = candidates.attributes(), candidates.readings(), options.merges(), choice.kept
+    without_effect = merge_values([attributes, earlier], merges)
+    notes = forget_unusable(attributes) + forget_unusable(earlier)
+    notes += fill_gaps(attributes, choice.survivor)
+    fill_gaps(earlier, choice.survivor)
+    tagged = {name: {row for row, v in enumerate(values) if v is not None} for name, values in attributes.items()}
+    apply_readings(attributes, earlier, kept)
     names = options.attributes_to_read()
     if names:
         _name(progress, "Reading labels from the pictures")
     readings = read_unlabelled(names, attributes, candidates.origins, candidates.sources(), kept, progress)
     notes = [note for note in merge_values([readings], merges) if note in without_effect] + notes
-    fill_gaps(attributes, choice.survivor)
     read = apply_readings(attributes, readings, kept)
     notes += forget_rare(attributes, kept, options.min_count)
-    return _Labels(attributes, read, notes)
+    return _Labels(attributes, list_readings(attributes, tagged, len(candidates.origins)), read, notes)
 
 
-def _faces(
-    candidates: Candidates, choice: Choice, attributes: Mapping[str, Sequence[str | None]], holdout: float
-) -> pa.Table:
+def _faces(candidates: Candidates, choice: Choice, labels: _Labels, holdout: float) -> pa.Table:
     """The rows of the dataset, without their images."""
     kept = choice.kept
     rows = candidates.rows.take(kept)
@@ -282,13 +298,13 @@ def _faces(
     columns = {name: rows[name] for name in ("width", "height", "source", "sha256", "phash")}
     columns["id"] = pa.array([digest[:16] for digest in digests])
     columns["split"] = pa.array(assign_splits(rows, [candidates.origins[row].illustration for row in kept], holdout))
-    for name, values in attributes.items():
+    for name, values in {READ: labels.readings, **labels.attributes}.items():
         columns[name] = pa.array([values[row] for row in kept], pa.string())
     return pa.table(columns)
 
 
 def _report(
-    out: Path, faces: pa.Table, files: _Files, labels: _Labels, tags: matching.TagReport | None, seconds: float
+    out: Path, faces: pa.Table, files: _Files, labels: _Labels, tags: TagReport | None, seconds: float
 ) -> ImportReport:
     return ImportReport(
         out=str(out),

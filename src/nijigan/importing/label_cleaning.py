@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nijigan.errors import UserError
-from nijigan.reserved_words import ANY, LONGEST_VALUE, UNKNOWN
+from nijigan.safe_text import ANY, LONGEST_VALUE, UNKNOWN
 
 MAX_VALUES = 256
 """A column with more values than this is not used as an attribute."""
@@ -85,23 +85,35 @@ def forget_unusable(columns: dict[str, Column]) -> list[str]:
     return notes
 
 
-def fill_gaps(columns: dict[str, Column], survivor: npt.NDArray[np.int64]) -> None:
+def fill_gaps(columns: dict[str, Column], survivor: npt.NDArray[np.int64]) -> list[str]:
     """Give an unlabelled face the label of its duplicates if they agree, in place.
 
     Args:
         columns: the attributes of all candidates.
         survivor: for each candidate, the row that is kept in its place.
+
+    Returns:
+        Notes about duplicates with another label than the face that stays.
     """
+    notes = []
     duplicates = np.flatnonzero(survivor != np.arange(len(survivor))).tolist()
-    for values in columns.values():
+    for name, values in columns.items():
         offered: dict[int, set[str]] = {}
+        differ = 0
         for row in duplicates:
             value = values[row]
             if value is not None and values[survivor[row]] is None:
                 offered.setdefault(int(survivor[row]), set()).add(value)
+            differ += value not in (None, values[survivor[row]]) and values[survivor[row]] is not None
         for row, options in offered.items():
             if len(options) == 1:
                 values[row] = options.pop()
+        if differ:
+            notes.append(
+                f"{name}: {differ:,} pictures have another tag than the face that stays in their place. It keeps its "
+                "own; to change tags, import into a new folder."
+            )
+    return notes
 
 
 def apply_readings(
@@ -121,6 +133,21 @@ def apply_readings(
         unread = sum(values[row] is None for row in unlabelled)
         counts[name] = {"read": len(unlabelled) - unread, "unread": unread}
     return counts
+
+
+def list_readings(columns: dict[str, Column], tagged: dict[str, set[int]], count: int) -> Column:
+    """For each of `count` rows, the attributes that have a value but no tag, joined by commas; None if there are none.
+
+    Args:
+        columns: the attributes.
+        tagged: for each attribute, the rows with a human tag.
+        count: the number of rows.
+    """
+    human = {name: tagged.get(name, set()) for name in sorted(columns)}
+    return [
+        ",".join(name for name, rows in human.items() if columns[name][row] is not None and row not in rows) or None
+        for row in range(count)
+    ]
 
 
 def forget_rare(columns: dict[str, Column], kept: npt.NDArray[np.int64], min_count: int) -> list[str]:

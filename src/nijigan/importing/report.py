@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from nijigan.dataset.dropped import Dropped
-from nijigan.importing.matching import TagReport
+from nijigan.importing.labels.tag_report import TagReport
 
 NAMED = 5
 

@@ -5,6 +5,7 @@ import stat
 import struct
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import lru_cache
@@ -14,10 +15,11 @@ import pyarrow as pa
 
 from nijigan.dataset.decode import SUFFIXES
 from nijigan.dataset.manifest import MANIFEST, is_dataset
-from nijigan.dataset.picture_rows import forget_rows, picture_names, read_row
+from nijigan.dataset.picture_rows import NoPicturesError, forget_rows, picture_names, read_row
 from nijigan.errors import UserError
+from nijigan.safe_text import safe
 
-TABLES = (".csv", ".jsonl")
+TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 MAX_ENTRIES = 5_000_000
 MAX_FILE_BYTES = 2**28
@@ -27,6 +29,8 @@ MAX_RATIO = 200
 """The largest ratio of unpacked to packed bytes of an archive. Pictures are near 1, archive bombs reach 1,000."""
 
 NOT_REGULAR = "not a regular file"
+_UTF8 = 0x800
+"""The flag of an archive's entry that says that its name is UTF-8."""
 
 BAD_ARCHIVE = (OSError, ValueError, NotImplementedError, EOFError, struct.error, zipfile.BadZipFile)
 
@@ -49,7 +53,7 @@ class Listing:
 
     pictures: list[SourceFile] = field(default_factory=list)
     tables: list[SourceFile] = field(default_factory=list)
-    """CSV and JSON-lines files, which may contain tags."""
+    """CSV, TSV, JSON and JSON-lines files and Parquet files without pictures, which may hold labels."""
     aside: list[tuple[str, str]] = field(default_factory=list)
     """(name, reason) of files that are not pictures or cannot be opened."""
     links: list[str] = field(default_factory=list)
@@ -158,10 +162,12 @@ def _list_zip(path: Path, listing: Listing) -> None:
         raise UserError(
             f"{path} would unpack from {packed:,} to {unpacked:,} bytes, more than any archive of pictures."
         )
+    names = _entry_names(infos)
     for position, info in enumerate(infos):
-        entry = SourceFile(printable(f"{path.name}/{info.filename}"), str(path), position)
-        hidden = any(p.startswith(".") and p not in (".", "..") for p in info.filename.split("/"))
-        if info.is_dir() or hidden or info.filename.startswith("__MACOSX/"):
+        inside = names[position]
+        entry = SourceFile(printable(f"{path.name}/{inside}"), str(path), position)
+        hidden = any(p.startswith(".") and p not in (".", "..") for p in inside.split("/"))
+        if info.is_dir() or hidden or inside.startswith("__MACOSX/"):
             continue
         if stat.S_ISLNK(info.external_attr >> 16):
             listing.aside.append((entry.name, "a symbolic link"))
@@ -173,12 +179,34 @@ def _list_zip(path: Path, listing: Listing) -> None:
             _add(entry, listing)
 
 
+def _entry_names(infos: Sequence[zipfile.ZipInfo]) -> list[str]:
+    """The names of an archive's entries.
+
+    Names without the flag for UTF-8 are in the encoding of the machine that packed them, and `zipfile` takes them for
+    CP437. They are UTF-8 or Japanese (CP932) if all of them can be; nothing else is guessed.
+    """
+    names = [info.filename for info in infos]
+    old = [
+        position for position, info in enumerate(infos) if not info.flag_bits & _UTF8 and not names[position].isascii()
+    ]
+    for encoding in ("utf-8", "cp932"):
+        with suppress(UnicodeError):
+            decoded = [names[position].encode("cp437").decode(encoding) for position in old]
+            for position, name in zip(old, decoded, strict=True):
+                names[position] = name
+            break
+    return names
+
+
 def _list_parquet(path: Path, name: str, listing: Listing) -> None:
     if not path.is_file():  # opening a pipe could wait forever
         listing.aside.append((printable(name), NOT_REGULAR))
         return
     try:
         names = picture_names(path)
+    except NoPicturesError:
+        listing.tables.append(SourceFile(printable(name), str(path)))
+        return
     except (OSError, pa.ArrowException) as error:
         listing.aside.append((printable(name), f"not a Parquet file of pictures: {error}"))
         return
@@ -225,6 +253,4 @@ def close() -> None:
 
 def printable(name: str) -> str:
     """A name that is safe to print and to store as UTF-8, whatever bytes it had in the file system or an archive."""
-    if name.isprintable() and "\\" not in name:
-        return name
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name.replace("\\", "/"))
+    return safe(name.replace("\\", "/"))

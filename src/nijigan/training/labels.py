@@ -13,7 +13,7 @@ from nijigan.dataset.faces import FaceDataset, FaceStream
 from nijigan.errors import UserError
 from nijigan.generator.attributes import Combination, check_attributes, combinations
 from nijigan.recipe.recipe import Recipe
-from nijigan.reserved_words import UNKNOWN
+from nijigan.safe_text import UNKNOWN
 
 log = logging.getLogger("nijigan")
 

@@ -1,0 +1,1 @@
+"""Find the labels of pictures in tables of any layout."""

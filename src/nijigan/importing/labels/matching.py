@@ -1,0 +1,211 @@
+"""Match the lines of tables of labels with pictures."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from nijigan.dataset.manifest import READ
+from nijigan.errors import UserError
+from nijigan.importing.labels.columns import find_attributes, find_key, has_no_header
+from nijigan.importing.labels.json_tables import json_table
+from nijigan.importing.labels.parquet_tables import parquet_table
+from nijigan.importing.labels.picture_columns import labels_of_parquet_files
+from nijigan.importing.labels.picture_names import SEVERAL, PictureNames
+from nijigan.importing.labels.tables import Table, csv_table, decode_text, read_csv, read_file
+from nijigan.importing.labels.tag_report import TagReport
+from nijigan.importing.labels.tag_words import (
+    Meaning,
+    labels_of,
+    pairs_table,
+    read_tag_map,
+    tag_columns,
+    words_table,
+)
+from nijigan.importing.labels.vocabulary import PictureLabels
+from nijigan.importing.sources import SourceFile, printable, read
+
+USUAL_NAMES = {
+    "annotation", "annotations", "attributes", "data", "dataset", "label", "labels", "list_attr_celeba", "metadata",
+    "tag", "tags", "test", "train", "val", "valid", "validation",
+}  # fmt: skip
+"""Names of files that are used without being asked for, in lower case and without their suffix."""
+
+
+def label(
+    pictures: Sequence[SourceFile],
+    tables: Sequence[SourceFile],
+    tags: Path | None = None,
+    tag_map: Path | None = None,
+    id_column: str | None = None,
+    keep: Collection[str] = (),
+) -> tuple[dict[int, PictureLabels], TagReport | None]:
+    """Label pictures from `tags`; without it, from every table in the sources with one of the usual names.
+
+    Columns of Parquet files of pictures are labels, too; tags take precedence over them. Pictures from another dataset
+    keep their labels there, and those that were read from pixels stay marked as such, in the pseudo-attribute `READ`.
+
+    Args:
+        pictures: the pictures to label.
+        tables: tables in the sources. They speak of the pictures in their folder and below. A table that is a source
+            itself is used under any name, and speaks of all pictures.
+        tags: a table of any format.
+        tag_map: the meaning of booru tags.
+        id_column: the header of the column that names the pictures, instead of one that is chosen by its cells.
+        keep: values to keep although they usually stand for a missing one, such as `none`.
+
+    Returns:
+        Labels by index in `pictures`, and a report if there were any tables.
+
+    Raises:
+        UserError: `tags` or `tag_map` is of no known format or cannot be used, or a dataset among the sources is
+            damaged.
+    """
+    meaning = read_tag_map(tag_map) if tag_map else None
+    matcher = _Matcher(pictures, meaning, id_column, keep)
+    stored, matcher.aliases = labels_of_parquet_files(pictures, keep, matcher.report)
+    if tags:
+        matcher.add("", printable(tags.name), _load(str(tags), tags, meaning))
+    for table in tables:
+        if tags and Path(table.file).resolve() == tags.resolve():
+            continue
+        try:
+            if tags:
+                raise UserError("--tags names another.")
+            if "/" in table.name and PurePosixPath(table.name).stem.lower() not in USUAL_NAMES:
+                raise UserError("name it with --tags to use it.")
+            matcher.add(_scope(table.name, pictures), table.name, _load(table.name, table, meaning), asked=False)
+        except Exception as error:  # the user did not name this file
+            reason = printable(str(error)).removeprefix(table.name).removeprefix(":").strip()
+            matcher.report.unused.append((table.name, reason))
+    if tag_map and not matcher.report.files:
+        raise UserError(f"{tag_map} (tag_map) has no effect: there is no table of tags; name one with --tags.")
+    return matcher.finish(stored)
+
+
+def _load(name: str, source: Path | SourceFile, meaning: Meaning | None) -> Table:
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix == ".parquet":
+        return parquet_table(name, source if isinstance(source, Path) else Path(source.file))
+    data = read_file(source) if isinstance(source, Path) else read(source.file, source.position)
+    text = decode_text(name, data)
+    if suffix in (".json", ".jsonl", ".ndjson"):
+        return json_table(name, text)
+    rows = read_csv(name, text)
+    if meaning and (len({len(row) for row in rows}) != 1 or len(rows[0]) < 2):
+        return words_table(rows)
+    return (None if meaning else pairs_table(rows)) or csv_table(name, rows)
+
+
+def _scope(name: str, pictures: Sequence[SourceFile]) -> str:
+    """The folder that a table speaks of: its own, or the next one above it with pictures; all, if it is a source."""
+    if "/" not in name:
+        return ""
+    folder = PurePosixPath(name).parent
+    while len(folder.parts) > 1 and not any(picture.name.startswith(f"{folder}/") for picture in pictures):
+        folder = folder.parent
+    return f"{folder}/"
+
+
+class _Matcher:
+    """Matches lines with pictures, and counts."""
+
+    def __init__(
+        self, pictures: Sequence[SourceFile], meaning: Meaning | None, id_column: str | None, keep: Collection[str]
+    ) -> None:
+        self.pictures, self.meaning, self.id_column, self.keep = pictures, meaning, id_column, keep
+        self.report = TagReport()
+        self.labels: dict[int, PictureLabels] = {}
+        self.disputed: dict[int, set[str]] = {}
+        self.aliases: dict[int, list[str]] = {}
+
+    def add(self, folder: str, name: str, table: Table, asked: bool = True) -> None:
+        """Match a table with the pictures whose names start with `folder`.
+
+        Args:
+            folder: such as `faces/`; empty for all pictures.
+            name: the table's name.
+            table: its content.
+            asked: whether the user named the table. Any other must name at least one picture.
+
+        Raises:
+            UserError: the table cannot be used.
+        """
+        key, places = find_key(name, table, PictureNames(self.pictures, folder, self.aliases), self.id_column)
+        if not asked and all(place is None for place in places):
+            raise UserError("no column names pictures of its folder.")
+        unheaded = has_no_header(table, key, places)
+        if unheaded and self.meaning is None:
+            raise UserError(
+                f"{name}: the header is about a picture; add a line such as file_name,hair above it, or rename columns."
+            )
+        if not table.headed and not unheaded:
+            table.rows, places = table.rows[1:], places[1:]
+        labels = self._labels(name, table, key)
+        self.report.files.append(name)
+        self.report.malformed += table.malformed
+        for cell, place, found in zip(table.column(key), places, labels, strict=True):
+            self._add_line(cell if isinstance(cell, str) else None, place, found)
+
+    def _labels(self, name: str, table: Table, key: int) -> list[PictureLabels]:
+        """The labels of each row."""
+        header = table.header[key]
+        pictures = f"the pictures are named in {_column(header, key)}"
+        if self.meaning is None:
+            columns = find_attributes(table, key, self.keep)
+            if not columns.attributes:
+                raise UserError(
+                    f"{name} has no column that can be an attribute: {'; '.join(columns.unused) or 'none'}."
+                )
+            self.report.columns.append(f"{name}: {pictures}; {columns.describe()}")
+            return columns.rows(len(table.rows))
+        words = tag_columns(table, key)
+        shown = ", ".join(_column(table.header[column], column) for column in words[:5])
+        self.report.columns.append(f"{name}: {pictures}; tags are in {shown}{', …' if len(words) > 5 else ''}.")
+        labels = []
+        for row in table.rows:
+            found, contradictory = labels_of([row[column] for column in words], self.meaning, self.report.unknown)
+            if contradictory:
+                self.report.conflicting.append(printable(str(row[key])))
+            labels.append(found)
+        return labels
+
+    def _add_line(self, cell: str | None, place: int | None, labels: PictureLabels) -> None:
+        if cell is None:
+            self.report.malformed += 1
+        elif place is None:
+            self.report.missing.append(printable(cell))
+        elif place == SEVERAL:
+            self.report.ambiguous.append(printable(cell))
+        elif place in self.labels:
+            self._combine(printable(cell), place, labels)
+        else:
+            self.labels[place] = labels
+
+    def _combine(self, key: str, position: int, labels: PictureLabels) -> None:
+        before = self.labels[position]
+        disputed = {name for name in labels.keys() & before.keys() if labels[name] != before[name]}
+        if disputed:
+            self.report.conflicting.append(key)
+        else:
+            self.report.repeated += 1
+        self.disputed.setdefault(position, set()).update(disputed)
+        self.labels[position] = labels | before
+
+    def finish(self, stored: Mapping[int, PictureLabels]) -> tuple[dict[int, PictureLabels], TagReport | None]:
+        """All labels but the contradictory ones, over those that are `stored` with the pictures; and the report."""
+        for position, names in self.disputed.items():
+            self.labels[position] = {k: v for k, v in self.labels[position].items() if k not in names}
+        tagged = {position: labels for position, labels in self.labels.items() if labels}
+        self.report.matched, self.report.untagged = len(tagged), len(self.pictures) - len(tagged)
+        both = {}
+        for row in stored.keys() | tagged.keys():
+            old, new = stored.get(row, {}), tagged.get(row, {})
+            read_before = [name for name in old.get(READ, "").split(",") if name and name not in new]
+            both[row] = {name: v for name, v in (old | new).items() if name != READ}
+            if read_before:
+                both[row][READ] = ",".join(read_before)
+        report = self.report
+        return both, report if report.files or report.columns or report.unused else None
+
+
+def _column(header: str, number: int) -> str:
+    return f"the column {printable(header)[:50]!r}" if header else f"column {number + 1}"

@@ -1,0 +1,117 @@
+"""Read a table of labels as rows of cells, whatever its format: CSV, TSV, JSON, JSON lines or Parquet."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nijigan.errors import UserError
+
+Cell = str | tuple[str, ...] | None
+"""A text, a list of texts, or nothing."""
+
+MAX_CELLS = 20_000_000
+"""The limit of rows × columns. Forty attributes of 200,000 pictures are less than half of it."""
+
+MAX_BYTES = 2**26
+"""The size limit of a table of text."""
+
+
+@dataclass
+class Table:
+    """A table of labels. Every row has as many cells as the header."""
+
+    header: list[str]
+    """The names of the columns; empty where a column has none."""
+    rows: list[list[Cell]]
+    headed: bool = True
+    """Whether `header` is known to be one. Otherwise it is the first of the rows, which may be data."""
+    unusable: dict[int, str] = field(default_factory=dict)
+    """Columns that cannot be read, and why. Cells that are not read are empty."""
+    malformed: int = 0
+    """Lines that cannot be read."""
+
+    def column(self, number: int) -> list[Cell]:
+        """The cells of one column."""
+        return [row[number] for row in self.rows]
+
+
+def read_csv(name: str, text: str) -> list[list[str]]:
+    """The rows of a CSV or TSV file that are not empty. The first line decides what separates cells.
+
+    Raises:
+        UserError: it is not such a file.
+    """
+    head = text.lstrip("\r\n").split("\n", 1)[0]
+    delimiter = "\t" if name.lower().endswith(".tsv") else max(",\t;", key=head.count)
+    try:
+        table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        rows, cells = [], 0
+        for row in table:
+            cells += len(row)
+            check_size(name, 1, cells)
+            if any(stripped := [cell.strip() for cell in row]):
+                rows.append(stripped)
+        return rows
+    except csv.Error as error:
+        raise UserError(f"{name} is not a CSV file ({error}).") from error
+
+
+def csv_table(name: str, rows: Sequence[list[str]]) -> Table:
+    """The table of the rows of a CSV file.
+
+    Raises:
+        UserError: it has fewer than two columns.
+    """
+    header = list(rows[0]) if rows else []
+    if len(rows) > 1 and all(len(row) == len(header) + 1 and row[-1] for row in rows[1:]):
+        header = ["", *header]  # R writes no name above the names of rows
+    if len(header) < 2:
+        raise UserError(
+            f"{name} is not a table of tags; give it a header with a file column and attributes, or give the "
+            "meaning of its words with --tag-map."
+        )
+    check_size(name, len(rows), len(header))
+    table = Table(header, [], headed=False)
+    for row in (header, *rows[1:]):
+        if len(row) < len(header) or any(row[len(header) :]):
+            table.malformed += 1
+        else:
+            table.rows.append([cell or None for cell in row[: len(header)]])
+    return table
+
+
+def check_size(name: str, rows: int, columns: int) -> None:
+    """Refuse a table with more than `MAX_CELLS` cells, with a `UserError`."""
+    if rows * columns > MAX_CELLS:
+        raise UserError(f"{name} has more than {MAX_CELLS:,} cells; keep only the columns with file names and labels.")
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file that the user named, cut off one byte after `MAX_BYTES`.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if path.exists() and not path.is_file():  # reading a pipe could wait forever
+        raise UserError(f"{path} is not a file.")
+    try:
+        with path.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"Could not read {path}: {error.strerror}.") from error
+
+
+def decode_text(name: str, data: bytes) -> str:
+    """The text of a file, which must be UTF-8.
+
+    Raises:
+        UserError: it is not, or is too large.
+    """
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{name} is larger than {MAX_BYTES:,} bytes; keep only file names and labels in it.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name} is not UTF-8 text; save it as UTF-8.") from error
