@@ -24,6 +24,7 @@ from nijigan.dataset.manifest import (
     read_manifest,
     read_table,
 )
+from nijigan.dataset.splits import fill_families
 from nijigan.errors import UserError
 from nijigan.files import replacing
 
@@ -52,6 +53,7 @@ class FaceDataset:
         self.fingerprint, self.pad, self.attributes = manifest.fingerprint, manifest.pad, manifest.attributes
         self.files = [self.path / name for name in manifest.files]
         self.table = self.columns([name for name in (*COLUMNS, *self.attributes) if name not in ("image", "phash")])
+        self.table = fill_families(self.table)
         if fingerprint(self.table, tuple(self.attributes), self.pad) != self.fingerprint:
             raise damaged(self.path, "its files do not match the fingerprint")
         self._check_labels()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from nijigan.files import recover_folder
 FORMAT = 1
 SPLITS = ("train", "val", "test")
 MANIFEST = "dataset.json"
+FAMILY = "family"
 COLUMNS = {
     "id": pa.string(),  # the first 16 digits of sha256
     "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
@@ -25,17 +27,30 @@ COLUMNS = {
     "height": pa.int32(),
     "split": pa.string(),
     "source": pa.string(),  # the name of the imported file, for people
-    "sha256": pa.string(),  # of the imported file, in hexadecimal
+    "sha256": pa.string(),  # of the original file, or of the crop, in hexadecimal; copies of a dataset keep it
     "phash": pa.binary(),  # see `importing.duplicates`
+    FAMILY: pa.string(),  # faces of one family have one split; for a crop, SHA-256 of the illustration's file
 }
 """The columns of every dataset. All other columns are attributes."""
+ADDED = {FAMILY}
+"""Those that datasets of nijigan 0.1 lack. There, they are read as null."""
 
+SHEETS = ("dropped.csv", "dropped.png", "no-face.png", "crops.png", "contact-sheet.png")
+"""Files about a dataset that are not needed to read it."""
+
+_CACHE_NAME = r"(train|val|test)-\d+-[0-9a-f]{16}\.npy|judge-[\w-]+-[0-9a-f]{16}\.(npy|safetensors)"
 OWNED = re.compile(
-    r"faces-\d+\.parquet|\.pictures\.tmp|cache"
-    r"|(dataset\.json|dropped\.csv|dropped\.png|no-face\.png|crops\.png|contact-sheet\.png)"
+    r"faces-\d+\.parquet|\.pictures\.tmp"
+    rf"|({'|'.join(map(re.escape, (MANIFEST, *SHEETS)))})"
     r"|\.(dataset|dropped|no-face|crops|contact-sheet)\.[0-9a-f]{8}\.(json|csv|png)"
+    rf"|cache/(({_CACHE_NAME})?|\.(train|val|test|judge)-[\w-]+\.[0-9a-f]{{8}}\.(npy|safetensors))"
 )
 """The names in a dataset's folder that belong to the dataset. An import replaces these and keeps all others."""
+
+
+def stores_faces(columns: Iterable[str]) -> bool:
+    """Whether a Parquet file with these columns is part of a dataset, of this version or an earlier one."""
+    return COLUMNS.keys() - ADDED <= set(columns)
 
 
 @dataclass(frozen=True)
@@ -101,8 +116,13 @@ def fingerprint(table: pa.Table, attributes: tuple[str, ...], pad: bool) -> str:
 
 
 def read_table(file: Path, columns: list[str]) -> pa.Table:
-    """Columns of a Parquet file; a page whose checksum is wrong is an OSError."""
-    return pq.read_table(file, columns=columns, page_checksum_verification=True)
+    """Columns of a Parquet file; those of `ADDED` that it lacks are null. A wrong checksum of a page is an OSError."""
+    absent = [name for name in columns if name in ADDED - set(pq.read_schema(file).names)]
+    present = [name for name in columns if name not in absent]
+    table = pq.read_table(file, columns=present, page_checksum_verification=True)
+    for name in absent:
+        table = table.append_column(name, pa.nulls(len(table), COLUMNS[name]))
+    return table.select(columns)
 
 
 def open_parquet(file: Path) -> pq.ParquetFile:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pyarrow as pa
 from nijigan.aliases import Progress
 from nijigan.dataset.dropped import Dropped, write_csv
 from nijigan.dataset.limits import MAX_PIXELS
-from nijigan.dataset.manifest import OWNED, SPLITS
+from nijigan.dataset.manifest import FAMILY, OWNED, SPLITS
 from nijigan.dataset.splits import assign_splits
 from nijigan.errors import UserError, check
 from nijigan.files import folder_lock, replacing_folder
@@ -21,8 +22,10 @@ from nijigan.importing import matching
 from nijigan.importing.candidates import (
     Candidates,
     Choice,
+    Duplicates,
     by_preference,
     choose,
+    copy_numbers,
     find_usable,
     known_faces,
     list_duplicates,
@@ -44,6 +47,9 @@ from nijigan.importing.readings import parse_label, read_unlabelled
 from nijigan.importing.report import ImportReport, nothing_usable
 from nijigan.importing.sources import Listing, SourceFile, close, list_sources
 from nijigan.importing.store import write_faces
+
+NOT_IN_THE_PICTURE = ("year",)
+"""Attributes whose values do not make near-duplicates different pictures."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,12 @@ class ImportOptions:
     """Values to rename: `old=new` or `attribute:old=new`."""
     min_count: int = 0
     """Drop values with fewer faces than this."""
+    duplicates: Duplicates = "near"
+    """Which duplicates to remove: `exact` (the same bytes), `near` (near-duplicates too, unless their tags differ) or
+    `none`."""
     holdout: float = 0.2
-    """Share of the faces that train does not get: half for val, half for test. From 0 to below 1."""
+    """Share of the faces that train does not get: half for val, half for test. From 0 to below 1. It is used for new
+    faces; `nijigan.importing.store.split_faces` divides the others again."""
     min_size: int = 16
     """Skip pictures whose shorter side has fewer pixels than this."""
     max_pixels: int = MAX_PIXELS
@@ -84,6 +94,9 @@ class ImportOptions:
     def __post_init__(self) -> None:
         check(0 <= self.holdout < 1, f"holdout is {self.holdout}; choose a share from 0 to below 1.")
         check(1 <= self.max_pixels <= MAX_PIXELS, f"max_pixels is {self.max_pixels:,}; choose 1 to {MAX_PIXELS:,}.")
+        check(
+            self.duplicates in get_args(Duplicates), f"duplicates is {self.duplicates!r}; choose exact, near or none."
+        )
         check(self.min_count >= 0, f"min_count is {self.min_count}; choose 0 (keep all values) or more.")
         check(
             0 <= self.crop_margin <= 1,
@@ -113,6 +126,7 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
     label: Sequence[str] = (),
     merge: Sequence[str] = (),
     min_count: int = 0,
+    duplicates: Duplicates = "near",
     holdout: float = 0.2,
     min_size: int = 16,
     max_pixels: int = MAX_PIXELS,
@@ -132,8 +146,8 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
     """
     options = ImportOptions(
         crop=crop, crop_margin=crop_margin, faces_only=faces_only, tags=tags and Path(tags),
-        tag_map=tag_map and Path(tag_map), label=label, merge=merge, min_count=min_count, holdout=holdout,
-        min_size=min_size, max_pixels=max_pixels, pad=pad,
+        tag_map=tag_map and Path(tag_map), label=label, merge=merge, min_count=min_count,
+        duplicates=duplicates, holdout=holdout, min_size=min_size, max_pixels=max_pixels, pad=pad,
     )  # fmt: skip
     with folder_lock(Path(out), OWNED):
         given = [sources] if isinstance(sources, str | Path) else sources
@@ -149,12 +163,12 @@ def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress
     tags, tag_report = matching.label(pictures, listing.tables, options.tags, options.tag_map)
     with _crops(pictures, out, options, progress) as crops:
         measures = measure(crops.entries, options.max_pixels, progress, detect=options.faces_only)
-        usable = find_usable(crops, tags, measures, options.min_size, known)
+        usable = find_usable(crops, pictures, tags, measures, options.min_size, known)
         dropped = usable.dropped + crops.dropped + _not_pictures(listing)
         candidates = by_preference(known, usable.candidates)
         if not candidates.origins:
             raise UserError(nothing_usable(", ".join(map(str, sources)), dropped))
-        choice = choose(candidates)
+        choice = choose(candidates, _tags(candidates, options), options.duplicates)
         labels = _label(candidates, choice, options, progress)
         faces = _faces(candidates, choice, labels.attributes, options.holdout)
         duplicates = list_duplicates(candidates, choice)
@@ -172,6 +186,8 @@ def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress
         known_already=int((choice.exact[candidates.known :] < candidates.known).sum()),
         new=len(faces) - candidates.known,
         dropped=dropped,
+        lost=_lost_labels(candidates, choice, labels.attributes),
+        notes=_notes(candidates, choice, options.duplicates),
     )
     return _report(out, faces, files, labels, tag_report, time.monotonic() - begun)
 
@@ -185,6 +201,8 @@ class _Files:
     known_already: int
     new: int
     dropped: list[Dropped]
+    lost: dict[str, dict[str, int]]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -210,6 +228,14 @@ def _not_pictures(listing: Listing) -> list[Dropped]:
     return [Dropped(name, "not a picture", reason) for name, reason in listing.aside]
 
 
+def _tags(candidates: Candidates, options: ImportOptions) -> dict[str, Column]:
+    """The human tags by which near-duplicates may differ."""
+    tags = {name: values for name, values in candidates.attributes().items() if name not in NOT_IN_THE_PICTURE}
+    merge_values([tags], options.merges())
+    forget_unusable(tags)
+    return tags
+
+
 def _label(candidates: Candidates, choice: Choice, options: ImportOptions, progress: Progress | None) -> _Labels:
     """Merge values, read missing labels, take labels over from duplicates, and drop rare values."""
     attributes, merges, kept = candidates.attributes(), options.merges(), choice.kept
@@ -232,11 +258,40 @@ def _faces(
     rows = candidates.rows.take(kept)
     digests = rows["sha256"].to_pylist()
     columns = {name: rows[name] for name in ("width", "height", "source", "sha256", "phash")}
-    columns["id"] = pa.array([digest[:16] for digest in digests])
-    columns["split"] = pa.array(assign_splits(rows, [candidates.origins[row].illustration for row in kept], holdout))
+    copies = copy_numbers(digests)
+    columns["id"] = pa.array([d[:16] + (f"-{n}" if n else "") for d, n in zip(digests, copies, strict=True)])
+    families = [choice.families[row] for row in kept]
+    columns[FAMILY] = pa.array(families)
+    columns["split"] = pa.array(
+        assign_splits(families, rows["split"].to_pylist(), (kept < candidates.known).tolist(), holdout)
+    )
     for name, values in attributes.items():
         columns[name] = pa.array([values[row] for row in kept], pa.string())
     return pa.table(columns)
+
+
+def _lost_labels(
+    candidates: Candidates, choice: Choice, attributes: Mapping[str, Sequence[str | None]]
+) -> dict[str, dict[str, int]]:
+    """How many of the dropped duplicates had each value of each attribute."""
+    everyone = np.arange(len(choice.survivor))
+    rows = np.flatnonzero((choice.survivor != everyone) & (choice.exact >= candidates.known)).tolist()
+    lost = {name: Counter(filter(None, (values[row] for row in rows))) for name, values in attributes.items()}
+    return {name: dict(counts.most_common()) for name, counts in lost.items() if counts}
+
+
+def _notes(candidates: Candidates, choice: Choice, remove: Duplicates) -> list[str]:
+    """Remarks about near-duplicates that stay, and about new faces that keep the split of another dataset."""
+    new = choice.kept[choice.kept >= candidates.known]
+    similar = int((choice.related[new] != new).sum())
+    copied = sum(split is not None for split in candidates.rows["split"].take(new).to_pylist())
+    notes = []
+    if similar:
+        reason = "their tags differ" if remove == "near" else f"--duplicates is {remove}"
+        notes.append(f"{similar:,} new faces are like others and stay, because {reason}. Such faces share a split.")
+    if copied:
+        notes.append(f"{copied:,} new faces keep their split in the dataset that they come from.")
+    return notes
 
 
 def _report(
@@ -256,6 +311,7 @@ def _report(
         unusable=tuple((row.file, row.detail) for row in files.dropped if row.kind == "unreadable"),
         tags=tags,
         read=labels.read,
-        notes=tuple(labels.notes),
+        lost_to_duplicates=files.lost,
+        notes=(*files.notes, *labels.notes),
         seconds=seconds,
     )

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow.parquet as pq
 
-from nijigan.dataset.manifest import COLUMNS, DAMAGE, read_table
+from nijigan.dataset.manifest import COLUMNS, DAMAGE, read_table, stores_faces
 from nijigan.errors import UserError
 from nijigan.importing.label_files import PictureLabels, TagTable, parse, read_file, read_mapping
 from nijigan.importing.sources import SourceFile, printable, read
@@ -185,7 +185,7 @@ def _read_attributes(file: Path) -> dict[str, list[str | None]]:
     """The columns of labels in a Parquet file of a dataset; of another Parquet file, none."""
     try:
         names = pq.read_schema(file).names
-        extra = [name for name in names if name not in COLUMNS] if set(COLUMNS) <= set(names) else []
+        extra = [name for name in names if name not in COLUMNS] if stores_faces(names) else []
         columns: dict[str, list[str | None]] = read_table(file, extra).to_pydict()
     except DAMAGE as error:
         raise UserError(f"{file} is damaged ({error}), and its labels cannot be read. Import without it.") from error

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nijigan.dataset.decode import decode, to_png
+from nijigan.dataset.faces import FaceDataset
 from nijigan.dataset.manifest import COLUMNS, FORMAT, SPLITS, fingerprint, write_manifest
 from nijigan.errors import UserError
 from nijigan.importing.sources import read
@@ -36,8 +37,13 @@ class Origin:
     """SHA-256 of the file when it was measured, to notice changes; None if unknown."""
     bytes: int = 0
     """Size of the file; 0 if unknown."""
-    illustration: str | None = None
-    """For a crop, SHA-256 of the illustration: all crops of one go to one split."""
+
+
+def stored_faces(dataset: FaceDataset) -> tuple[pa.Table, list[Origin]]:
+    """All columns of a dataset but the image, ordered by id, and where the picture of each face is."""
+    rows = dataset.table.append_column("phash", dataset.columns(["phash"])["phash"])
+    counts = [(str(file), pq.read_metadata(file).num_rows) for file in dataset.files]
+    return rows, [Origin(file, row, plain=True) for file, count in counts for row in range(count)]
 
 
 def write_faces(folder: Path, faces: pa.Table, origins: Sequence[Origin], pad: bool) -> None:
