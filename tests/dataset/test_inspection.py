@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from PIL import Image
 
 from blobs import blob, encode, write
+from nijigan.cli.entry import main
 from nijigan.dataset.faces import FaceDataset
 from nijigan.dataset.inspection import contact_sheet, inspect
 from nijigan.errors import UserError
@@ -51,3 +53,35 @@ def test_a_contact_sheet_needs_the_name_of_a_picture(dataset: FaceDataset, tmp_p
 def test_a_damaged_list_of_dropped_files_does_not_matter(dataset: FaceDataset) -> None:
     (dataset.path / "dropped.csv").write_bytes(b'file,kind\n\xff\xfe\x00,"' + b"x" * 200_000)
     assert inspect(dataset).left_out == {}
+
+
+def test_counts_are_printed_whatever_becomes_of_the_sheet(
+    dataset: FaceDataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the dataset cannot be written
+    assert main(["inspect", str(dataset.path), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["faces"] == 9
+    assert "--sheet" in captured.err
+    assert not (dataset.path / "contact-sheet.png").exists()
+    assert main(["inspect", str(dataset.path), "--json", "--sheet", str(dataset.path / "dataset.json" / "x.png")]) == 2
+    assert json.loads(capsys.readouterr().out)["faces"] == 9
+
+
+def test_splits_change_from_the_command_line(dataset: FaceDataset, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["split", str(dataset.path), "--holdout", "0.5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["splits"] == {"train": 5, "val": 2, "test": 2}
+
+
+@pytest.mark.parametrize(
+    ("options", "faces"),
+    [([], 9), (["--keep-duplicates"], 10), (["--duplicates", "none"], 10), (["--duplicates", "exact"], 9)],
+)
+def test_duplicates_from_the_command_line(
+    dataset: FaceDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], faces: int
+) -> None:
+    arguments = ["import", str(tmp_path / "pictures"), "--out", str(tmp_path / "other"), "--json", *options]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["faces"] == faces
+    if options == ["--duplicates", "exact"]:
+        assert main([*arguments, "--keep-duplicates"]) == 2

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from nijigan.dataset.splits import (
     RANKED_BELOW,
     assign_splits,
     crop_family,
+    split_advice,
     split_again,
     split_of,
 )
@@ -87,3 +89,20 @@ def test_newcomers_follow_their_family_and_then_the_dataset_that_they_come_from(
 def test_the_number_of_a_crop_is_at_the_end_of_its_source() -> None:
     assert crop_family("art/#3 b.png#0") == crop_family("art/#3 b.png#12") != crop_family("art/#4 b.png#0")
     assert crop_family("art/#3.png") is crop_family("art/a#1.png") is crop_family("") is crop_family("#1") is None
+
+
+@pytest.mark.parametrize(
+    ("faces", "minimum", "message"),
+    [
+        (38, 20, "until there are 67 faces or more, .*--holdout 0.6"),
+        (70, 20, "nijigan split 'my faces' --holdout 0.6"),
+        (100, 20, "or change the splits: nijigan split 'my faces' --holdout 0.4"),
+        (20_000, 20, "--holdout 0.2"),
+        (9, 1, "--holdout 0.3"),
+    ],
+)
+def test_the_advice_for_small_splits(faces: int, minimum: int, message: str) -> None:
+    text = split_advice(Path("my faces"), faces, minimum)
+    assert re.search(message, text)
+    splits = fresh(digests(max(faces, 67 if minimum == 20 else faces)), float(text.rpartition(" ")[2]))
+    assert min(splits.count(split) for split in SPLITS) >= minimum

@@ -15,10 +15,13 @@ from blobs import blob, encode, png, portrait, write, write_zip
 from nijigan.dataset import splits
 from nijigan.dataset.decode import decode
 from nijigan.dataset.faces import SPLITS, FaceDataset
+from nijigan.dataset.manifest import OWNED
 from nijigan.errors import UserError
+from nijigan.files import folder_lock
 from nijigan.importing import importer
 from nijigan.importing.candidates import Duplicates
 from nijigan.importing.importer import import_faces
+from nijigan.importing.store import split_faces
 from nijigan.procedural.faces import ATTRIBUTES, draw_face
 
 
@@ -377,3 +380,51 @@ def test_which_duplicates_are_removed(tmp_path: Path, remove: Duplicates, faces:
     assert FaceDataset(tmp_path / "copy").fingerprint == before
     assert import_faces([folder], tmp_path / "faces").faces == faces  # known faces stay
     assert f"--duplicates is {remove}" in str(report) or remove == "near"
+
+
+def test_splits_change_on_purpose_only(tmp_path: Path) -> None:
+    folder = write(tmp_path / "pictures", {**pictures(*range(38)), **copies(3), "note.txt": b"words"})
+    import_faces([folder], tmp_path / "faces", holdout=0.2)
+    faces = tmp_path / "faces"
+    FaceDataset(faces).pixels("train", 16)
+    write(faces, {"cache/thesis.txt": b"precious"})
+    kept = {name: (faces / name).read_bytes() for name in ("dropped.csv", "dropped.png")}
+    before = rows(faces)
+    report = split_faces(faces, 0.5)
+    after = rows(faces)
+    assert report.before == {"train": 31, "val": 4, "test": 4}
+    assert report.splits == {split: FaceDataset(faces).count(split) for split in SPLITS}
+    assert [abs(report.splits[split] - 39 / 4) < 1 for split in ("val", "test")] == [True, True]
+    assert report.moved == sum(row["split"] != after[name]["split"] for name, row in before.items()) > 0
+    assert all({**row, "split": ""} == {**after[name], "split": ""} for name, row in before.items())
+    assert {name: (faces / name).read_bytes() for name in kept} == kept
+    assert [path.name for path in (faces / "cache").iterdir()] == ["thesis.txt"]
+    assert "faces changed their split" in str(report)
+    assert json.loads(report.to_json())["moved"] == report.moved
+    stamp = (faces / "dataset.json").stat().st_mtime_ns
+    assert "No face changed" in str(split_faces(faces, 0.5))
+    assert (faces / "dataset.json").stat().st_mtime_ns == stamp
+    import_faces([folder], faces)
+    assert rows(faces) == after
+
+
+def test_splits_are_refused_for_what_is_no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a dataset"):
+        split_faces(tmp_path / "nothing", 0.2)
+    import_faces([write(tmp_path / "pictures", pictures(0, 1))], tmp_path / "faces")
+    with pytest.raises(UserError, match=r"holdout is 1\.0"):
+        split_faces(tmp_path / "faces", 1.0)
+    with folder_lock(tmp_path / "faces", OWNED), pytest.raises(UserError, match="Another process"):
+        split_faces(tmp_path / "faces", 0.5)
+
+
+def test_files_of_others_in_the_cache_stay(tmp_path: Path) -> None:
+    folder, faces = write(tmp_path / "pictures", pictures(*range(20))), tmp_path / "faces"
+    import_faces([folder], faces)
+    FaceDataset(faces).pixels("train", 16)
+    foreign = {"cache/thesis.txt": b"1", "cache/deep/a.npy": b"2", "cache/train-16.npy": b"3", "run/log.jsonl": b"4"}
+    write(faces, foreign)
+    write(faces, {"cache/judge-features-val-16-0123456789abcdef.npy": b"", "cache/.judge-reader-00.0123abcd.npy": b""})
+    import_faces([folder], faces)
+    assert {name: (faces / name).read_bytes() for name in foreign} == foreign
+    assert sorted(path.name for path in (faces / "cache").iterdir()) == ["deep", "thesis.txt", "train-16.npy"]

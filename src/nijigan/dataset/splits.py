@@ -5,9 +5,12 @@ network could be tested on what it was trained on.
 """
 
 import hashlib
+import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -56,6 +59,22 @@ def split_of(sha256: str, holdout: float) -> str:
     A larger holdout only takes faces from train.
     """
     return _at(int(sha256[:12], 16) / 16**12, holdout)
+
+
+def split_advice(path: Path, faces: int, minimum: int = 1) -> str:
+    """How a user gets at least `minimum` faces in val and in test.
+
+    Args:
+        path: the dataset.
+        faces: the number of its faces.
+        minimum: the number of faces that val and test need.
+    """
+    holdout = next((share / 10 for share in range(2, 7) if faces * share / 20 >= minimum), 0.6)
+    command = f"nijigan split {shlex.quote(str(path))} --holdout {holdout}"
+    needed = math.ceil(minimum / 0.3)
+    if faces < needed:
+        return f"Import pictures until there are {needed} faces or more, then change the splits: {command}"
+    return f"Import more pictures, or change the splits: {command}"
 
 
 def _by_rank(families: Sequence[str], holdout: float) -> dict[str, str]:

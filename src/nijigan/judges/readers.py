@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nijigan.aliases import Codes, Images, Progress
+from nijigan.dataset.cache import cache_file
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.files import ASSETS, replacing
@@ -165,9 +166,10 @@ def _own(dataset: FaceDataset, progress: Progress | None) -> AttributeReader:
     """
     key = [_FORMAT, dataset.fingerprint, hash_weights(anime.load()[0])]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-    path = dataset.path / "cache" / f"judge-reader-{digest}.safetensors"
+    name = f"judge-reader-{digest}.safetensors"
     with suppress(UserError):  # missing or damaged
-        return _open(path, "own")
+        return _open(cache_file(dataset.path, name), "own")
+    path = cache_file(dataset.path, name, write=True)
     net = train_reader(dataset, dataset.attributes, _OWN_STEPS, progress=progress)
     header = AttributeReaderHeader(dataset.attributes, {}, {"fingerprint": dataset.fingerprint, "steps": _OWN_STEPS})
     save(net, replace(header, accuracy=split_accuracy(as_reader(net, header, "own"), dataset, "val")), path)

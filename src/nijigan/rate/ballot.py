@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from nijigan.aliases import Images
+from nijigan.dataset.splits import split_advice
 from nijigan.errors import UserError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _choose_real(dataset: "FaceDataset", resolution: int, n: int, seed: int) -> 
     count = dataset.count("val")
     if count == 0:
         raise UserError(
-            f"{dataset.path} has no validation faces to mix in; import more pictures, or use a larger --holdout."
+            f"{dataset.path} has no validation faces to mix in. {split_advice(dataset.path, len(dataset.table))}"
         )
     if count < n:
         log.warning("The dataset has only %d validation faces to mix in, not %d.", count, n)
