@@ -26,7 +26,7 @@ def digest(splits: Iterable[tuple[str, str]]) -> str:
 def main(collection: str, faces: Path) -> int:
     """Return 0 if the splits are the same."""
     table = FaceDataset(faces).table
-    rows = zip(*(table[name].to_pylist() for name in ("sha256", "family", "split")), strict=True)
+    rows = zip(*(table[name].to_pylist() for name in ("sha256", "split_family", "split")), strict=True)
     same = (
         digest((sha256, split) for sha256, family, split in rows if sha256 == family)
         == (json.loads(FILE.read_text())[collection]["digest"])

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from blobs import blob, encode, write
+from nijigan.cli.common import open_or_import
 from nijigan.cli.entry import main
 from nijigan.dataset.faces import FaceDataset
 from nijigan.dataset.inspection import contact_sheet, inspect
@@ -85,3 +86,15 @@ def test_duplicates_from_the_command_line(
     assert json.loads(capsys.readouterr().out)["faces"] == faces
     if options == ["--duplicates", "exact"]:
         assert main([*arguments, "--keep-duplicates"]) == 2
+
+
+def test_pictures_in_a_folder_that_cannot_be_written_are_imported_here(
+    dataset: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda place, mode: Path(place) != tmp_path and access(place, mode))
+    for _ in range(2):  # the second time, it is there
+        assert open_or_import(tmp_path / "pictures").path == tmp_path / "here" / "pictures-faces"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["faces", "here", "pictures"]

@@ -27,7 +27,7 @@ def digests(count: int, salt: str = "") -> list[str]:
 
 
 def fresh(families: list[str], holdout: float) -> list[str]:
-    return assign_splits(families, [None] * len(families), [False] * len(families), holdout)
+    return assign_splits(families, [None] * len(families), 0, range(len(families)), holdout)
 
 
 @settings(deadline=None)
@@ -74,8 +74,7 @@ def test_ranks_follow_hashes_and_families_stay_together() -> None:
 def test_a_stored_split_stands_and_newcomers_go_by_their_hash() -> None:
     old, new = digests(30), digests(300, "new")
     before = fresh(old, 0.2)
-    known = [True] * 30 + [False] * 300
-    after = assign_splits(old + new, [*before, *[None] * 300], known, 0.4)
+    after = assign_splits(old + new, [*before, *[None] * 300], 30, range(330), 0.4)
     assert after[:30] == before
     assert after[30:] == [split_of(family, 0.4) for family in new]
 
@@ -83,7 +82,8 @@ def test_a_stored_split_stands_and_newcomers_go_by_their_hash() -> None:
 def test_newcomers_follow_their_family_and_then_the_dataset_that_they_come_from() -> None:
     a, b, c = digests(3)
     families, stored = [a, a, a, b, b, c], ["val", None, "train", "test", None, "val"]
-    assert assign_splits(families, stored, [True] + [False] * 5, 0) == ["val", "val", "val", "test", "test", "val"]
+    assert assign_splits(families, stored, 1, range(6), 0) == ["val", "val", "val", "test", "test", "val"]
+    assert assign_splits(families, stored, 1, [1, 4], 0) == ["val", "test"]  # also from pictures that do not stay
 
 
 def test_the_number_of_a_crop_is_at_the_end_of_its_source() -> None:

@@ -339,7 +339,7 @@ def test_near_duplicates_whose_tags_differ_stay_and_share_a_split(tmp_path: Path
     faces = rows(tmp_path / "faces")
     for seed in range(6):
         pair = [faces[f"{seed}-{value}.png"] for value in values]
-        assert len({(row["split"], row["family"]) for row in pair}) == 1
+        assert len({(row["split"], row["split_family"]) for row in pair}) == 1
     again = import_faces([folder], tmp_path / "faces")
     assert (again.known_already, again.faces, again.left_out) == (12, 12, {})
 
@@ -370,7 +370,7 @@ def test_which_duplicates_are_removed(tmp_path: Path, remove: Duplicates, faces:
     stored = rows(tmp_path / "faces")
     assert len({row["id"] for row in stored.values()}) == len(stored) == faces
     alike = [row for name, row in stored.items() if name in copies(3)]
-    assert len({(row["family"], row["split"]) for row in alike}) == 1
+    assert len({(row["split_family"], row["split"]) for row in alike}) == 1
     before = FaceDataset(tmp_path / "faces").fingerprint
     for sources in ([folder], [tmp_path / "faces"]):
         again = import_faces(sources, tmp_path / "faces", duplicates=remove)
@@ -428,3 +428,11 @@ def test_files_of_others_in_the_cache_stay(tmp_path: Path) -> None:
     import_faces([folder], faces)
     assert {name: (faces / name).read_bytes() for name in foreign} == foreign
     assert sorted(path.name for path in (faces / "cache").iterdir()) == ["deep", "thesis.txt", "train-16.npy"]
+
+
+def test_files_that_are_used_later_are_not_listed_as_dropped(tmp_path: Path) -> None:
+    folder = write(tmp_path / "pictures", {**copies(3), "text.png": b"words"})
+    import_faces([folder], tmp_path / "faces")
+    assert len(dropped(tmp_path / "faces")) == 6
+    import_faces([folder], tmp_path / "faces", duplicates="exact")
+    assert {row["kind"] for row in dropped(tmp_path / "faces").values()} == {"exact duplicate", "unreadable"}

@@ -112,6 +112,9 @@ def test_splits_survive_copies_of_copies_and_imports_in_steps(
     for other in (copy, again):
         assert lineages(other) == before
         assert FaceDataset(other).fingerprint == FaceDataset(faces).fingerprint
+    import_faces([faces, tmp_path / "pictures"], tmp_path / "mixed", crop=False, duplicates="exact")
+    mixed = {digest: split for digest, _, split in lineages(tmp_path / "mixed")}
+    assert {(digest, split) for digest, _, split in before} <= mixed.items()
     fill(again, (0, 1, 2, 3, 4))
     assert before < lineages(again)
     assert len(lineages(again)) == len(before) * 5 / 4

@@ -19,7 +19,7 @@ from nijigan.files import recover_folder
 FORMAT = 1
 SPLITS = ("train", "val", "test")
 MANIFEST = "dataset.json"
-FAMILY = "family"
+FAMILY = "split_family"
 COLUMNS = {
     "id": pa.string(),  # the first 16 digits of sha256
     "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),

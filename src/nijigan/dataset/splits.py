@@ -21,36 +21,38 @@ RANKED_BELOW = 500
 
 
 def assign_splits(
-    families: Sequence[str], stored: Sequence[str | None], known: Sequence[bool], holdout: float
+    families: Sequence[str], stored: Sequence[str | None], known: int, kept: Sequence[int], holdout: float
 ) -> list[str]:
-    """The split of every face.
+    """The split of every face that is kept.
 
     Known faces keep theirs, and new ones follow the known faces of their family. A new face that brings a split along,
     from the dataset that it is copied from, keeps that split. The split of any other family follows from its hash: in
     a new dataset of fewer than 500 faces from the rank of the hash, otherwise from its value.
 
     Args:
-        families: the family of each face, as 64 hexadecimal digits.
-        stored: the split that each face has already; None if it has none.
-        known: whether each face is in the dataset already.
+        families: the family of each picture, as 64 hexadecimal digits.
+        stored: the split that each picture has already; None if it has none.
+        known: the first `known` pictures are faces of the dataset already.
+        kept: the pictures that become faces. The splits that others bring along count for their families.
         holdout: share of faces that train does not get, 0 to below 1: half for val, half for test.
     """
     in_dataset: dict[str, str] = {}
     brought: dict[str, str] = {}
-    for family, split, here in zip(families, stored, known, strict=True):
+    for row, (family, split) in enumerate(zip(families, stored, strict=True)):
         if split:
-            (in_dataset if here else brought).setdefault(family, split)
-    new = not in_dataset and not brought and len(families) < RANKED_BELOW
-    fresh = _by_rank(families, holdout) if new else {family: split_of(family, holdout) for family in families}
+            (in_dataset if row < known else brought).setdefault(family, split)
+    own = [families[row] for row in kept]
+    new = not in_dataset and not brought and len(kept) < RANKED_BELOW
+    fresh = _by_rank(own, holdout) if new else {family: split_of(family, holdout) for family in own}
     return [
-        (split if here else in_dataset.get(family) or split) or brought.get(family) or fresh[family]
-        for family, split, here in zip(families, stored, known, strict=True)
+        (row < known and stored[row]) or in_dataset.get(family) or stored[row] or brought.get(family) or fresh[family]
+        for row, family in zip(kept, own, strict=True)
     ]
 
 
 def split_again(families: Sequence[str], holdout: float) -> list[str]:
     """The split of every face of a dataset that is divided as if it were new; see `assign_splits`."""
-    return assign_splits(families, [None] * len(families), [False] * len(families), holdout)
+    return assign_splits(families, [None] * len(families), 0, range(len(families)), holdout)
 
 
 def split_of(sha256: str, holdout: float) -> str:

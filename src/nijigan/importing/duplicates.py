@@ -20,8 +20,8 @@ from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import coo_array  # type: ignore[import-untyped]
+from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
 MAX_BITS = 30
 """The largest number of signs, of 256, in which near-duplicates differ."""

@@ -175,7 +175,7 @@ def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress
         dropped += [row for row, _ in duplicates]
         with replacing_folder(out, OWNED) as folder:
             write_faces(folder, faces, [candidates.origins[row] for row in choice.kept], options.pad)
-            write_csv(folder, dropped, out)
+            write_csv(folder, dropped, out, _used(candidates, choice))
             write_sheet(folder, [pair for row, pair in duplicates if row.kind == "near-duplicate"], out)
             write_faceless(folder, usable.faceless, out)
             write_squares(folder, pictures, crops, out)
@@ -260,11 +260,9 @@ def _faces(
     columns = {name: rows[name] for name in ("width", "height", "source", "sha256", "phash")}
     copies = copy_numbers(digests)
     columns["id"] = pa.array([d[:16] + (f"-{n}" if n else "") for d, n in zip(digests, copies, strict=True)])
-    families = [choice.families[row] for row in kept]
-    columns[FAMILY] = pa.array(families)
-    columns["split"] = pa.array(
-        assign_splits(families, rows["split"].to_pylist(), (kept < candidates.known).tolist(), holdout)
-    )
+    columns[FAMILY] = pa.array([choice.families[row] for row in kept])
+    stored = candidates.rows["split"].to_pylist()
+    columns["split"] = pa.array(assign_splits(choice.families, stored, candidates.known, kept.tolist(), holdout))
     for name, values in attributes.items():
         columns[name] = pa.array([values[row] for row in kept], pa.string())
     return pa.table(columns)
@@ -278,6 +276,12 @@ def _lost_labels(
     rows = np.flatnonzero((choice.survivor != everyone) & (choice.exact >= candidates.known)).tolist()
     lost = {name: Counter(filter(None, (values[row] for row in rows))) for name, values in attributes.items()}
     return {name: dict(counts.most_common()) for name, counts in lost.items() if counts}
+
+
+def _used(candidates: Candidates, choice: Choice) -> set[str]:
+    """The names of the files that became faces."""
+    names = candidates.sources()
+    return {names[row] for row in choice.kept if row >= candidates.known}
 
 
 def _notes(candidates: Candidates, choice: Choice, remove: Duplicates) -> list[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -133,6 +134,7 @@ def split_faces(path: Path, holdout: float) -> SplitReport:
     path = Path(path)
     check(0 <= holdout < 1, f"holdout is {holdout}; choose a share from 0 to below 1.")
     read_manifest(path)  # before a lock file is written next to it
+    check(os.access(path, os.W_OK), f"{path} cannot be written; make a copy first: nijigan import {path} --out COPY")
     with folder_lock(path, OWNED):
         dataset = FaceDataset(path)
         faces, origins = stored_faces(dataset)
@@ -146,8 +148,8 @@ def split_faces(path: Path, holdout: float) -> SplitReport:
                     if (path / name).is_file():
                         shutil.copyfile(path / name, folder / name)
             close()
-    counts = ({split: splits.count(split) for split in SPLITS} for splits in (before, after))
-    return SplitReport(str(path), *counts, sum(one != other for one, other in zip(before, after, strict=True)))
+    was, now = ({split: splits.count(split) for split in SPLITS} for splits in (before, after))
+    return SplitReport(str(path), was, now, sum(one != other for one, other in zip(before, after, strict=True)))
 
 
 def _joint_counts(faces: pa.Table, attributes: Sequence[str]) -> list[dict[str, Any]]:
