@@ -28,7 +28,7 @@ def unusable(file: str, error: str, too_large: bool) -> Dropped:
 
 
 def write_csv(folder: Path, rows: Iterable[Dropped], previous: Path, used: Collection[str]) -> None:
-    """Write `dropped.csv` into `folder`: the given rows, and those of the dataset `previous` whose file is not `used`."""
+    """Write `dropped.csv` into `folder`: the given rows, and those of `previous` whose file is not `used` now."""
     earlier = [row for row in read_csv(previous) if row.file not in used]
     listed = {(row.file, row.kind): row for row in [*rows, *earlier]}
     with (folder / CSV).open("w", newline="", encoding="utf-8") as stream:

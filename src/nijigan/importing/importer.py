@@ -33,6 +33,7 @@ from nijigan.importing.candidates import (
 from nijigan.importing.contact_sheets import write_faceless, write_sheet
 from nijigan.importing.crop import MARGIN, Crops, cut_faces, write_squares
 from nijigan.importing.label_cleaning import (
+    MAX_VALUES,
     Column,
     Merge,
     apply_readings,
@@ -230,7 +231,11 @@ def _not_pictures(listing: Listing) -> list[Dropped]:
 
 def _tags(candidates: Candidates, options: ImportOptions) -> dict[str, Column]:
     """The human tags by which near-duplicates may differ."""
-    tags = {name: values for name, values in candidates.attributes().items() if name not in NOT_IN_THE_PICTURE}
+    tags = {
+        name: values
+        for name, values in candidates.attributes().items()
+        if name not in NOT_IN_THE_PICTURE and len(set(values)) <= MAX_VALUES
+    }
     merge_values([tags], options.merges())
     forget_unusable(tags)
     return tags
