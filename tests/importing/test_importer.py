@@ -159,6 +159,7 @@ def test_a_face_never_leaves_its_split(tmp_path: Path, monkeypatch: pytest.Monke
     before = {name: row["split"] for name, row in rows(tmp_path / "faces").items()}
     report = import_faces([write(tmp_path / "more", {**some, **more})], tmp_path / "faces", holdout=0.8)
     assert (report.new, report.known_already, report.faces) == (60, 60, 120)
+    assert f"nijigan split {tmp_path / 'faces'} --holdout 0.8" in str(report)
     after = {name: row["split"] for name, row in rows(tmp_path / "faces").items()}
     assert before.items() <= after.items()
     if not ranked_below:  # where only the hash decides, one step leads to the same splits as two

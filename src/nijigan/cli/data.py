@@ -46,9 +46,9 @@ class Import:
     none. Near-duplicates that stay share a split."""
     keep_duplicates: bool = False
     """Keep all duplicates, like --duplicates none."""
-    holdout: float = 0.2
-    """Share of new faces that are not used for training: half go to val, half to test. `nijigan split` changes it for
-    faces that are in the dataset already."""
+    holdout: float | None = None
+    """Share of new faces that are not used for training, from 0 to below 1: half go to val, half to test. Default: 0.2.
+    `nijigan split` changes the splits of faces that are in the dataset already."""
     min_size: int = 16
     """Skip pictures whose shorter side has fewer pixels than this."""
     max_pixels: int = MAX_PIXELS

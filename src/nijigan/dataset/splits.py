@@ -16,6 +16,9 @@ import pyarrow as pa
 
 from nijigan.dataset.manifest import FAMILY
 
+DEFAULT_HOLDOUT = 0.2
+"""The share of faces that train does not get."""
+
 RANKED_BELOW = 500
 """A new dataset with fewer faces than this is divided by rank, so that its shares are exact."""
 

@@ -1,5 +1,6 @@
 """Import pictures into a dataset of faces: without duplicates, labelled, and divided into train, val and test."""
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from nijigan.aliases import Progress
 from nijigan.dataset.dropped import Dropped, write_csv
 from nijigan.dataset.limits import MAX_PIXELS
 from nijigan.dataset.manifest import FAMILY, OWNED, SPLITS
-from nijigan.dataset.splits import assign_splits
+from nijigan.dataset.splits import DEFAULT_HOLDOUT, assign_splits
 from nijigan.errors import UserError, check
 from nijigan.files import folder_lock, replacing_folder
 from nijigan.importing import matching
@@ -82,9 +83,9 @@ class ImportOptions:
     duplicates: Duplicates = "near"
     """Which duplicates to remove: `exact` (the same bytes), `near` (near-duplicates too, unless their tags differ) or
     `none`."""
-    holdout: float = 0.2
-    """Share of the faces that train does not get: half for val, half for test. From 0 to below 1. It is used for new
-    faces; `nijigan.importing.store.split_faces` divides the others again."""
+    holdout: float | None = None
+    """Share of the new faces that train does not get: half for val, half for test. From 0 to below 1. Default: 0.2.
+    `nijigan.importing.store.split_faces` divides faces again that are in a dataset already."""
     min_size: int = 16
     """Skip pictures whose shorter side has fewer pixels than this."""
     max_pixels: int = MAX_PIXELS
@@ -93,7 +94,10 @@ class ImportOptions:
     """Whether a loaded picture that is not square is padded with white, rather than cropped to the centre square."""
 
     def __post_init__(self) -> None:
-        check(0 <= self.holdout < 1, f"holdout is {self.holdout}; choose a share from 0 to below 1.")
+        check(
+            self.holdout is None or 0 <= self.holdout < 1,
+            f"holdout is {self.holdout}; choose a share from 0 to below 1.",
+        )
         check(1 <= self.max_pixels <= MAX_PIXELS, f"max_pixels is {self.max_pixels:,}; choose 1 to {MAX_PIXELS:,}.")
         check(
             self.duplicates in get_args(Duplicates), f"duplicates is {self.duplicates!r}; choose exact, near or none."
@@ -128,7 +132,7 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
     merge: Sequence[str] = (),
     min_count: int = 0,
     duplicates: Duplicates = "near",
-    holdout: float = 0.2,
+    holdout: float | None = None,
     min_size: int = 16,
     max_pixels: int = MAX_PIXELS,
     pad: bool = False,
@@ -171,7 +175,8 @@ def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress
             raise UserError(nothing_usable(", ".join(map(str, sources)), dropped))
         choice = choose(candidates, _tags(candidates, options), options.duplicates)
         labels = _label(candidates, choice, options, progress)
-        faces = _faces(candidates, choice, labels.attributes, options.holdout)
+        holdout = DEFAULT_HOLDOUT if options.holdout is None else options.holdout
+        faces = _faces(candidates, choice, labels.attributes, holdout)
         duplicates = list_duplicates(candidates, choice)
         dropped += [row for row, _ in duplicates]
         with replacing_folder(out, OWNED) as folder:
@@ -188,7 +193,7 @@ def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress
         new=len(faces) - candidates.known,
         dropped=dropped,
         lost=_lost_labels(candidates, choice, labels.attributes),
-        notes=_notes(candidates, choice, options.duplicates),
+        notes=_notes(candidates, choice, options, out),
     )
     return _report(out, faces, files, labels, tag_report, time.monotonic() - begun)
 
@@ -289,17 +294,21 @@ def _used(candidates: Candidates, choice: Choice) -> set[str]:
     return {names[row] for row in choice.kept if row >= candidates.known}
 
 
-def _notes(candidates: Candidates, choice: Choice, remove: Duplicates) -> list[str]:
-    """Remarks about near-duplicates that stay, and about new faces that keep the split of another dataset."""
+def _notes(candidates: Candidates, choice: Choice, options: ImportOptions, out: Path) -> list[str]:
+    """Remarks about near-duplicates that stay, and about faces that keep their split."""
     new = choice.kept[choice.kept >= candidates.known]
     similar = int((choice.related[new] != new).sum())
     copied = sum(split is not None for split in candidates.rows["split"].take(new).to_pylist())
     notes = []
     if similar:
-        reason = "their tags differ" if remove == "near" else f"--duplicates is {remove}"
+        near = options.duplicates == "near"
+        reason = "their tags differ" if near else f"--duplicates is {options.duplicates}"
         notes.append(f"{similar:,} new faces are like others and stay, because {reason}. Such faces share a split.")
     if copied:
         notes.append(f"{copied:,} new faces keep their split in the dataset that they come from.")
+    if options.holdout is not None and (copied or candidates.known):
+        command = f"nijigan split {shlex.quote(str(out))} --holdout {options.holdout}"
+        notes.append(f"--holdout does not change faces that have a split. To divide all faces again: {command}")
     return notes
 
 
