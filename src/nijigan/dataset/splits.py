@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from nijigan.dataset.manifest import FAMILY
+from nijigan.errors import check
 
 DEFAULT_HOLDOUT = 0.2
 """The share of faces that train does not get."""
@@ -64,6 +65,11 @@ def split_of(sha256: str, holdout: float) -> str:
     A larger holdout only takes faces from train.
     """
     return _at(int(sha256[:12], 16) / 16**12, holdout)
+
+
+def check_holdout(holdout: float) -> None:
+    """Raise a `UserError` if a share is out of its range."""
+    check(0 <= holdout < 1, f"holdout is {holdout}; choose a share from 0 to below 1.")
 
 
 def split_advice(path: Path, faces: int, minimum: int = 1) -> str:

@@ -16,7 +16,7 @@ from nijigan.aliases import Progress
 from nijigan.dataset.dropped import Dropped, write_csv
 from nijigan.dataset.limits import MAX_PIXELS
 from nijigan.dataset.manifest import FAMILY, OWNED, SPLITS
-from nijigan.dataset.splits import DEFAULT_HOLDOUT, assign_splits
+from nijigan.dataset.splits import DEFAULT_HOLDOUT, assign_splits, check_holdout
 from nijigan.errors import UserError, check
 from nijigan.files import folder_lock, replacing_folder
 from nijigan.importing import matching
@@ -94,10 +94,8 @@ class ImportOptions:
     """Whether a loaded picture that is not square is padded with white, rather than cropped to the centre square."""
 
     def __post_init__(self) -> None:
-        check(
-            self.holdout is None or 0 <= self.holdout < 1,
-            f"holdout is {self.holdout}; choose a share from 0 to below 1.",
-        )
+        if self.holdout is not None:
+            check_holdout(self.holdout)
         check(1 <= self.max_pixels <= MAX_PIXELS, f"max_pixels is {self.max_pixels:,}; choose 1 to {MAX_PIXELS:,}.")
         check(
             self.duplicates in get_args(Duplicates), f"duplicates is {self.duplicates!r}; choose exact, near or none."

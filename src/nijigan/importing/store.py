@@ -29,7 +29,7 @@ from nijigan.dataset.manifest import (
     read_manifest,
     write_manifest,
 )
-from nijigan.dataset.splits import split_again
+from nijigan.dataset.splits import check_holdout, split_again
 from nijigan.errors import UserError, check
 from nijigan.files import folder_lock, replacing_folder
 from nijigan.importing.sources import close, read
@@ -132,7 +132,7 @@ def split_faces(path: Path, holdout: float) -> SplitReport:
         UserError: `path` is not a dataset, cannot be written or is in use, or `holdout` is out of its range.
     """
     path = Path(path)
-    check(0 <= holdout < 1, f"holdout is {holdout}; choose a share from 0 to below 1.")
+    check_holdout(holdout)
     read_manifest(path)  # before a lock file is written next to it
     check(os.access(path, os.W_OK), f"{path} cannot be written; make a copy first: nijigan import {path} --out COPY")
     with folder_lock(path, OWNED):
