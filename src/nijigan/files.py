@@ -136,7 +136,8 @@ def replacing_folder(path: Path, owned: re.Pattern[str] = EVERYTHING) -> Iterato
 
     Args:
         path: the folder; it need not exist.
-        owned: matches the names that the writer owns. All other files and folders in `path` are kept.
+        owned: matches the names that the writer owns. All other files and folders in `path` are kept. Of a folder whose
+            name matches with a `/` after it, the writer owns what matches with that prefix, such as `cache/1.npy`.
 
     Raises:
         UserError: the disk is full or the place is not writable; `path` is unchanged.
@@ -275,18 +276,29 @@ def _discard(place: Path, path: Path, owned: re.Pattern[str]) -> None:
         if path.is_dir():
             _move_foreign(place, path, owned)
     with suppress(OSError):
-        for entry in place.iterdir():
-            if owned.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-            elif owned.fullmatch(entry.name):
-                entry.unlink()
-        place.rmdir()
+        _delete_owned(place, owned)
 
 
-def _move_foreign(source: Path, target: Path, owned: re.Pattern[str]) -> None:
-    """Move what is not `owned` from one folder to another on the same disk."""
+def _delete_owned(place: Path, owned: re.Pattern[str], prefix: str = "") -> None:
+    """Delete what is `owned` in a folder, and the folder if nothing else is in it."""
+    for entry in place.iterdir():
+        folder = entry.is_dir() and not entry.is_symlink()
+        if folder and owned.fullmatch(f"{prefix}{entry.name}/"):
+            with suppress(OSError):
+                _delete_owned(entry, owned, f"{prefix}{entry.name}/")
+        elif owned.fullmatch(prefix + entry.name):
+            remove(entry)
+    place.rmdir()
+
+
+def _move_foreign(source: Path, target: Path, owned: re.Pattern[str], prefix: str = "") -> None:
+    """Move what is not `owned` from one folder to another on the same disk; `target` is made if anything is moved."""
     for entry in sorted(source.iterdir()):
-        if not owned.fullmatch(entry.name):
+        name = prefix + entry.name
+        if owned.fullmatch(f"{name}/") and entry.is_dir() and not entry.is_symlink():
+            _move_foreign(entry, target / entry.name, owned, f"{name}/")
+        elif not owned.fullmatch(name):
+            target.mkdir(exist_ok=True)
             _move(entry, target / entry.name)
 
 

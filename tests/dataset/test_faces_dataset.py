@@ -375,3 +375,78 @@ def test_streams_refuse_what_makes_no_sense() -> None:
         FaceStream(FACES, 0, rank=2, world=2)
     with pytest.raises(ValueError, match="split"):
         FaceDataset.count(object.__new__(FaceDataset), "training")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's folder for caches."""
+    monkeypatch.delenv("NIJIGAN_CACHE", raising=False)
+    monkeypatch.setattr("nijigan.dataset.cache.sys.platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    return tmp_path / "caches" / "nijigan"
+
+
+def read_only(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Make a dataset seem to lie on a disk that cannot be written. A mode is no obstacle to root, who runs tests."""
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda place, mode: access(place, mode) and not Path(place).is_relative_to(path))
+
+
+def test_a_dataset_that_cannot_be_written_has_its_cache_elsewhere(
+    path: Path, tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = FaceDataset(path).pixels("train", 16).tobytes()
+    shutil.rmtree(path / "cache")
+    read_only(monkeypatch, path)
+    before = sorted(path.rglob("*"))
+    assert FaceDataset(path).pixels("train", 16).tobytes() == expected
+    assert sorted(path.rglob("*")) == before
+    (folder,) = elsewhere.iterdir()
+    (cache,) = folder.iterdir()
+    stamp = cache.stat().st_mtime_ns
+    assert FaceDataset(path).pixels("train", 16).tobytes() == expected
+    assert cache.stat().st_mtime_ns == stamp
+    flip(cache, 500)
+    assert FaceDataset(path).pixels("train", 16).tobytes() == expected
+    other = Path(shutil.copytree(path, tmp_path / "copies" / "faces"))
+    read_only(monkeypatch, other)
+    FaceDataset(other).pixels("val", 16)
+    assert len(list(elsewhere.iterdir())) == 2  # two datasets of one name do not share a folder
+
+
+def test_a_cache_that_came_with_the_dataset_is_used_unless_it_is_damaged(
+    path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = FaceDataset(path).pixels("train", 16).tobytes()
+    read_only(monkeypatch, path)
+    assert FaceDataset(path).pixels("train", 16).tobytes() == expected
+    assert not elsewhere.exists()
+    (cache,) = (path / "cache").iterdir()
+    flip(cache, 500)
+    damaged = cache.read_bytes()
+    assert FaceDataset(path).pixels("train", 16).tobytes() == expected
+    assert cache.read_bytes() == damaged
+    assert elsewhere.exists()
+
+
+def test_the_environment_chooses_the_folder_for_caches(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIJIGAN_CACHE", str(tmp_path / "scratch"))
+    FaceDataset(path).pixels("train", 16)
+    assert not (path / "cache").exists()
+    assert len(list((tmp_path / "scratch").glob("faces-*/train-16-*.npy"))) == 1
+    monkeypatch.setenv("NIJIGAN_CACHE", str(path / "dataset.json"))
+    with pytest.raises(UserError, match="NIJIGAN_CACHE"):
+        FaceDataset(path).pixels("val", 16)
+
+
+def test_caches_of_version_01_are_replaced_without_a_warning(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    dataset = FaceDataset(path)
+    expected = dataset.pixels("train", 16).tobytes()
+    (cache,) = (path / "cache").iterdir()
+    whole = cache.read_bytes()
+    np.save(cache, np.zeros((dataset.count("train"), 16, 16, 3), np.uint8))
+    assert dataset.pixels("train", 16).tobytes() == expected
+    assert cache.read_bytes() == whole
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,8 @@ import pytest
 from PIL import Image
 
 from blobs import blob, encode, write
+from nijigan.cli.common import open_or_import
+from nijigan.cli.entry import main
 from nijigan.dataset.dropped import read_csv
 from nijigan.dataset.faces import FaceDataset
 from nijigan.dataset.inspection import contact_sheet, inspect
@@ -58,3 +61,47 @@ def test_a_damaged_list_of_dropped_files_does_not_matter(dataset: FaceDataset) -
 def test_a_damaged_header_costs_no_row_of_dropped_files(tmp_path: Path, header: str) -> None:
     (tmp_path / "dropped.csv").write_text(f"{header}\na.png,unreadable,x,,\nb.png,too small,y,,\n")
     assert [row.file for row in read_csv(tmp_path)] == ["a.png", "b.png"]
+
+
+def test_counts_are_printed_whatever_becomes_of_the_sheet(
+    dataset: FaceDataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the dataset cannot be written
+    assert main(["inspect", str(dataset.path), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["faces"] == 9
+    assert "--sheet" in captured.err
+    assert not (dataset.path / "contact-sheet.png").exists()
+    assert main(["inspect", str(dataset.path), "--json", "--sheet", str(dataset.path / "dataset.json" / "x.png")]) == 2
+    assert json.loads(capsys.readouterr().out)["faces"] == 9
+
+
+def test_splits_change_from_the_command_line(dataset: FaceDataset, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["split", str(dataset.path), "--holdout", "0.5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["splits"] == {"train": 5, "val": 2, "test": 2}
+
+
+@pytest.mark.parametrize(
+    ("options", "faces"),
+    [([], 9), (["--keep-duplicates"], 10), (["--duplicates", "none"], 10), (["--duplicates", "exact"], 9)],
+)
+def test_duplicates_from_the_command_line(
+    dataset: FaceDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], faces: int
+) -> None:
+    arguments = ["import", str(tmp_path / "pictures"), "--out", str(tmp_path / "other"), "--json", *options]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["faces"] == faces
+    if options == ["--duplicates", "exact"]:
+        assert main([*arguments, "--keep-duplicates"]) == 2
+
+
+def test_pictures_in_a_folder_that_cannot_be_written_are_imported_here(
+    dataset: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda place, mode: Path(place) != tmp_path and access(place, mode))
+    for _ in range(2):  # the second time, it is there
+        assert open_or_import(tmp_path / "pictures").path == tmp_path / "here" / "pictures-faces"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["faces", "here", "pictures"]

@@ -147,7 +147,7 @@ def test_a_clock_before_1980_does_not_matter(tmp_path: Path, findable: Images, m
 def test_faces_of_one_illustration_go_to_one_split(tmp_path: Path, findable: Images) -> None:
     places = PLACES[:2]
     files = {f"{n}.png": illustration(findable[2 * n : 2 * n + 2], places) for n in range(6)}
-    import_faces([write(tmp_path / "art", files)], tmp_path / "faces", crop=True, holdout=0.9)
+    import_faces([write(tmp_path / "art", files)], tmp_path / "faces", crop=True, holdout=0.6)
     splits: dict[str, list[str]] = {}
     for source, row in rows(tmp_path / "faces").items():
         splits.setdefault(source.partition("#")[0], []).append(row["split"])

@@ -6,7 +6,17 @@ from PIL import Image
 
 from blobs import blob, encode, portrait
 from nijigan.dataset.decode import decode
-from nijigan.importing.duplicates import BYTES, MAX_BITS, _near_pairs, distances, near, perceptual_hashes, survivors
+from nijigan.importing.duplicates import (
+    BYTES,
+    MAX_BITS,
+    _near_pairs,
+    distances,
+    near,
+    perceptual_hashes,
+    spare_variants,
+    survivors,
+    unite_families,
+)
 from nijigan.pictures import resize
 
 HAIR = ("gold", "saddlebrown", "royalblue", "hotpink", "seagreen", "firebrick", "dimgray")
@@ -129,3 +139,46 @@ def test_a_crowd_of_copies_leaves_one() -> None:
         bits[np.arange(1, 1500), column] ^= 1
     crowd[:, :32] = np.packbits(bits, axis=1)
     assert set(survivors(crowd).tolist()) == {0}
+
+
+def noisy(count: int, signs: int = 4) -> np.ndarray:
+    """Hashes that differ from each other in a few signs."""
+    bits = np.zeros((count, 256), np.uint8)
+    for row in range(count):
+        bits[row, signs * row : signs * row + signs] = 1
+    return np.concatenate([np.packbits(bits, axis=1), np.zeros((count, BYTES - 32), np.uint8)], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("glasses", "survivor"),
+    [
+        (["yes", "no", "no", "yes"], [0, 1, 1, 0]),
+        (["yes", None, "yes", None], [0, 0, 0, 0]),
+        ([None, "yes", "yes", None], [0, 0, 0, 0]),  # the survivor takes the tag over
+        ([None, "yes", "no", "yes"], [0, 1, 2, 1]),  # which tag the survivor should have is not known
+        (["yes", "no", None, "maybe"], [0, 1, 0, 3]),
+    ],
+)
+def test_near_duplicates_with_other_tags_stay(glasses: list[str | None], survivor: list[int]) -> None:
+    hashes, families = noisy(4), ["a", "b", "c", "d"]
+    tags = [{"glasses": value, "hair": "red" if n else None} for n, value in enumerate(glasses)]
+    blind = survivors(hashes)
+    assert blind.tolist() == [0, 0, 0, 0]
+    assert spare_variants(blind, hashes, tags, families, 0).tolist() == survivor
+
+
+def test_a_variant_that_is_in_the_dataset_replaces_its_copies() -> None:
+    hashes = noisy(5)
+    tags = [{"glasses": value} for value in ("yes", "no", "no", "yes", "maybe")]
+    blind = np.array([0, 1, 0, 1, 0])  # 0 and 1 are known, and of one family
+    assert spare_variants(blind, hashes, tags, ["a", "a", "c", "d", "e"], 2).tolist() == [0, 1, 1, 0, 4]
+
+
+def test_families_of_near_duplicates_are_united() -> None:
+    art = ["a", "b", "c", "d"]
+    families = [art[0], art[1], art[1], art[2], art[3]]
+    related = np.array([0, 0, 2, 2, 4])  # 1 is like 0, and 3 like 2: through art[1], 0 and 3 are in one family
+    assert unite_families(families, related, 0, []) == [art[0]] * 4 + [art[3]]
+    assert unite_families(families, related, 3, []) == [*families[:3], art[0], art[3]]
+    assert unite_families(families, related, 0, [(art[3], art[2])]) == [art[0]] * 5
+    assert unite_families([], np.array([], np.int64), 0, []) == []

@@ -166,7 +166,7 @@ def test_a_damaged_dataset_among_the_sources_is_named(out: Path, tmp_path: Path)
                                          "tags.csv": b"file,hair\n40.png,red\n"})], out)  # fmt: skip
     parquet = out / "faces-00000.parquet"
     data = parquet.read_bytes()
-    place = data.rindex(b"red", 0, -8000) if b"red" in data[:-8000] else data.index(b"red")
+    place = data.index(b"red")  # in the page; the others are statistics
     parquet.write_bytes(data[:place] + b"rad" + data[place + 3 :])
     with pytest.raises(UserError, match="damaged"):
         import_faces([out], tmp_path / "copy")

@@ -18,7 +18,7 @@ from nijigan.judges import reader_training, readers
 from nijigan.judges import real as real_side
 from nijigan.judges.evaluation import evaluate, generate_faces, kid_and_yield
 from nijigan.judges.feature_spaces import FeatureSpace, open_feature_space
-from nijigan.judges.real import real_faces
+from nijigan.judges.real import check_judgeable, real_faces
 from nijigan.judges.results import Metrics
 from nijigan.pages.gallery import write_evaluation
 from nijigan.pages.models import common_reader, evaluated, headers_of
@@ -342,3 +342,8 @@ def test_a_split_that_is_too_small_is_refused_before_a_reader_is_trained(
     generator = small_generator(attributes={"mouth": ("open", "smile")}, priors=((0, 1), (1, 1)))
     with pytest.raises(UserError, match="at least 20 faces in the val split"):
         evaluate(generator, faces, split="val", n=100)
+
+
+def test_a_split_with_too_few_faces_is_refused_with_the_command_that_changes_it(faces: FaceDataset) -> None:
+    with pytest.raises(UserError, match=r"20 faces in the val split; .* has 12.*nijigan split .*faces --holdout 0\.4"):
+        check_judgeable(faces, "test")

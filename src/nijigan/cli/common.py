@@ -25,6 +25,8 @@ Model = Annotated[Positional[str | None], tyro.conf.arg(metavar="[MODEL]", help_
 def open_or_import(data: Path) -> "FaceDataset":
     """Open the dataset in `data`. Pictures that are not a dataset yet are first imported into NAME-faces next to them.
 
+    If nothing can be written next to them, NAME-faces is in the current folder.
+
     Raises:
         UserError: there is nothing at `data`, or it cannot be imported.
     """
@@ -38,6 +40,8 @@ def open_or_import(data: Path) -> "FaceDataset":
     if not data.exists():
         raise UserError(f"There is nothing at {data}; give a dataset, a folder of pictures or a .zip.")
     imported = data.with_name(f"{data.name}-faces")
+    if not is_dataset(imported) and not os.access(data.parent, os.W_OK):
+        imported = Path.cwd() / imported.name
     if is_dataset(imported):
         narrate(f"Using the earlier import {imported}. To add pictures, run: nijigan import {data} --out {imported}")
         return FaceDataset(imported)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union, get_args
 import tyro
 
 from nijigan.cli.common import narrate, without_empty_defaults
-from nijigan.cli.data import Import, Inspect
+from nijigan.cli.data import Import, Inspect, Split
 from nijigan.cli.generate import Generate, Walk, take_attributes
 from nijigan.cli.judge import Compare, Evaluate, Rate
 from nijigan.cli.lab import Lab
@@ -29,6 +29,7 @@ Command = (
     Demo
     | Import
     | Inspect
+    | Split
     | Recipes
     | Papers
     | Train

@@ -1,8 +1,15 @@
-"""Arrays on disk that can be computed again: NumPy files with a checksum at their end, mapped into memory."""
+"""Arrays on disk that can be computed again: NumPy files with a checksum at their end, mapped into memory.
 
+They are in the folder `cache` of the dataset that they belong to. If that cannot be written, they are in the user's
+folder for caches. The environment variable `NIJIGAN_CACHE` names another folder for those of all datasets.
+"""
+
+import hashlib
 import io
 import logging
+import math
 import os
+import sys
 import time
 import zlib
 from collections.abc import Iterable
@@ -12,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from nijigan.errors import UserError
 
 Shape = tuple[int, ...]
 PIXELS, FLOATS = "|u1", "<f4"
@@ -26,6 +35,55 @@ _verified: set[tuple[str, int, int, int]] = set()
 """Files whose checksum this process has compared: path, inode, time of change, size."""
 
 log = logging.getLogger("nijigan")
+
+
+VARIABLE = "NIJIGAN_CACHE"
+
+
+def cache_file(dataset: Path, name: str, *, write: bool = False) -> Path:
+    """Where a file of a dataset's cache is.
+
+    Args:
+        dataset: the dataset's folder.
+        name: the name of the file.
+        write: whether the file is going to be written. Its folder is then created. Otherwise, the file in a dataset
+            that cannot be written may be the answer.
+
+    Raises:
+        UserError: neither the dataset nor the folder for caches can be written.
+    """
+    own = dataset / "cache"
+    if not os.environ.get(VARIABLE) and _writable(own if own.exists() else dataset):
+        return own / name
+    dataset = dataset.resolve()
+    try:
+        place = _caches() / f"{dataset.name}-{hashlib.sha256(os.fsencode(dataset)).hexdigest()[:16]}" / name
+        if not write:
+            return own / name if (own / name).exists() and not place.exists() else place
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
+        raise UserError(
+            f"There is no place for the decoded faces of {dataset} ({error}). Set the environment variable {VARIABLE} "
+            "to a folder that can be written."
+        ) from error
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK)
+
+
+def _caches() -> Path:
+    """The folder for the caches of datasets that cannot be written."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    home = Path.home()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "nijigan" / "Cache"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "nijigan"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "nijigan"
 
 
 def write_cache(path: Path, shape: Shape, parts: Iterable[npt.NDArray[Any]], dtype: str = PIXELS) -> None:
@@ -56,20 +114,23 @@ def open_cache(path: Path, shape: Shape, dtype: str = PIXELS) -> npt.NDArray[Any
 
     Returns:
         The array, read-only; None if the file does not exist, is damaged, or holds something else. For
-        the last two there is a warning.
+        the last two there is a warning, unless nijigan 0.1 wrote the file, without a checksum.
     """
+    header = _header(shape, dtype)
     try:
         state = path.stat()
         with path.open("rb") as stream:
-            if not _is_whole(path, state, stream, _header(shape, dtype)):
-                log.warning("%s is damaged or from an earlier version; it is computed again.", path)
+            if not _is_whole(path, state, stream, header):
+                unsealed = len(header) + math.prod(shape) * np.dtype(dtype).itemsize
+                if state.st_size != unsealed:
+                    log.warning("%s is damaged; it is computed again.", path)
                 return None
     except FileNotFoundError:
         return None
     except OSError as error:
         log.warning("Could not read %s (%s); it is computed again.", path, error.strerror or error)
         return None
-    return np.memmap(path, dtype, "r", offset=len(_header(shape, dtype)), shape=shape)
+    return np.memmap(path, dtype, "r", offset=len(header), shape=shape)
 
 
 def remove_stale(path: Path, pattern: str) -> None:

@@ -1,7 +1,7 @@
 """`dropped.csv`: the files that imports did not use, and why."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -27,9 +27,10 @@ def unusable(file: str, error: str, too_large: bool) -> Dropped:
     return Dropped(file, "too large" if too_large else "unreadable", error)
 
 
-def write_csv(folder: Path, rows: Iterable[Dropped], previous: Path) -> None:
-    """Write `dropped.csv` into `folder`: the given rows, and those of the dataset `previous`."""
-    listed = {(row.file, row.kind): row for row in [*rows, *read_csv(previous)]}
+def write_csv(folder: Path, rows: Iterable[Dropped], previous: Path, used: Collection[str]) -> None:
+    """Write `dropped.csv` into `folder`: the given rows, and those of `previous` whose file is not `used` now."""
+    earlier = [row for row in read_csv(previous) if row.file not in used]
+    listed = {(row.file, row.kind): row for row in [*rows, *earlier]}
     with (folder / CSV).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(Dropped._fields)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nijigan.aliases import Images
-from nijigan.dataset.cache import open_cache, remove_stale, write_cache
+from nijigan.dataset.cache import cache_file, open_cache, remove_stale, write_cache
 from nijigan.dataset.decode import UnreadableError, decode, square
 from nijigan.dataset.manifest import (
     COLUMNS,
@@ -24,6 +24,7 @@ from nijigan.dataset.manifest import (
     read_manifest,
     read_table,
 )
+from nijigan.dataset.splits import fill_families
 from nijigan.errors import UserError
 from nijigan.files import replacing
 
@@ -52,6 +53,7 @@ class FaceDataset:
         self.fingerprint, self.pad, self.attributes = manifest.fingerprint, manifest.pad, manifest.attributes
         self.files = [self.path / name for name in manifest.files]
         self.table = self.columns([name for name in (*COLUMNS, *self.attributes) if name not in ("image", "phash")])
+        self.table = fill_families(self.table)
         if fingerprint(self.table, tuple(self.attributes), self.pad) != self.fingerprint:
             raise damaged(self.path, "its files do not match the fingerprint")
         self._check_labels()
@@ -84,8 +86,9 @@ class FaceDataset:
     def pixels(self, split: str, resolution: int) -> npt.NDArray[np.uint8]:
         """All faces of a split at one resolution.
 
-        They are decoded and resized once, into a cache in the dataset's folder that may be deleted at any time. A
-        damaged cache is rebuilt. Two processes may build it at the same time: each writes its own file and renames it.
+        They are decoded and resized once, into a cache that may be deleted at any time; `cache_file` says where it is.
+        A damaged cache is rebuilt. Two processes may build it at the same time: each writes its own file and renames
+        it.
 
         Returns:
             uint8, N×resolution×resolution×3, memory-mapped and read-only.
@@ -94,9 +97,10 @@ class FaceDataset:
             UserError: the dataset is damaged or was imported again after it was opened, or the cache cannot be written.
         """
         shape = (self.count(split), resolution, resolution, 3)
-        cache = self.path / "cache" / f"{split}-{resolution}-{self.fingerprint[:16]}.npy"
-        pixels = open_cache(cache, shape)
+        name = f"{split}-{resolution}-{self.fingerprint[:16]}.npy"
+        pixels = open_cache(cache_file(self.path, name), shape)
         if pixels is None:
+            cache = cache_file(self.path, name, write=True)
             log.info("Decoding %d %s faces at %d px into %s", shape[0], split, resolution, cache)
             with replacing(cache) as temporary:
                 write_cache(temporary, shape, self.decoded(resolution, split))
@@ -171,7 +175,10 @@ class FaceStream:
         self, pixels: npt.NDArray[np.uint8], seed: int, flip: bool = True, rank: int = 0, world: int = 1
     ) -> None:
         if len(pixels) == 0:
-            raise UserError("There is no face in this split; import more pictures or use a smaller --holdout.")
+            raise UserError(
+                "There is no face in this split; import more pictures, or change the splits: nijigan split FACES "
+                "--holdout 0.2"
+            )
         if not 0 <= rank < world:
             raise ValueError(f"rank {rank} is outside 0 to {world - 1}")
         self._pixels, self._flip, self._rank, self._world = np.asarray(pixels), flip, rank, world

@@ -71,6 +71,12 @@ def inspect(dataset: FaceDataset) -> Summary:
     )
 
 
+def check_sheet(path: Path) -> None:
+    """Raise a `UserError` if `path` is not the name of a picture."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"{path} does not end like the name of a picture; choose a name that ends in .png.")
+
+
 def contact_sheet(dataset: FaceDataset, path: Path, count: int = 100, side: int = 64) -> Path:
     """Write a contact sheet with faces of a dataset.
 
@@ -86,8 +92,7 @@ def contact_sheet(dataset: FaceDataset, path: Path, count: int = 100, side: int 
     Raises:
         UserError: the dataset is damaged, or `path` cannot be written or is not the name of a picture.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"{path} does not end like the name of a picture; choose a name that ends in .png.")
+    check_sheet(path)
     faces = np.stack(list(islice(dataset.decoded(side), count)))
     with replacing(path) as temporary:
         Image.fromarray(grid(faces)).save(temporary)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from nijigan.files import PART, recover_folder
 FORMAT = 1
 SPLITS = ("train", "val", "test")
 MANIFEST = "dataset.json"
+FAMILY = "split_family"
 READ = "read"
 COLUMNS = {
     "id": pa.string(),  # the first 16 digits of sha256
@@ -28,23 +29,36 @@ COLUMNS = {
     "height": pa.int32(),
     "split": pa.string(),
     "source": pa.string(),  # the name of the imported file, for people
-    "sha256": pa.string(),  # of the imported file, in hexadecimal
+    "sha256": pa.string(),  # of the original file, or of the crop, in hexadecimal; copies of a dataset keep it
     "phash": pa.binary(),  # see `importing.duplicates`
+    FAMILY: pa.string(),  # faces of one family have one split; for a crop, SHA-256 of the illustration's file
     READ: pa.string(),  # the attributes that were read from the picture or its name, joined by commas
 }
 """The columns of every dataset. All other columns are attributes."""
+ADDED = {FAMILY, READ}
+"""Those that datasets of nijigan 0.1 lack. There, they are read as null."""
 
 TABLE_BYTES = 2**28
 """Bytes to which the columns of a file may unpack, however small it is."""
 TABLE_RATIO = 50
 
+SHEETS = ("dropped.csv", "dropped.png", "no-face.png", "crops.png", "contact-sheet.png")
+"""Files about a dataset that are not needed to read it."""
+
+_CACHE_NAME = r"(train|val|test)-\d+-[0-9a-f]{16}\.npy|judge-[\w-]+-[0-9a-f]{16}\.(npy|safetensors)"
 OWNED = re.compile(
-    r"faces-\d+\.parquet|\.pictures\.tmp|cache"
-    r"|(dataset\.json|dropped\.csv|dropped\.png|no-face\.png|crops\.png|contact-sheet\.png)"
+    r"faces-\d+\.parquet|\.pictures\.tmp"
+    rf"|({'|'.join(map(re.escape, (MANIFEST, *SHEETS)))})"
     r"|\.(dataset|dropped|no-face|crops|contact-sheet)\.[0-9a-f]{8}\.(json|csv|png)"  # temporary files of version 0.1
-    rf"|{PART}"
+    rf"|cache/(({_CACHE_NAME})?|\.(train|val|test|judge)-[\w-]+\.[0-9a-f]{{8}}\.(npy|safetensors))"
+    rf"|(cache/)?{PART}"
 )
 """The names in a dataset's folder that belong to the dataset. An import replaces these and keeps all others."""
+
+
+def stores_faces(columns: Iterable[str]) -> bool:
+    """Whether a Parquet file with these columns is part of a dataset, of this version or an earlier one."""
+    return COLUMNS.keys() - ADDED <= set(columns)
 
 
 @dataclass(frozen=True)
@@ -110,19 +124,17 @@ def fingerprint(table: pa.Table, attributes: tuple[str, ...], pad: bool) -> str:
 
 
 def read_table(file: Path, columns: list[str]) -> pa.Table:
-    """Columns of a Parquet file of faces without its pictures.
-
-    Files of earlier versions have no column `READ`; it is then empty.
+    """Columns of a Parquet file of faces without its pictures. Those of `ADDED` that it lacks are null.
 
     Raises:
         OSError: a checksum is wrong, or the columns unpack to far more than they take on disk: a dictionary with one
             long entry may count for every row.
     """
     with open_parquet(file) as parquet:
-        stored = [name for name in columns if name != READ or name in parquet.schema_arrow.names]
-        table = _read_bounded(parquet, file, stored)
-    if READ in columns and READ not in stored:
-        table = table.append_column(READ, pa.nulls(len(table), COLUMNS[READ]))
+        absent = [name for name in columns if name in ADDED - set(parquet.schema_arrow.names)]
+        table = _read_bounded(parquet, file, [name for name in columns if name not in absent])
+    for name in absent:
+        table = table.append_column(name, pa.nulls(len(table), COLUMNS[name]))
     return table.select(columns)
 
 

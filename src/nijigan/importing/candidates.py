@@ -1,25 +1,31 @@
 """The table of pictures that may become faces: which of them are usable, and which one of several duplicates stays."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nijigan.dataset.dropped import Dropped, unusable
 from nijigan.dataset.faces import FaceDataset
-from nijigan.dataset.manifest import COLUMNS, READ, is_dataset
+from nijigan.dataset.lineage import lineage
+from nijigan.dataset.manifest import COLUMNS, FAMILY, READ, is_dataset
+from nijigan.dataset.splits import crop_family
 from nijigan.errors import UserError
 from nijigan.importing.crop import Crops
-from nijigan.importing.duplicates import BYTES, distances, survivors
-from nijigan.importing.label_cleaning import Column
+from nijigan.importing.duplicates import BYTES, distances, spare_variants, survivors, unite_families
+from nijigan.importing.label_cleaning import Column, fill_gaps
 from nijigan.importing.labels.vocabulary import PictureLabels
 from nijigan.importing.sources import SourceFile
-from nijigan.importing.store import Origin
+from nijigan.importing.store import Origin, stored_faces
+
+Duplicates = Literal["exact", "near", "none"]
+"""Which duplicates an import removes: those with the same bytes, near-duplicates too, or none."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,8 @@ class Candidates:
     """Pictures that may become faces. Row n of `rows` and entry n of `origins` belong together."""
 
     rows: pa.Table
-    """The columns of a dataset without the image. The id and split of new pictures are null."""
+    """The columns of a dataset without the image. New pictures have no id, and a split only if they come from another
+    dataset."""
     origins: list[Origin]
     known: int = 0
     """The first `known` rows are in the dataset already."""
@@ -57,6 +64,11 @@ class Candidates:
         """SHA-256 of every picture, in hexadecimal."""
         return np.array(self.rows["sha256"].to_pylist(), "S64")
 
+    def families(self) -> list[str]:
+        """The family of every picture, not yet united with those of near-duplicates."""
+        families: list[str] = self.rows[FAMILY].to_pylist()
+        return families
+
     def hashes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         """Perceptual hashes of the given rows: uint8, N×224."""
         joined = b"".join(self.rows["phash"].take(rows).to_pylist())
@@ -84,6 +96,10 @@ class Choice:
     """For each candidate, the one that stays in its place; itself if it stays."""
     kept: npt.NDArray[np.int64]
     """The candidates that stay, ordered by SHA-256."""
+    related: npt.NDArray[np.int64]
+    """For each candidate, the one that stays in its place if near-duplicates are removed whatever their tags."""
+    families: list[str]
+    """For each candidate, its family. Near-duplicates share one, whether they stay or not."""
 
 
 def known_faces(out: Path, pad: bool) -> Candidates:
@@ -100,10 +116,7 @@ def known_faces(out: Path, pad: bool) -> Candidates:
     dataset = FaceDataset(out)
     if dataset.pad != pad:
         raise UserError(f"{out} was imported with pad={dataset.pad}; use the same setting, or choose another place.")
-    rows = dataset.table.append_column("phash", dataset.columns(["phash"])["phash"])
-    origins = [
-        Origin(str(file), row, plain=True) for file in dataset.files for row in range(pq.read_metadata(file).num_rows)
-    ]
+    rows, origins = stored_faces(dataset)
     return Candidates(rows, origins, len(origins))
 
 
@@ -122,12 +135,18 @@ def _check_place(out: Path) -> None:
 
 
 def find_usable(
-    crops: Crops, labels: Mapping[int, PictureLabels], measures: pa.Table, min_size: int, known: Candidates
+    crops: Crops,
+    pictures: Sequence[SourceFile],
+    labels: Mapping[int, PictureLabels],
+    measures: pa.Table,
+    min_size: int,
+    known: Candidates,
 ) -> Usable:
     """Divide new pictures into usable and unusable ones.
 
     Args:
-        crops: the pictures.
+        crops: the pictures, or what was cut out of them.
+        pictures: the files that they are or were cut from.
         labels: by the position of the file that a picture is or was cut from.
         measures: what `measure` returned for `crops.entries`.
         min_size: pixels that the shorter side must have.
@@ -139,19 +158,26 @@ def find_usable(
     known_digests = set(known.rows["sha256"].to_pylist())
     used: list[int] = []
     origins: list[Origin] = []
+    kept: list[tuple[str, str, str | None]] = []
     for row, (entry, found) in enumerate(zip(entries, measures.drop_columns("phash").to_pylist(), strict=True)):
+        picture = pictures[crops.pictures[row]]
+        past = lineage(picture.file, picture.position)
+        cut_from = crops.digests.get(crops.pictures[row])
+        digest = past.sha256 if past and not cut_from else found["sha256"]
         if found["error"]:
             dropped.append(unusable(entry.name, found["error"], found["too_large"]))
         elif min(found["width"], found["height"]) < min_size:
             dropped.append(Dropped(entry.name, "too small", f"{found['width']}×{found['height']}"))
-        elif found["face"] is False and found["sha256"] not in known_digests:
+        elif found["face"] is False and digest not in known_digests:
             dropped.append(Dropped(entry.name, "no face", "the detector found none"))
             faceless.append(entry)
         else:
             used.append(row)
-            digest = crops.digests.get(crops.pictures[row])
-            origins.append(Origin(entry.file, entry.position, found["plain"], found["sha256"], found["bytes"], digest))
-    columns = {name: measures[name].take(pa.array(used, pa.int64())) for name in ("width", "height", "sha256", "phash")}
+            origins.append(Origin(entry.file, entry.position, found["plain"], found["sha256"], found["bytes"]))
+            kept.append((digest, past.family if past else cut_from or digest, past.split if past else None))
+    columns = {name: measures[name].take(pa.array(used, pa.int64())) for name in ("width", "height", "phash")}
+    for place, name in enumerate(("sha256", FAMILY, "split")):
+        columns[name] = pa.array([row[place] for row in kept], pa.string())
     columns["source"] = pa.array([entries[row].name for row in used], pa.string())
     for name in sorted({READ, *(name for row in used for name in labels.get(row, ()))}):
         columns[name] = pa.array([labels.get(row, {}).get(name) for row in used], pa.string())
@@ -168,15 +194,61 @@ def by_preference(known: Candidates, found: Candidates) -> Candidates:
     return Candidates(rows.take(order), [origins[row] for row in order], known.known)
 
 
-def choose(candidates: Candidates) -> Choice:
-    """Keep one of every group of duplicates; `candidates` are in order of preference."""
-    _, first, inverse = np.unique(candidates.sha256(), return_index=True, return_inverse=True)
-    exact = first[inverse]
+def choose(candidates: Candidates, tags: dict[str, Column], remove: Duplicates) -> Choice:
+    """Decide which candidates stay, and unite the families of near-duplicates.
+
+    Known faces always stay.
+
+    Args:
+        candidates: the pictures, in order of preference.
+        tags: the human tags of each; near-duplicates that contradict each other are not duplicates.
+        remove: which duplicates are dropped: `exact` ones (the same bytes), `near` ones too, or `none`.
+    """
+    digests, known = candidates.sha256(), candidates.known
+    exact = _first(digests, known)
     distinct = np.flatnonzero(exact == np.arange(len(exact)))
-    near = distinct[survivors(candidates.hashes(distinct), candidates.known)]
-    survivor = near[np.searchsorted(distinct, exact)]
+    hashes = candidates.hashes(distinct)
+    near = survivors(hashes, known)
+    related = distinct[near][np.searchsorted(distinct, exact)]
+    survivor = exact
+    if remove == "near":
+        tags = dict(tags)
+        fill_gaps(tags, exact)
+        own = [{name: values[row] for name, values in tags.items()} for row in distinct.tolist()]
+        near = spare_variants(near, hashes, own, [candidates.families()[row] for row in distinct.tolist()], known)
+        survivor = distinct[near][np.searchsorted(distinct, exact)]
+    elif remove == "none":
+        numbers = [*copy_numbers(digests[:known]), *copy_numbers(digests[known:])]
+        exact = survivor = _first(np.array([f"{d.decode()} {n}" for d, n in zip(digests, numbers, strict=True)]), known)
     kept = np.flatnonzero(survivor == np.arange(len(survivor)))
-    return Choice(exact, survivor, kept[np.argsort(candidates.sha256()[kept])])
+    families = unite_families(candidates.families(), related, known, _crops_by_name(candidates))
+    return Choice(exact, survivor, kept[np.argsort(digests[kept], kind="stable")], related, families)
+
+
+def copy_numbers(digests: Iterable[object]) -> list[int]:
+    """For each picture, how many earlier ones have the same bytes."""
+    seen: Counter[object] = Counter()
+    numbers = []
+    for digest in digests:
+        numbers.append(seen[digest])
+        seen[digest] += 1
+    return numbers
+
+
+def _first(keys: npt.NDArray[Any], known: int) -> npt.NDArray[np.int64]:
+    """For each candidate, the first one with the same key. Known ones are not compared with each other."""
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    rows = first[inverse]
+    rows[:known] = np.arange(known)
+    return np.asarray(rows, np.int64)
+
+
+def _crops_by_name(candidates: Candidates) -> list[tuple[str, str]]:
+    """The families of new crops, each with the family that nijigan 0.1 would have given to it by its name."""
+    families, known = candidates.families(), candidates.known
+    names = map(crop_family, candidates.sources()[known:])
+    stored = set(families[:known])
+    return [(family, name) for family, name in zip(families[known:], names, strict=True) if name in stored and name]
 
 
 def list_duplicates(candidates: Candidates, choice: Choice) -> list[tuple[Dropped, tuple[Origin, Origin]]]:

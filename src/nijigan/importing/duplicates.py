@@ -14,8 +14,14 @@ The thresholds were chosen by looking at pairs from 20,000 faces of 64×64 pixel
 - Tint: they change the tint of its pixels by at most 12, another eye colour by 20. Hence 17.
 """
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array  # type: ignore[import-untyped]
+from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
 MAX_BITS = 30
 """The largest number of signs, of 256, in which near-duplicates differ."""
@@ -116,6 +122,50 @@ def survivors(hashes: Hashes, known: int = 0) -> npt.NDArray[np.int64]:
         survivor[orphans] = np.where(near(hashes[orphans], hashes[heirs]), heirs, orphans)
 
 
+def spare_variants(
+    survivor: npt.NDArray[np.int64],
+    hashes: Hashes,
+    tags: Sequence[Mapping[str, str | None]],
+    families: Sequence[str],
+    known: int,
+) -> npt.NDArray[np.int64]:
+    """Keep near-duplicates whose human tags differ: the same face with and without glasses, for example.
+
+    Of the pictures that a survivor would replace, those stay that have another tag than the survivor and than every
+    picture that stays already. If the survivor has no tag for an attribute, it replaces tagged pictures only as long as
+    their tags agree.
+
+    Args:
+        survivor: what `survivors` returned.
+        hashes: as for `survivors`.
+        tags: the human tags of each picture.
+        families: the family of each picture.
+        known: the first `known` pictures are in the dataset already.
+
+    Returns:
+        int64, N: as for `survivors`. All pictures that survived without regard to tags survive here too.
+    """
+    variants: dict[str, list[int]] = {}
+    for row in np.flatnonzero(survivor[:known] == np.arange(known)).tolist():
+        variants.setdefault(families[row], []).append(row)
+    groups: dict[int, list[int]] = {}
+    for row in np.flatnonzero(survivor != np.arange(len(survivor))).tolist():
+        groups.setdefault(int(survivor[row]), []).append(row)
+    spared = survivor.copy()
+    for stays, replaced in groups.items():
+        relatives = variants.get(families[stays], []) if stays < known else []
+        kept = [stays, *(row for row in relatives if row != stays and near(hashes[row], hashes[stays]))]
+        values = {(name, value) for row in [*kept, *replaced] for name, value in tags[row].items() if value is not None}
+        disputed = {name for name, count in Counter(name for name, _ in values).items() if count > 1}
+        for row in replaced if disputed else ():
+            told = {name: tags[row][name] for name in disputed if tags[row].get(name) is not None}
+            alike = (k for k in kept if told.items() <= tags[k].items() and near(hashes[k], hashes[row]))
+            spared[row] = next(alike, row)
+            if spared[row] == row:
+                kept.append(row)
+    return spared
+
+
 def _sweep(hashes: Hashes, known: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
     """One round of `survivors`: compare each picture with the earlier near-duplicates that `_near_pairs` finds."""
     survivor = np.arange(len(hashes))
@@ -155,3 +205,28 @@ def _near_pairs(hashes: Hashes, random: np.random.Generator) -> npt.NDArray[np.i
             found.append(np.stack([first[close], second[close]], axis=1))
     pairs = np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
     return pairs[near(hashes[pairs[:, 0]], hashes[pairs[:, 1]])]
+
+
+def unite_families(
+    families: Sequence[str], related: npt.NDArray[np.int64], known: int, aliases: Sequence[tuple[str, str]]
+) -> list[str]:
+    """Unite the families of pictures that are near-duplicates of each other.
+
+    Args:
+        families: the family that each picture belongs to by itself.
+        related: for each picture, the index of a near-duplicate; its own index if it has none.
+        known: the first `known` pictures are in the dataset already, and their families stay.
+        aliases: pairs of families to unite.
+
+    Returns:
+        For each picture, the family of the first picture that it is related to, over any number of steps.
+    """
+    everyone = dict.fromkeys([*families, *chain.from_iterable(aliases)])
+    nodes = {name: node for node, name in enumerate(everyone)}
+    own = np.array([nodes[family] for family in families], np.int64)
+    one = [*own, *(nodes[name] for name, _ in aliases)]
+    other = [*own[related], *(nodes[name] for _, name in aliases)]
+    edges = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(len(nodes), len(nodes)))
+    group = connected_components(edges, directed=False)[1][own]
+    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    return [families[row if row < known else first[inverse[row]]] for row in range(len(families))]

@@ -1,11 +1,13 @@
 """Import pictures into a dataset of faces: without duplicates, labelled, and divided into train, val and test."""
 
+import shlex
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +15,17 @@ import pyarrow as pa
 from nijigan.aliases import NamedProgress, Progress
 from nijigan.dataset.dropped import Dropped, write_csv
 from nijigan.dataset.limits import MAX_PIXELS
-from nijigan.dataset.manifest import OWNED, READ, SPLITS
-from nijigan.dataset.splits import assign_splits
+from nijigan.dataset.manifest import FAMILY, OWNED, READ, SPLITS
+from nijigan.dataset.splits import DEFAULT_HOLDOUT, assign_splits, check_holdout
 from nijigan.errors import UserError, check
 from nijigan.files import folder_lock, replacing_folder
 from nijigan.importing.candidates import (
     Candidates,
     Choice,
+    Duplicates,
     by_preference,
     choose,
+    copy_numbers,
     find_usable,
     known_faces,
     list_duplicates,
@@ -29,6 +33,7 @@ from nijigan.importing.candidates import (
 from nijigan.importing.contact_sheets import write_faceless, write_sheet
 from nijigan.importing.crop import MARGIN, Crops, cut_faces, hint_at_crop, write_squares
 from nijigan.importing.label_cleaning import (
+    MAX_VALUES,
     Column,
     Merge,
     apply_readings,
@@ -46,6 +51,9 @@ from nijigan.importing.readings import parse_label, read_unlabelled
 from nijigan.importing.report import NAMED, ImportReport, nothing_usable
 from nijigan.importing.sources import Listing, SourceFile, close, list_sources
 from nijigan.importing.store import write_faces
+
+NOT_IN_THE_PICTURE = ("year",)
+"""Attributes whose values do not make near-duplicates different pictures."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +89,12 @@ class ImportOptions:
     """Values to rename: `old=new` or `attribute:old=new`."""
     min_count: int = 0
     """Drop values with fewer faces than this."""
-    holdout: float = 0.2
-    """Share of the faces that train does not get: half for val, half for test. From 0 to below 1."""
+    duplicates: Duplicates = "near"
+    """Which duplicates to remove: `exact` (the same bytes), `near` (near-duplicates too, unless their tags differ) or
+    `none`."""
+    holdout: float | None = None
+    """Share of the new faces that train does not get: half for val, half for test. From 0 to below 1. Default: 0.2.
+    `nijigan.importing.store.split_faces` divides faces again that are in a dataset already."""
     min_size: int = 16
     """Skip pictures whose shorter side has fewer pixels than this."""
     max_pixels: int = MAX_PIXELS
@@ -91,8 +103,12 @@ class ImportOptions:
     """Whether a loaded picture that is not square is padded with white, rather than cropped to the centre square."""
 
     def __post_init__(self) -> None:
-        check(0 <= self.holdout < 1, f"holdout is {self.holdout}; choose a share from 0 to below 1.")
+        if self.holdout is not None:
+            check_holdout(self.holdout)
         check(1 <= self.max_pixels <= MAX_PIXELS, f"max_pixels is {self.max_pixels:,}; choose 1 to {MAX_PIXELS:,}.")
+        check(
+            self.duplicates in get_args(Duplicates), f"duplicates is {self.duplicates!r}; choose exact, near or none."
+        )
         check(self.min_count >= 0, f"min_count is {self.min_count}; choose 0 (keep all values) or more.")
         check(
             0 <= self.crop_margin <= 1,
@@ -126,7 +142,8 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
     label: Sequence[str] = (),
     merge: Sequence[str] = (),
     min_count: int = 0,
-    holdout: float = 0.2,
+    duplicates: Duplicates = "near",
+    holdout: float | None = None,
     min_size: int = 16,
     max_pixels: int = MAX_PIXELS,
     pad: bool = False,
@@ -147,7 +164,7 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
     options = ImportOptions(
         crop=crop, crop_margin=crop_margin, keep_faces=keep_faces, follow_links=follow_links, faces_only=faces_only,
         tags=tags and Path(tags), tag_map=tag_map and Path(tag_map), id_column=id_column, label=label, merge=merge,
-        min_count=min_count, holdout=holdout, min_size=min_size, max_pixels=max_pixels, pad=pad,
+        min_count=min_count, duplicates=duplicates, holdout=holdout, min_size=min_size, max_pixels=max_pixels, pad=pad,
     )  # fmt: skip
     with folder_lock(Path(out), OWNED):
         given = [sources] if isinstance(sources, str | Path) else sources
@@ -170,22 +187,23 @@ def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress
     with _crops(pictures, out, options, progress) as crops:
         _name(progress, "Checking the pictures")
         measures = measure(crops.entries, options.max_pixels, progress, detect=options.faces_only)
-        usable = find_usable(crops, tags, measures, options.min_size, known)
+        usable = find_usable(crops, pictures, tags, measures, options.min_size, known)
         dropped = usable.dropped + crops.dropped + _not_pictures(listing)
         candidates = by_preference(known, usable.candidates)
         if not candidates.origins:
             raise UserError(nothing_usable(", ".join(map(str, sources)), dropped))
         _name(progress, "Finding duplicates")
-        choice = choose(candidates)
+        choice = choose(candidates, _tags(candidates, options), options.duplicates)
         labels = _label(candidates, choice, options, progress)
-        faces = _faces(candidates, choice, labels, options.holdout)
+        holdout = DEFAULT_HOLDOUT if options.holdout is None else options.holdout
+        faces = _faces(candidates, choice, labels, holdout)
         notes = [*_links(listing), *_crop_notes(crops, candidates, choice, options, progress)]
         duplicates = list_duplicates(candidates, choice)
         dropped += [row for row, _ in duplicates]
         _name(progress, "Writing the dataset")
         with replacing_folder(out, OWNED) as folder:
             write_faces(folder, faces, [candidates.origins[row] for row in choice.kept], options.pad, progress)
-            write_csv(folder, dropped, out)
+            write_csv(folder, dropped, out, _used(candidates, choice))
             write_sheet(folder, [pair for row, pair in duplicates if row.kind == "near-duplicate"], out)
             write_faceless(folder, usable.faceless, out)
             write_squares(folder, pictures, crops, out)
@@ -196,6 +214,8 @@ def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress
         known_already=int((choice.exact[candidates.known :] < candidates.known).sum()),
         new=len(faces) - candidates.known,
         dropped=dropped,
+        lost=_lost_labels(candidates, choice, labels.attributes),
+        notes=_notes(candidates, choice, options, out),
     )
     labels = replace(labels, notes=[*labels.notes, *notes])
     return _report(out, faces, files, labels, tag_report, time.monotonic() - begun)
@@ -216,6 +236,8 @@ class _Files:
     known_already: int
     new: int
     dropped: list[Dropped]
+    lost: dict[str, dict[str, int]]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -268,6 +290,18 @@ def _crop_notes(
     return hint_at_crop([candidates.origins[row] for row in new], [(size["width"], size["height"]) for size in sizes])
 
 
+def _tags(candidates: Candidates, options: ImportOptions) -> dict[str, Column]:
+    """The human tags by which near-duplicates may differ."""
+    tags = {
+        name: values
+        for name, values in candidates.attributes().items()
+        if name not in NOT_IN_THE_PICTURE and len(set(values)) <= MAX_VALUES
+    }
+    merge_values([tags], options.merges())
+    forget_unusable(tags)
+    return tags
+
+
 def _label(candidates: Candidates, choice: Choice, options: ImportOptions, progress: Progress | None) -> _Labels:
     """Merge values, take labels over from duplicates, read missing ones, and drop rare values.
 
@@ -296,11 +330,48 @@ def _faces(candidates: Candidates, choice: Choice, labels: _Labels, holdout: flo
     rows = candidates.rows.take(kept)
     digests = rows["sha256"].to_pylist()
     columns = {name: rows[name] for name in ("width", "height", "source", "sha256", "phash")}
-    columns["id"] = pa.array([digest[:16] for digest in digests])
-    columns["split"] = pa.array(assign_splits(rows, [candidates.origins[row].illustration for row in kept], holdout))
+    copies = copy_numbers(digests)
+    columns["id"] = pa.array([d[:16] + (f"-{n}" if n else "") for d, n in zip(digests, copies, strict=True)])
+    columns[FAMILY] = pa.array([choice.families[row] for row in kept])
+    stored = candidates.rows["split"].to_pylist()
+    columns["split"] = pa.array(assign_splits(choice.families, stored, candidates.known, kept.tolist(), holdout))
     for name, values in {READ: labels.readings, **labels.attributes}.items():
         columns[name] = pa.array([values[row] for row in kept], pa.string())
     return pa.table(columns)
+
+
+def _lost_labels(
+    candidates: Candidates, choice: Choice, attributes: Mapping[str, Sequence[str | None]]
+) -> dict[str, dict[str, int]]:
+    """How many of the dropped duplicates had each value of each attribute."""
+    everyone = np.arange(len(choice.survivor))
+    rows = np.flatnonzero((choice.survivor != everyone) & (choice.exact >= candidates.known)).tolist()
+    lost = {name: Counter(filter(None, (values[row] for row in rows))) for name, values in attributes.items()}
+    return {name: dict(counts.most_common()) for name, counts in lost.items() if counts}
+
+
+def _used(candidates: Candidates, choice: Choice) -> set[str]:
+    """The names of the files that became faces."""
+    names = candidates.sources()
+    return {names[row] for row in choice.kept if row >= candidates.known}
+
+
+def _notes(candidates: Candidates, choice: Choice, options: ImportOptions, out: Path) -> list[str]:
+    """Remarks about near-duplicates that stay, and about faces that keep their split."""
+    new = choice.kept[choice.kept >= candidates.known]
+    similar = int((choice.related[new] != new).sum())
+    copied = sum(split is not None for split in candidates.rows["split"].take(new).to_pylist())
+    notes = []
+    if similar:
+        near = options.duplicates == "near"
+        reason = "their tags differ" if near else f"--duplicates is {options.duplicates}"
+        notes.append(f"{similar:,} new faces are like others and stay, because {reason}. Such faces share a split.")
+    if copied:
+        notes.append(f"{copied:,} new faces keep their split in the dataset that they come from.")
+    if options.holdout is not None and (copied or candidates.known):
+        command = f"nijigan split {shlex.quote(str(out))} --holdout {options.holdout}"
+        notes.append(f"--holdout does not change faces that have a split. To divide all faces again: {command}")
+    return notes
 
 
 def _report(
@@ -320,6 +391,7 @@ def _report(
         unusable=tuple((row.file, row.detail) for row in files.dropped if row.kind == "unreadable"),
         tags=tags,
         read=labels.read,
-        notes=tuple(labels.notes),
+        lost_to_duplicates=files.lost,
+        notes=(*files.notes, *labels.notes),
         seconds=seconds,
     )

@@ -39,6 +39,8 @@ class ImportReport:
     """How the tags matched the pictures; None without tags."""
     read: dict[str, dict[str, int]]
     """For each attribute in --label, how many unlabelled faces were `read` and how many stayed `unread`."""
+    lost_to_duplicates: dict[str, dict[str, int]]
+    """Dropped duplicates with each value of each attribute."""
     notes: tuple[str, ...]
     """Other remarks."""
     seconds: float
@@ -66,6 +68,10 @@ class ImportReport:
         ]
         text += [
             f"{name}: {', '.join(f'{v} {n:,}' for v, n in values.items())}." for name, values in self.labels.items()
+        ]
+        text += [
+            f"Dropped duplicates with a label for {name}: {', '.join(f'{v} {n:,}' for v, n in values.items())}."
+            for name, values in self.lost_to_duplicates.items()
         ]
         return [*text, *self.notes, f"The import took {self.seconds:.1f} s."]
 

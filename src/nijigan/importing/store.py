@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import logging
+import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,14 +18,29 @@ import pyarrow.parquet as pq
 
 from nijigan.aliases import Progress
 from nijigan.dataset.decode import decode, to_png
-from nijigan.dataset.manifest import COLUMNS, FORMAT, SPLITS, fingerprint, write_manifest
-from nijigan.errors import UserError
-from nijigan.importing.sources import read
+from nijigan.dataset.faces import FaceDataset
+from nijigan.dataset.manifest import (
+    COLUMNS,
+    FAMILY,
+    FORMAT,
+    OWNED,
+    SHEETS,
+    SPLITS,
+    fingerprint,
+    read_manifest,
+    write_manifest,
+)
+from nijigan.dataset.splits import check_holdout, split_again
+from nijigan.errors import UserError, check
+from nijigan.files import folder_lock, replacing_folder
+from nijigan.importing.sources import close, read
 
 SUFFIX_BY_START = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp"}
 GROUP_ROWS = 1000
 GROUP_BYTES = 2**25
 FILE_BYTES = 2**28
+
+log = logging.getLogger("nijigan")
 
 
 @dataclass(frozen=True)
@@ -37,8 +55,13 @@ class Origin:
     """SHA-256 of the file when it was measured, to notice changes; None if unknown."""
     bytes: int = 0
     """Size of the file; 0 if unknown."""
-    illustration: str | None = None
-    """For a crop, SHA-256 of the illustration: all crops of one go to one split."""
+
+
+def stored_faces(dataset: FaceDataset) -> tuple[pa.Table, list[Origin]]:
+    """All columns of a dataset but the image, ordered by id, and where the picture of each face is."""
+    rows = dataset.table.append_column("phash", dataset.columns(["phash"])["phash"])
+    counts = [(str(file), pq.read_metadata(file).num_rows) for file in dataset.files]
+    return rows, [Origin(file, row, plain=True) for file, count in counts for row in range(count)]
 
 
 def write_faces(
@@ -69,6 +92,68 @@ def write_faces(
         "files": _write_parquet(folder, faces, origins, _schema(attributes), progress),
     }
     write_manifest(folder, manifest)
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """What `split_faces` did."""
+
+    out: str
+    """The dataset's folder."""
+    before: dict[str, int]
+    """Faces in train, val and test before."""
+    splits: dict[str, int]
+    """Faces in train, val and test now."""
+    moved: int
+    """Faces that are in another split now."""
+
+    def to_json(self) -> str:
+        """The report as JSON."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+    def __str__(self) -> str:
+        before, now = (
+            ", ".join(f"{split} {count:,}" for split, count in counts.items()) for counts in (self.before, self.splits)
+        )
+        if not self.moved:
+            return f"{self.out}: {now}. No face changed its split."
+        return (
+            f"{self.out}: {now} (before: {before}). {self.moved:,} faces changed their split.\n"
+            "Generators that were trained before may have learnt faces that are now in val or test."
+        )
+
+
+def split_faces(path: Path, holdout: float) -> SplitReport:
+    """Divide the faces of a dataset again, as if they were new.
+
+    Pictures, ids, labels and the sheets of earlier imports stay. Cached pixels are removed.
+
+    Args:
+        path: the dataset.
+        holdout: share of the faces that train does not get: half for val, half for test. From 0 to below 1.
+
+    Raises:
+        UserError: `path` is not a dataset, cannot be written or is in use, or `holdout` is out of its range.
+    """
+    path = Path(path)
+    check_holdout(holdout)
+    read_manifest(path)  # before a lock file is written next to it
+    check(os.access(path, os.W_OK), f"{path} cannot be written; make a copy first: nijigan import {path} --out COPY")
+    with folder_lock(path, OWNED):
+        dataset = FaceDataset(path)
+        faces, origins = stored_faces(dataset)
+        before, after = faces["split"].to_pylist(), split_again(faces[FAMILY].to_pylist(), holdout)
+        if before != after:
+            faces = faces.set_column(faces.column_names.index("split"), "split", pa.array(after))
+            log.info("Writing the %s faces of %s with their new splits", f"{len(faces):,}", path)
+            with replacing_folder(path, OWNED) as folder:
+                write_faces(folder, faces, origins, dataset.pad)
+                for name in SHEETS:
+                    if (path / name).is_file():
+                        shutil.copyfile(path / name, folder / name)
+            close()
+    was, now = ({split: splits.count(split) for split in SPLITS} for splits in (before, after))
+    return SplitReport(str(path), was, now, sum(one != other for one, other in zip(before, after, strict=True)))
 
 
 def _joint_counts(faces: pa.Table, attributes: Sequence[str]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nijigan.aliases import Codes, Images, Progress
+from nijigan.dataset.cache import cache_file
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.files import ASSETS, replacing
@@ -174,11 +175,12 @@ def _own(dataset: FaceDataset, progress: Progress | None) -> AttributeReader:
     """
     key = [_FORMAT, dataset.fingerprint, hash_weights(anime.load()[0])]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-    path = dataset.path / "cache" / f"judge-reader-{digest}.safetensors"
+    name = f"judge-reader-{digest}.safetensors"
     with suppress(UserError):  # missing or damaged
-        kept = _open(path, "own")
+        kept = _open(cache_file(dataset.path, name), "own")
         if kept.header.attributes == dataset.attributes:
             return kept
+    path = cache_file(dataset.path, name, write=True)
     log.info("Training an attribute reader on the labels of %s training faces", f"{dataset.count('train'):,}")
     net = train_reader(dataset, dataset.attributes, _OWN_STEPS, progress=progress)
     header = AttributeReaderHeader(dataset.attributes, {}, {"fingerprint": dataset.fingerprint, "steps": _OWN_STEPS})

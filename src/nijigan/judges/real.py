@@ -1,7 +1,7 @@
 """Features of real faces and the values derived from them, computed once and cached.
 
-The cache is in the dataset's folder. Each file is named by a hash of everything that its content depends on (dataset,
-split, resolution, feature space), and may be deleted at any time.
+`nijigan.dataset.cache` says where the cache is. Each file is named by a hash of everything that its content depends on
+(dataset, split, resolution, feature space), and may be deleted at any time.
 """
 
 import hashlib
@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nijigan.aliases import Progress
-from nijigan.dataset.cache import FLOATS, open_cache, write_cache
+from nijigan.dataset.cache import FLOATS, cache_file, open_cache, write_cache
 from nijigan.dataset.faces import FaceDataset
 from nijigan.dataset.manifest import SPLITS
+from nijigan.dataset.splits import split_advice
 from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.judges.feature_spaces import FeatureSpace
@@ -132,7 +133,7 @@ def check_judgeable(dataset: FaceDataset, split: str) -> None:
         if dataset.count(name) < _MIN_FACES:
             raise UserError(
                 f"Judging needs at least {_MIN_FACES} faces in the {name} split; {dataset.path} has "
-                f"{dataset.count(name)}. Import more, or import again into a new folder with a larger --holdout."
+                f"{dataset.count(name)}. {split_advice(dataset.path, len(dataset.table), _MIN_FACES)}"
             )
 
 
@@ -156,16 +157,17 @@ def _cached(
     """The result of `compute`, cached in a file whose name is a hash of everything that the result depends on."""
     key = [_FORMAT, dataset.fingerprint, split, resolution, space.hash if space else "", NEIGHBOURS]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-    path = dataset.path / "cache" / f"judge-{what}-{split}-{resolution}-{digest}.npy"
+    name = f"judge-{what}-{split}-{resolution}-{digest}.npy"
     shape: tuple[int, ...] = (
         (dataset.count(split), space.size) if space and what == "features" else (dataset.count(split),)
     )
-    kept = open_cache(path, shape, FLOATS)
+    kept = open_cache(cache_file(dataset.path, name), shape, FLOATS)
     if kept is None:
         log.info(_STAGES[what], f"{dataset.count(split):,} {split} faces")
+        path = cache_file(dataset.path, name, write=True)
         with replacing(path) as temporary:
             write_cache(temporary, shape, [np.ascontiguousarray(compute(), np.float32)], FLOATS)
         kept = open_cache(path, shape, FLOATS)
-    if kept is None:
-        raise UserError(f"{path} cannot be read back; check the disk.")
+        if kept is None:
+            raise UserError(f"{path} cannot be read back; check the disk.")
     return kept

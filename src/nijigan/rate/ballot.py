@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from nijigan.aliases import Images
+from nijigan.dataset.splits import split_advice
 from nijigan.errors import UserError
 from nijigan.generator.latents import check_seed
 from nijigan.judges.results import storable
@@ -141,7 +142,7 @@ def _choose_real(dataset: "FaceDataset", resolution: int, n: int, seed: int) -> 
     count = dataset.count("val")
     if count == 0:
         raise UserError(
-            f"{dataset.path} has no validation faces to mix in; import more pictures, or use a larger --holdout."
+            f"{dataset.path} has no validation faces to mix in. {split_advice(dataset.path, len(dataset.table))}"
         )
     if count < n:
         log.warning("The dataset has only %d validation faces to mix in, not %d.", count, n)

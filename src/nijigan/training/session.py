@@ -9,6 +9,7 @@ import torch
 
 from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset, FaceStream
+from nijigan.dataset.splits import split_advice
 from nijigan.errors import UserError
 from nijigan.recipe.recipe import Recipe
 from nijigan.training.hardware import launch, own_randomness, resolve_precision
@@ -46,7 +47,7 @@ class Session:
         """
         faces = dataset.count("train")
         if faces == 0:
-            raise UserError(f"{dataset.path} has no face to train on; import more pictures or use a smaller --holdout.")
+            raise UserError(f"{dataset.path} has no face to train on. {split_advice(dataset.path, len(dataset.table))}")
         fabric = launch(device, devices, nodes)
         micro_batch_size(recipe, fabric.world_size)
         recipe = with_attributes(recipe, dataset).resolved(faces)

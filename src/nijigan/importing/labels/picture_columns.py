@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from nijigan.dataset.manifest import COLUMNS, DAMAGE, READ, open_parquet, read_table
+from nijigan.dataset.manifest import COLUMNS, DAMAGE, READ, open_parquet, read_table, stores_faces
 from nijigan.errors import UserError
 from nijigan.importing.labels.columns import find_attributes
 from nijigan.importing.labels.parquet_tables import parquet_table
@@ -48,7 +48,7 @@ def _labels_in_dataset(file: Path) -> list[PictureLabels] | None:
     try:
         with open_parquet(file) as parquet:
             names = parquet.schema_arrow.names
-        if not set(COLUMNS) - {READ} <= set(names):
+        if not stores_faces(names):
             return None
         columns = read_table(file, [name for name in names if name not in COLUMNS] + [READ]).to_pydict()
     except DAMAGE as error:
