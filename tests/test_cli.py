@@ -11,7 +11,6 @@ import pytest
 
 from nijigan.cli import main, parse
 from nijigan.cli.data import Import
-from nijigan.cli.generate import Generate, take_attributes
 from nijigan.cli.train import Train
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
@@ -23,7 +22,7 @@ SMALL = ["--resolution", "16", "--batch-size", "8", "--generator.width", "4", "-
 SMALL += ["--device", "cpu"]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["train", "dcgan-tiny", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "dcgan-tiny", "--help"], ["generate", "--help"]])
 def test_help_needs_neither_torch_nor_daft(arguments: list[str]) -> None:
     code = (
         "import sys; from nijigan.cli import main\n"
@@ -105,8 +104,6 @@ def test_a_part_of_another_kind_keeps_the_recipes_values_that_it_has() -> None:
         ),
         (["train", "acgan", "--data", "x", "--attributes", ","], "attributes is empty"),
         (["import", "x", "--out", "y", "--min-count", "-1"], "choose 0"),
-        (["generate", "--hair="], "--hair has no value"),
-        (["walk", "--each", "hair"], "--each is an option of `nijigan generate` only"),
         (["resume", "nowhere"], "no run in nowhere"),
         (["resume", "nowhere", "--data", "elsewhere"], "nothing at /"),
         (["generate", "nowhere.safetensors"], "nowhere.safetensors"),
@@ -234,10 +231,6 @@ def test_repeated_options_are_appended() -> None:
         (["compare", "nowhere.safetensors"], "no generator at nowhere.safetensors"),
         (["compare", "a", "a", "--data", "DATA"], "named twice"),
         (["compare", "--data", "DATA"], "Name at least one model"),
-        (["generate", "--each", "hair", "--each", "eyes"], "--each is given twice"),
-        (["generate", "--hair", "blue", "--hair=red"], "--hair is given twice"),
-        (["generate", "--scal", "2"], "Unknown option --scal. Did you mean --scale?"),
-        (["walk", "--hat", "red"], "Unknown option --hat. (This model's attributes: "),
         (["train", "acgan", "--data", "DATA", "--attributes", "hair", "--attributes=eyes"], "in one --attributes"),
         (["rate", "--data", "DATA"], "Name at least one model"),
         (["import", "--out", "faces"], "Name what to import"),
@@ -265,29 +258,6 @@ def test_mistakes_in_judging_are_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_attributes_are_the_options_that_a_command_does_not_have() -> None:
-    words = ["runs/a", "--hair", "Blue", "--n", "4", "--eye-colour=red", "--out", "x.png"]
-    assert take_attributes(words, Generate) == (
-        ["runs/a", "--n", "4", "--out", "x.png"],
-        {"hair": "blue", "eye_colour": "red"},
-    )
-    command = parse(["generate", *words])
-    assert (command.model, command.n, command.attributes) == ("runs/a", 4, {"hair": "blue", "eye_colour": "red"})
-
-
-def test_a_value_named_like_an_option_is_a_value() -> None:
-    words = ["each", "--each", "hair", "--out", "scale", "--scale", "2"]
-    assert take_attributes(words, Generate) == (words, {})
-
-
-@pytest.mark.parametrize(
-    "words", [["--hair"], ["--hair="], ["--hair", "--n", "4"], ["--hair", "blue", "--hair", "red"]]
-)
-def test_attributes_want_one_value(words: list[str]) -> None:
-    with pytest.raises(UserError, match="has no value|given twice"):
-        take_attributes(words, Generate)
-
-
 def test_without_arguments_the_command_line_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([])
@@ -298,7 +268,13 @@ def test_without_arguments_the_command_line_shows_its_help(capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("command", "hints"),
     [
-        ("generate", ["Default: 64, or 8 per value with --each.", "Faces per row of the grid. Default:"]),
+        (
+            "generate",
+            [
+                "Default: 64; 8 per value with --each; 4 times as many as --best keeps.",
+                "Faces per row of the grid. Default:",
+            ],
+        ),
         ("import", ["Default: tables in the sources called", "Default: the column whose cells"]),
     ],
 )

@@ -10,7 +10,9 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import nijigan
 
@@ -98,10 +100,15 @@ def test_the_study_in_the_documentation_runs(tmp_path: Path, monkeypatch: pytest
     page = (SOURCE.parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
     (study,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    namespace: dict[str, object] = {}
+    namespace: dict[str, Any] = {}
     exec(compile(study, "docs/python.md", "exec"), namespace)
-    assert {path.name for path in tmp_path.iterdir()} >= {"pictures", "faces", "runs", "generated", "compare.html"}
-    assert isinstance(namespace["face"], import_module("nijigan.generator.generator").Face)
+    expected = {"pictures", "faces", "runs", "grid.png", "matrix.png", "generated", "walk.webp"}
+    assert {path.name for path in tmp_path.iterdir()} == expected
+    assert namespace["scores"]["accuracy-hair"].value >= 0
+    assert namespace["face"].attributes == {"hair": "red"}
+    with Image.open("generated/seed-000017.png") as image:
+        assert np.array_equal(image, namespace["again"][0])
+    assert not np.array_equal(namespace["again"], namespace["blonde"])
 
 
 def test_paths_may_be_strings(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from nijigan.dataset.faces import FaceDataset
     from nijigan.errors import UserError
     from nijigan.generator.generator import Generator
-    from nijigan.generator.saving import generate, read_face
+    from nijigan.generator.records import read_face
+    from nijigan.generator.saving import generate
     from nijigan.generator.walks import walk
     from nijigan.importing.importer import import_faces
     from nijigan.judges.evaluation import evaluate
+    from nijigan.judges.selection import best_seeds
     from nijigan.pages.compare_models import compare
     from nijigan.recipe.named_recipes import find_recipe
     from nijigan.recipe.recipe import Recipe
@@ -30,20 +32,21 @@ _HOMES = {
     "Generator": "nijigan.generator.generator",
     "Recipe": "nijigan.recipe.recipe",
     "UserError": "nijigan.errors",
+    "best_seeds": "nijigan.judges.selection",
     "compare": "nijigan.pages.compare_models",
     "evaluate": "nijigan.judges.evaluation",
     "find_recipe": "nijigan.recipe.named_recipes",
     "generate": "nijigan.generator.saving",
     "import_faces": "nijigan.importing.importer",
-    "read_face": "nijigan.generator.saving",
+    "read_face": "nijigan.generator.records",
     "resume": "nijigan.training",
     "train": "nijigan.training",
     "walk": "nijigan.generator.walks",
 }
 
 __all__ = [
-    "FaceDataset", "Generator", "Recipe", "UserError", "compare", "evaluate", "find_recipe", "generate", "import_faces",
-    "load", "read_face", "resume", "train", "walk",
+    "FaceDataset", "Generator", "Recipe", "UserError", "best_seeds", "compare", "evaluate", "find_recipe", "generate",
+    "import_faces", "load", "read_face", "resume", "train", "walk",
 ]  # fmt: skip
 
 

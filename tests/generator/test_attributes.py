@@ -72,7 +72,7 @@ def test_without_attributes_codes_are_empty():
     [
         (ATTRIBUTES, {"hat": "blue"}, "has no attribute hat; its attributes are hair, eyes"),
         (ATTRIBUTES, {"hair": "mauve"}, "hair cannot be mauve; choose black, blue, red or any"),
-        ({}, {"hair": "blue"}, "trained without attributes"),
+        ({}, {"hair": "blue"}, "trained without labels"),
     ],
 )
 def test_unknown_attributes_and_values_are_refused(attributes, requested, sentence):

@@ -310,9 +310,9 @@ def test_a_run_folder_gives_its_best_or_else_its_last(tmp_path):
 
 
 def test_the_default_is_the_packaged_generator(generator, saved, monkeypatch, tmp_path):
-    monkeypatch.setattr(nijigan.generator.generator, "_PACKAGED", saved)
+    monkeypatch.setattr(nijigan.generator.generator, "PACKAGED", saved)
     assert Generator.load().weights_hash == generator.weights_hash
-    monkeypatch.setattr(nijigan.generator.generator, "_PACKAGED", tmp_path / "none.safetensors")
+    monkeypatch.setattr(nijigan.generator.generator, "PACKAGED", tmp_path / "none.safetensors")
     with pytest.raises(UserError, match="name a run folder"):
         Generator.load()
 
@@ -331,7 +331,7 @@ def test_a_hub_id_is_downloaded(generator, saved, monkeypatch):
         return str(saved)
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=hf_hub_download))
-    assert Generator.load("user/anime-faces.v2").weights_hash == generator.weights_hash
+    assert Generator.load("hf:user/anime-faces.v2").weights_hash == generator.weights_hash
     assert requested == [("user/anime-faces.v2", "model.safetensors")]
 
 
@@ -340,14 +340,46 @@ def test_a_failing_hub_is_a_user_error(monkeypatch):
         raise ConnectionError("404 Client Error\nwith a long explanation")
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=hf_hub_download))
-    with pytest.raises(UserError, match=r"no user/model on this machine.*404 Client Error$"):
-        Generator.load("user/model")
+    with pytest.raises(UserError, match=r"did not provide model.safetensors of user/model: 404 Client Error$"):
+        Generator.load("hf:user/model")
 
 
 def test_a_hub_id_without_the_client_is_a_user_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(UserError, match=r"nijigan\[hub\]"):
-        Generator.load("user/model")
+        Generator.load("hf:user/model")
+
+
+@pytest.mark.parametrize(
+    "path", ["runs/a", "user/model", "./runs/a", "a", "HF:user/model", "hf/user", Path("user/model")]
+)
+def test_nothing_else_is_looked_up_on_the_hub(path, monkeypatch, tmp_path):
+    hub = types.SimpleNamespace(hf_hub_download=lambda *_: pytest.fail("looked up"))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="There is no generator at .*hf:"):
+        Generator.load(path)
+
+
+@pytest.mark.parametrize("path", ["hf:", "hf:model", "hf:../../x", "hf:a/b/c", "hf:/etc/passwd", "hf:user/model\n"])
+def test_what_is_no_hub_id_is_refused(path, monkeypatch):
+    hub = types.SimpleNamespace(hf_hub_download=lambda *_: pytest.fail("looked up"))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    with pytest.raises(UserError, match="write hf:user/model"):
+        Generator.load(path)
+
+
+def test_a_face_is_generated_again_with_one_value_changed():
+    generator = small_generator(**ATTRIBUTES)
+    for seed in range(8):
+        face = generator.face(seed, hair="blue")
+        was = generator.values(generator.codes([seed], hair="blue")[0])
+        assert generator.attributes_of(face) == {"hair": "blue"}
+        assert generator.attributes_of(face, hair="black") == was | {"hair": "black"}
+    with pytest.raises(UserError, match="another generator"):
+        small_generator().attributes_of(face)
+    with pytest.raises(UserError, match="hair cannot be mauve"):
+        generator.attributes_of(face, hair="mauve")
 
 
 # Untrusted files
@@ -375,7 +407,12 @@ def test_a_hub_id_without_the_client_is_a_user_error(monkeypatch):
         ({"resolution": 16}, "does not hold the network.*have no place"),
         ({"generator": {"kind": "styleswan"}}, "kind.*upgrade"),
         ({"format": 2}, "newer nijigan.*Upgrade"),
-        ({"format": 10**30}, "newer nijigan"),
+        ({"format": 10**30}, "Its format is unknown"),
+        ({"format": 10**3000}, "Its format is unknown"),
+        ({"kimg": -5}, "is negative"),
+        ({"dataset": {"name": "x", "fingerprint": "y", "count": -1}}, "is negative"),
+        ({"attributes": {"a" * 101: ["x", "y"]}, "priors": [[0, 1]]}, "at most 100"),
+        ({"attributes": {"hair": ["a", "\x1b]0;x\x07"]}, "priors": [[0, 1]]}, "cannot be requested"),
         ({"format": "2"}, "format"),
         ({"format": 0}, "format"),
         ({"surprise": 1}, "surprise"),
@@ -384,11 +421,18 @@ def test_a_hub_id_without_the_client_is_a_user_error(monkeypatch):
     ],
 )
 def test_forged_headers_are_refused(saved, fields, sentence):
-    with pytest.raises(UserError, match=sentence):
+    with pytest.raises(UserError, match=sentence) as raised:
         Generator.load(forge(saved, **fields))
+    assert len(str(raised.value)) < 600
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", "[" * 100_000, '{"format": 1}', "\x1b[2J"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "null", "7", '{"format": 1}', "\x1b[2J"),
+        *("[" * 100_000, '{"a":' * 100_000, f'{{"format": {"9" * 6000}}}', r'{"description": "\ud800"}'),
+    ],
+)
 def test_headers_that_are_no_header_are_refused(saved, text):
     table, tensors = take_apart(saved)
     with pytest.raises(UserError, match=r"damaged header|is not valid"):
@@ -520,7 +564,15 @@ def test_a_face_can_be_generated_again(generator, saved):
     )
 
 
-@given(st.integers(0, 2**63 - 1), st.floats(0, 2), st.dictionaries(st.text(), st.text(), max_size=2))
+@given(
+    st.integers(0, 2**63 - 1),
+    st.floats(0, 2),
+    st.dictionaries(
+        st.from_regex("[a-z_]{1,9}", fullmatch=True),
+        st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=100),
+        max_size=2,
+    ),
+)
 @settings(max_examples=40, deadline=None)
 def test_any_face_round_trips(seed, psi, attributes):
     face = Face("ab" * 32, seed, psi, attributes)
@@ -575,9 +627,9 @@ def test_codes_of_another_kind_are_refused(codes):
 
 
 def test_an_unconditional_generator_refuses_attributes():
-    with pytest.raises(UserError, match="trained without attributes"):
+    with pytest.raises(UserError, match="trained without labels"):
         small_generator().sample(1, hair="blue")
-    with pytest.raises(UserError, match="trained without attributes"):
+    with pytest.raises(UserError, match="trained without labels"):
         small_generator().face(1, hair="blue")
 
 
@@ -598,3 +650,62 @@ def test_every_flipped_bit_of_a_file_is_refused_or_changes_nothing(tmp_path):
             continue
         assert loaded.weights_hash == generator.weights_hash, place
         assert loaded.header == generator.header, place
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32])
+def test_real_numbers_of_any_type_are_latents(generator, dtype):
+    z = np.arange(20).reshape(2, 10).astype(dtype) / dtype(1)
+    np.testing.assert_array_equal(generator.synthesise(z), generator.synthesise(z.astype(np.float32)))
+    np.testing.assert_array_equal(generator.synthesise(z.tolist()), generator.synthesise(z.astype(np.float32)))
+
+
+@pytest.mark.parametrize(
+    "latents",
+    [
+        np.full((2, 10), np.nan, np.float32),
+        np.full((2, 10), np.inf),
+        np.full((2, 10), 1e300),
+        np.ones((2, 10), complex),
+        np.ones((2, 10), object),
+        np.full((2, 10), "1"),
+        [[1.0], [1.0, 2.0]],
+        "latents",
+        None,
+        np.ones(10, np.float32),
+        np.ones((2, 9), np.float32),
+    ],
+)
+def test_what_is_no_latent_is_refused(generator, latents):
+    with pytest.raises(UserError, match="[Ll]atents"):
+        generator.synthesise(latents)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"seed": 1.5}, {"seed": "3"}, {"seed": True}, {"n": 2.5}, {"n": "4"}, {"psi": "a"}, {"psi": None}, {"n": 10**30}],
+)
+def test_numbers_of_another_type_are_refused(generator, arguments):
+    with pytest.raises(UserError):
+        generator.sample(**arguments)
+
+
+@pytest.mark.parametrize("seeds", [[1.5], [1, 2.5, 3], ["3"], [None], np.array([1.5])])
+def test_seeds_that_are_no_integers_are_refused(generator, seeds):
+    for call in (generator.sample_seeds, small_generator(**ATTRIBUTES).codes):
+        with pytest.raises(UserError, match="integer"):
+            call(seeds)
+
+
+def test_large_faces_are_generated_a_few_at_a_time(generator, monkeypatch):
+    expected, sizes = generator.sample(5), []
+    monkeypatch.setattr(nijigan.generator.generator, "_MOST_PIXELS", 2 * 32**2)
+    forward = generator.module.forward
+    monkeypatch.setattr(generator.module, "forward", lambda z: (sizes.append(len(z)), forward(z))[1])
+    np.testing.assert_array_equal(generator.sample(5), expected)
+    assert sizes == [2, 2, 1]
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "x" * 300 + "/y", "a\0b"])
+def test_a_path_that_no_file_has_is_a_user_error(path):
+    with pytest.raises(UserError, match="cannot be opened"):
+        Generator.load(path)

@@ -1,6 +1,5 @@
 import io
 import json
-from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
@@ -10,8 +9,9 @@ from PIL import Image
 from nijigan.errors import UserError
 from nijigan.generator import saving as module
 from nijigan.generator.generator import Face
+from nijigan.generator.records import read_face
 from nijigan.generator.request import Request
-from nijigan.generator.saving import generate, read_face
+from nijigan.generator.saving import generate
 from nijigan.pictures import enlarge
 from small import ATTRIBUTES, small_generator, smooth_generator
 
@@ -63,7 +63,7 @@ def test_one_face_is_a_picture_without_a_frame(generator, tmp_path):
 
 def test_a_folder_gets_one_png_per_face(generator, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "BATCH", 4)
-    (tmp_path / "seed-000011.png").write_text("an old one")
+    generate(generator, tmp_path, n=1, seed=11, psi=0)
     (tmp_path / "other.png").write_text("someone else's")
     done = []
     generate(generator, tmp_path, n=10, seed=7, psi=0.7, progress=lambda *now: done.append(now))
@@ -139,6 +139,11 @@ def test_many_faces_are_streamed(generator, tmp_path, monkeypatch):
         ("grid.png", {"n": 4096, "scale": 8}, "too large"),
         ("grid.png", {"n": 600, "columns": 1}, "too large"),
         ("grid.png", {"n": 4, "columns": 10**9}, "too large"),
+        ("grid.jpg", {"seeds": range(0, 2**62, 2**50)}, r"cannot record so many seeds.*\.png"),
+        ("grid.png", {"scale": 2.5}, "scale must be an integer"),
+        ("grid.png", {"columns": "3"}, "columns must be an integer"),
+        ("grid.png", {"seeds": [1.5]}, "no integer"),
+        ("a\0b.png", {}, "null"),
         ("grid.tiff", {}, r"grid\.tiff.*\.png, \.webp or \.jpg"),
     ],
 )
@@ -159,44 +164,12 @@ def test_a_folder_that_is_a_file_is_a_user_error(generator, tmp_path):
 
 
 def test_the_largest_grid_is_within_its_bounds(generator, monkeypatch):
-    Request(generator, 4096).check_canvas("advice")
+    Request(generator, range(4096)).check_canvas("advice")
     monkeypatch.setattr(Request, "side", 16_379)
-    Request(generator, 1).check_canvas("advice")
+    Request(generator, [1]).check_canvas("advice")
     monkeypatch.setattr(Request, "side", 16_380)
     with pytest.raises(UserError, match="too large.*advice"):
-        Request(generator, 1).check_canvas("advice")
-
-
-def png(text=None):
-    buffer = io.BytesIO()
-    info = module._info(text) if text is not None else None
-    Image.new("RGB", (4, 4)).save(buffer, "PNG", pnginfo=info)
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (png(), "has no record of the face"),
-        (png(""), "not valid"),
-        (png("{}"), "not valid"),
-        (png('{"n": 4, "weights": "a", "seed": 7, "psi": 1.0}'), "shows many faces"),
-        (png('{"weights": "a", "seed": 7, "psi": 1.0, "size": 4}'), "size"),
-        (png('{"weights": "a", "seed": -7, "psi": 1.0}'), "seed"),
-        (b"", "Could not read"),
-        (b"text named .png", "Could not read"),
-        (png("{}")[:30], "Could not read|does not say"),
-    ],
-)
-def test_pictures_without_a_face_are_a_user_error(tmp_path, content, sentence):
-    (tmp_path / "face.png").write_bytes(content)
-    with pytest.raises(UserError, match=sentence):
-        read_face(tmp_path / "face.png")
-
-
-def test_a_missing_picture_is_a_user_error():
-    with pytest.raises(UserError, match="Could not read"):
-        read_face(Path("none.png"))
+        Request(generator, [1]).check_canvas("advice")
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +182,7 @@ def test_each_value_is_a_row_that_differs_only_in_it(conditional, tmp_path):
     picture = pixels(tmp_path / "matrix.png")
     assert picture.shape[0] == 3 * 34 + 2
     margin = picture.shape[1] - (4 * 34 + 2)
-    assert picture.shape[:2] == Request(conditional, 4, seed=7, each="hair").canvas
+    assert picture.shape[:2] == Request(conditional, range(7, 11), each="hair").canvas
     assert (picture[:, :margin] < 128).any()  # names
     eyes = conditional.codes(range(7, 11))[:, 1]
     for row, hair in enumerate(("black", "blue", "red")):
@@ -245,7 +218,6 @@ def test_requested_values_are_recorded_and_generated(conditional, tmp_path):
     [
         ({"each": "hat"}, "has no attribute hat; its attributes are hair, eyes"),
         ({"each": "hair", "attributes": {"hair": "red"}}, "one of the two"),
-        ({"each": "hair", "columns": 3}, "a column for each seed"),
         ({"each": "hair", "n": 481}, "too large"),  # only with the names of the rows
         ({"attributes": {"hair": "mauve"}}, "hair cannot be mauve; choose black, blue, red or any"),
     ],
@@ -255,3 +227,30 @@ def test_impossible_attributes_are_refused(conditional, tmp_path, monkeypatch, a
     with pytest.raises(UserError, match=sentence):
         generate(conditional, tmp_path / "grid.png", **arguments)
     assert not any(tmp_path.iterdir())
+
+
+def test_the_faces_of_each_value_fill_whole_rows(conditional, tmp_path):
+    generate(conditional, tmp_path / "matrix.png", each="eyes", columns=2, seeds=[9, 2, 5])
+    picture = pixels(tmp_path / "matrix.png")
+    margin = picture.shape[1] - (2 * 34 + 2)
+    assert picture.shape[0] == 4 * 34 + 2
+    hair = conditional.codes([9, 2, 5])[:, 0]
+    for index, (seed, code) in enumerate(zip([9, 2, 5], hair, strict=True)):
+        face = conditional.sample(1, seed=seed, eyes="red", hair=("black", "blue", "red")[code])[0]
+        top, left = 2 + (2 + index // 2) * 34, margin + 2 + index % 2 * 34
+        np.testing.assert_array_equal(picture[top : top + 32, left : left + 32], face)
+    assert (picture[36:68, margin + 36 :] == 255).all()  # no face of the next value
+
+
+def test_chosen_seeds_are_generated_in_their_order(generator, tmp_path):
+    generate(generator, tmp_path / "grid.png", seeds=(17, 3), columns=2)
+    np.testing.assert_array_equal(pixels(tmp_path / "grid.png")[2:34, 2:34], generator.sample(1, seed=17)[0])
+    generate(generator, tmp_path / "faces", seeds=(17, 3))
+    assert sorted(path.name for path in (tmp_path / "faces").iterdir()) == ["seed-000003.png", "seed-000017.png"]
+
+
+def test_an_empty_name_is_not_the_current_folder(generator, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="is empty"):
+        generate(generator, "", n=1)
+    assert not list(tmp_path.iterdir())

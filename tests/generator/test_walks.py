@@ -48,7 +48,7 @@ def difference(a, b):
 def rendered_frames(generator, monkeypatch, tmp_path, **arguments):
     """The frames as the encoder receives them."""
     kept = []
-    monkeypatch.setattr(module, "_write_animation", lambda out, frames, fps: kept.extend(frames))
+    monkeypatch.setattr(module, "_write_animation", lambda film, frames: kept.extend(frames))
     walk(generator, tmp_path / "walk.webp", **arguments)
     return np.stack(kept)
 
@@ -165,16 +165,22 @@ def test_a_failing_ffmpeg_is_a_user_error(generator, tmp_path, monkeypatch, scri
         ("walk.avi", {}, r"\.webp, \.gif or \.mp4"),
         ("walk", {}, r"\.webp, \.gif or \.mp4"),
         ("walk.webp", {"stops": 1}, "2 stops"),
-        ("walk.webp", {"frames_per_stop": 0}, "1 frame"),
+        ("walk.webp", {"frames_per_stop": 0}, "choose 1 to 10,000"),
+        ("walk.mp4", {"frames_per_stop": 10**30}, "choose 1 to 10,000"),
+        ("walk.mp4", {"stops": 10**30}, "at most 5,000"),
         ("walk.webp", {"fps": 0}, "out of range"),
+        ("walk.webp", {"fps": 2.5}, "fps must be an integer"),
+        ("walk.webp", {"stops": "8"}, "stops must be an integer"),
         ("walk.gif", {"fps": 60}, "1 to 50"),
-        ("walk.webp", {"n": 0}, "1 or more"),
+        ("walk.webp", {"n": 0}, "number of sequences must be 1 or more"),
         ("walk.webp", {"seed": 2**63 - 2}, "seed"),
         ("walk.webp", {"psi": -1.0}, "psi"),
         ("walk.webp", {"scale": 0}, "scale"),
         ("walk.webp", {"columns": 0}, "columns"),
-        ("walk.webp", {"n": 5000}, "too large"),
-        ("walk.webp", {"stops": 100_000}, r"an \.mp4"),
+        ("walk.webp", {"n": 1000, "stops": 2, "scale": 16}, "too large"),
+        ("walk.webp", {"n": 10**30}, "at most 5,000"),
+        ("walk.webp", {"stops": 5000, "frames_per_stop": 100}, r"an \.mp4"),
+        ("walk.webp", {"seeds": [1, 2]}, "1 sequences of 8 stops need 8 seeds, not 2"),
     ],
 )
 def test_bad_requests_are_refused_before_anything_is_generated(
@@ -193,3 +199,24 @@ def test_a_sequence_keeps_the_attributes_of_its_first_face(monkeypatch, tmp_path
     )
     codes = np.tile(generator.codes([5], hair="red"), (3, 1))
     np.testing.assert_array_equal(np.stack(frames[::2]), generator.synthesise(latents(range(5, 8), 10), codes))
+
+
+def test_a_walk_visits_chosen_seeds_more_than_once_if_asked(generator, monkeypatch, tmp_path):
+    frames = rendered_frames(generator, monkeypatch, tmp_path, stops=3, frames_per_stop=1, scale=1, seeds=[9, 2, 9])
+    np.testing.assert_array_equal(frames[0], frames[2])
+    np.testing.assert_array_equal(frames[1], generator.sample(1, seed=2)[0])
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".gif", ".mp4"])
+def test_a_walk_replaces_only_a_film_of_nijigan(tmp_path, suffix):
+    path, quick = tmp_path / f"walk{suffix}", {"stops": 2, "frames_per_stop": 1, "scale": 1}
+    walk(smooth_generator(), path, **quick)
+    first = path.read_bytes()
+    walk(smooth_generator(), path, **quick, seed=5)
+    assert path.read_bytes() != first
+    path.write_bytes(b"holiday")
+    with pytest.raises(UserError, match=r"not written by nijigan.*--overwrite"):
+        walk(smooth_generator(), path, **quick)
+    assert path.read_bytes() == b"holiday"
+    walk(smooth_generator(), path, **quick, overwrite=True)
+    assert path.read_bytes() == first

@@ -1,6 +1,9 @@
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
+from nijigan.cli.generate import Generate, Walk
 from nijigan.errors import UserError
 from nijigan.importing.label_cleaning import (
     MAX_VALUES,
@@ -12,6 +15,7 @@ from nijigan.importing.label_cleaning import (
     merge_values,
     parse_merge,
 )
+from nijigan.importing.labels.vocabulary import RESERVED
 from nijigan.safe_text import LONGEST_VALUE
 
 
@@ -74,3 +78,8 @@ def test_readings_only_fill_what_is_unknown_and_are_counted_on_faces_that_stay()
     read = {"hair": ["blue", "green", None, "pink"]}
     assert apply_readings(columns, read, np.array([0, 1, 2])) == {"hair": {"read": 1, "unread": 1}}
     assert columns == {"hair": ["red", "green", None, None], "eyes": [None] * 4}
+
+
+def test_no_attribute_is_called_like_an_option_of_a_command_that_takes_attributes() -> None:
+    options = {field.name for command in (Generate, Walk) for field in fields(command)}
+    assert options - RESERVED == set()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Model = Annotated[Positional[str | None], tyro.conf.arg(metavar="[MODEL]", help_behavior_hint="")]
-"""A run folder, a .safetensors file or a Hub id. Default: the packaged generator."""
+"""A run folder, a .safetensors file or hf:user/model. Default: the packaged generator."""
 
 
 def open_or_import(data: Path) -> "FaceDataset":

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from inspect import getdoc
 from itertools import pairwise
 from typing import Annotated, Any, Union, get_args
 
@@ -14,9 +15,10 @@ import tyro
 
 from nijigan.cli.common import narrate, without_empty_defaults
 from nijigan.cli.data import Import, Inspect, Split
-from nijigan.cli.generate import Generate, Walk, take_attributes
+from nijigan.cli.generate import Generate, Walk
 from nijigan.cli.judge import Compare, Evaluate, Rate
 from nijigan.cli.lab import Lab
+from nijigan.cli.requests import take_attributes, vocabulary_text
 from nijigan.cli.train import Demo, Papers, Recipes, Resume, Sweep, Train
 from nijigan.errors import UserError
 from nijigan.recipe.named_recipes import RECIPES, find_recipe
@@ -106,11 +108,15 @@ def _parse(arguments: Sequence[str], recipe: Recipe) -> Command:
     recipe = recipe.reset_for({option.removeprefix("--"): value for option, value in options.items()})
     if [word.partition("=")[0] for word in arguments].count("--attributes") > 1:
         raise UserError("Name all attributes in one --attributes, such as --attributes hair,eyes.")
+    helps = {"--help", "-h"} & set(arguments) and arguments[0] in ("generate", "walk")
     commands: list[Any] = []
     for kind in _COMMANDS:
         default = kind(tyro.MISSING, tyro.MISSING, recipe) if kind in (Train, Sweep) else tyro.MISSING_NONPROP
         name = kind.__name__.lower()
-        commands.append(Annotated[kind, tyro.conf.subcommand(name, default=default, prefix_name=False)])
+        text = f"{getdoc(kind)}\n\n{vocabulary_text()}" if helps and name == arguments[0] else None
+        commands.append(
+            Annotated[kind, tyro.conf.subcommand(name, default=default, description=text, prefix_name=False)]
+        )
     union: Any = Union[tuple(commands)]  # noqa: UP007 - built at run time
     command: Command = tyro.cli(
         union, prog="nijigan", description=_DESCRIPTION, args=arguments, config=(tyro.conf.OmitSubcommandPrefixes,),

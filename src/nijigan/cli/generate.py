@@ -1,71 +1,25 @@
 """The commands that generate faces: `generate` and `walk`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from nijigan.cli.common import Device, Model, progress_bar, torch_device
-from nijigan.errors import UserError
+from nijigan.cli.common import Device, Model, narrate, open_or_import, progress_bar, torch_device
+from nijigan.cli.requests import Requested, check_requested, chosen_scale, chosen_seeds
+from nijigan.errors import UserError, check
 
 if TYPE_CHECKING:
-    from nijigan.generator.generator import Generator
-
-Requested = tyro.conf.Suppress[dict[str, str]]
-"""Attribute → value. Only the generator knows its attributes, so these options are removed before tyro parses."""
-
+    from nijigan.dataset.faces import FaceDataset
+    from nijigan.generator.request import Request
 
 _INT = tyro.conf.arg(metavar="INT")
 """For options whose help text states the default, where tyro would show {None}|INT."""
+_FLOAT, _PATH, _SEEDS = (tyro.conf.arg(metavar=kind) for kind in ("FLOAT", "PATH", "SEEDS"))
 
-
-def take_attributes(arguments: Sequence[str], command: type) -> tuple[list[str], dict[str, str]]:
-    """Split the arguments of a command into its own and the attributes: `--hair blue` or `--hair=blue`.
-
-    Raises:
-        UserError: an option is given twice, or an attribute has no value.
-    """
-    options = _options(command)
-    known, requested, words, seen = [], {}, list(arguments), set()
-    while words:
-        option, equals, value = words.pop(0).partition("=")
-        name = option.removeprefix("--").replace("-", "_")
-        typed = option.startswith("--") and option != "--"
-        if typed and name in seen:
-            raise UserError(f"{option} is given twice; give it once.")
-        if typed:
-            seen.add(name)
-        if not typed or name.removeprefix("no_") in options:
-            known.append(option + equals + value)
-            continue
-        if not value and (equals or not words or not words[0] or words[0].startswith("-")):
-            raise UserError(f"{option} has no value; write --hair blue, for example, or see --help for the options.")
-        requested[name] = (value if equals else words.pop(0)).lower()
-    return known, requested
-
-
-def _check_options(requested: dict[str, str], generator: "Generator", command: type) -> None:
-    """Refuse options that are neither the command's nor attributes of the generator."""
-    attributes = generator.header.attributes
-    for name in requested.keys() - attributes.keys():
-        if name in _options(Generate):
-            raise UserError(f"{_option(name)} is an option of `nijigan generate` only; omit it.")
-        near = get_close_matches(name, [*_options(command), *attributes], n=1, cutoff=0.75)
-        advice = f" Did you mean {_option(near[0])}?" if near else ""
-        raise UserError(
-            f"Unknown option {_option(name)}.{advice} (This model's attributes: {', '.join(attributes) or 'none'}.)"
-        )
-
-
-def _options(command: type) -> set[str]:
-    return {part.name for part in fields(command)} - {"attributes"} | {"help"}
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+_CANDIDATES = 4  # faces generated for each that --best keeps
 
 
 @dataclass(frozen=True)
@@ -77,40 +31,120 @@ class Generate:
     """
 
     model: Model = None
-    """A run folder, a .safetensors file or a Hugging Face Hub id. Default: the packaged generator."""
+    """A run folder, a .safetensors file, or a model on the Hugging Face Hub as hf:user/model. Default: the packaged
+    generator."""
     out: Path = Path("faces.png")
     """An image (.png, .webp, .jpg) for a grid, or a folder or .zip for one PNG per face."""
     n: Annotated[int | None, _INT] = None
-    """Number of faces. Default: 64, or 8 per value with --each."""
-    seed: int = 0
-    """Seed of the first face. Each further face uses the next seed."""
-    psi: float = 1.0
-    """Truncation, 0 to 2. Below 1, faces are cleaner and less varied; above 1, they are more extreme."""
-    scale: int = 1
-    """Factor by which every face is enlarged."""
+    """Number of faces. Default: 64; 8 per value with --each; 4 times as many as --best keeps."""
+    seed: Annotated[int | None, _INT] = None
+    """Seed of the first face. Each further face uses the next seed. Default: 0."""
+    seeds: Annotated[str | None, _SEEDS] = None
+    """Seeds of the faces: numbers and ranges, such as 3,17,99 or 3-9. Default: --n seeds from --seed."""
+    best: Annotated[int | None, _INT] = None
+    """Keep this many of the faces, the best first: those in which the face detector finds a face, in the order of
+    their realism. Default: keep all."""
+    data: Annotated[Path | None, _PATH] = None
+    """Dataset of real faces, which define realism for --best. Default: the dataset of the run; without one, other faces
+    of the generator."""
+    like: Annotated[Path | None, _PATH] = None
+    """Generate the face of this picture again, with the options that are given. nijigan must have written the picture,
+    as a PNG, JPEG or WebP of one face. Default: none."""
+    psi: Annotated[float | None, _FLOAT] = None
+    """Truncation, 0 to 2. Below 1, faces are cleaner and less varied; above 1, they are more extreme. Default: 1, or
+    that of --like."""
+    scale: Annotated[int | None, _INT] = None
+    """Factor by which every face is enlarged. Default: 1."""
+    size: Annotated[int | None, _INT] = None
+    """Height and width of every face in pixels: a multiple of the generator's resolution. Default: set by --scale."""
     columns: Annotated[int | None, _INT] = None
-    """Faces per row of the grid. Default: as square as possible."""
+    """Faces per row of the grid. Default: as square as possible, or one row per value with --each."""
     each: Annotated[str | None, tyro.conf.arg(metavar="ATTRIBUTE")] = None
-    """Vary this attribute: one row per value, one column per seed. Default: vary none."""
+    """Vary this attribute: generate every seed once per value. Default: vary none."""
     device: Device = "cpu"
     """Device for the generator."""
+    overwrite: bool = False
+    """Replace files that nijigan did not generate, and mix faces of several generators in a folder."""
     attributes: Requested = field(default_factory=dict)
 
     def run(self) -> None:
         """Generate."""
         from nijigan.generator.generator import Generator
-        from nijigan.generator.saving import generate
+        from nijigan.generator.records import read_face
+        from nijigan.generator.request import Request, attributes_like
+        from nijigan.generator.saving import check_place, write
 
+        self._check_combinations()
+        face = read_face(self.like) if self.like else None
+        seeds, psi = self._seeds(), 1.0
+        check(
+            self.best is None or self.best <= len(seeds),
+            f"{self.best} faces cannot be chosen from {len(seeds):,}; raise --n or lower --best.",
+        )
         generator = Generator.load(self.model).to(torch_device(self.device))
-        _check_options(self.attributes, generator, Generate)
+        attributes = check_requested(self.attributes, generator, Generate, Walk)
+        each = self.each and self.each.lower().replace("-", "_")
+        if face:
+            seeds, psi, attributes = [face.seed], face.psi, attributes_like(face, generator, attributes, each)
+        request = Request(
+            generator, seeds[: self.best], psi if self.psi is None else self.psi, attributes, each,
+            chosen_scale(self.scale, self.size, generator.header.resolution, default=1), self.columns,
+        )  # fmt: skip
+        check_place(request, self.out, self.overwrite)
+        if self.best is not None:
+            request = replace(request, seeds=self._best(request, seeds))
         with progress_bar("Generating") as progress:
-            generate(
-                generator, self.out,
-                n=(8 if self.each else 64) if self.n is None else self.n, seed=self.seed, psi=self.psi,
-                scale=self.scale, columns=self.columns, attributes=self.attributes,
-                each=self.each and self.each.lower().replace("-", "_"), progress=progress,
-            )  # fmt: skip
+            write(request, self.out, self.overwrite, progress)
         print(self.out)
+
+    def _check_combinations(self) -> None:
+        """Refuse options that exclude each other."""
+        numbers = {"--n": self.n, "--seed": self.seed, "--seeds": self.seeds, "--best": self.best}
+        given = [name for name, value in numbers.items() if value is not None]
+        check(not (self.like and given), f"--like generates one face again; omit {' and '.join(given)}.")
+        excluded = " and ".join(name for name in given if name in ("--n", "--seed"))
+        check(self.seeds is None or not excluded, f"--seeds names all faces; omit {excluded}.")
+        check(self.best is None or self.each is None, "--best chooses single faces; omit it or --each.")
+        check(self.best is None or self.best >= 1, f"--best must be 1 or more, not {self.best}.")
+        check(self.data is None or self.best is not None, "--data applies only to --best; omit it.")
+
+    def _seeds(self) -> Sequence[int]:
+        """The seeds that are typed, or as many as are needed."""
+        columns = max(1, self.columns) if self.each and self.columns else None
+        n = columns or (8 if self.each else 64) if self.best is None else self.best * _CANDIDATES
+        return chosen_seeds(self.seeds, n if self.n is None else self.n, self.seed)
+
+    def _best(self, request: "Request", seeds: Sequence[int]) -> Sequence[int]:
+        """The seeds of the best faces, the best first."""
+        from nijigan.judges.selection import best_seeds
+
+        dataset = self._real_faces()
+        with progress_bar("Judging") as progress:
+            found = best_seeds(
+                request.generator, seeds, len(request.seeds), dataset=dataset, psi=request.psi,
+                attributes=request.attributes, progress=progress,
+            )  # fmt: skip
+        narrate(f"Kept the best {self.best} of {found.candidates:,} faces, of which {found.good:,} count as good.")
+        if found.good < len(found.seeds):
+            narrate("Fewer faces count as good than are kept; generate more with --n.")
+        return found.seeds
+
+    def _real_faces(self) -> "FaceDataset | None":
+        """The dataset that --best compares with."""
+        from nijigan.judges.real import check_judgeable
+        from nijigan.pages.models import dataset_of
+
+        if self.data:
+            return open_or_import(self.data)
+        if self.model is None or not (Path(self.model) / "run.json").is_file():
+            return None
+        try:
+            dataset = dataset_of([self.model])
+            check_judgeable(dataset, "val")
+        except UserError as error:
+            narrate(f"The dataset of this run is not used: {error}")
+            return None
+        return dataset
 
 
 @dataclass(frozen=True)
@@ -122,11 +156,12 @@ class Walk:
     """
 
     model: Model = None
-    """A run folder, a .safetensors file or a Hugging Face Hub id. Default: the packaged generator."""
+    """A run folder, a .safetensors file, or a model on the Hugging Face Hub as hf:user/model. Default: the packaged
+    generator."""
     out: Path = Path("walk.webp")
     """A .webp, .gif or .mp4 file; .mp4 needs ffmpeg."""
-    stops: int = 8
-    """Faces that each sequence passes through, 2 or more."""
+    stops: Annotated[int | None, _INT] = None
+    """Faces that each sequence passes through, 2 or more. Default: 8, or as many as --seeds names."""
     frames_per_stop: int = 24
     """Frames from one face to the next."""
     fps: int = 24
@@ -135,14 +170,21 @@ class Walk:
     """Number of sequences side by side."""
     columns: Annotated[int | None, _INT] = None
     """Sequences per row. Default: as square as possible."""
-    seed: int = 0
-    """Seed of the first face."""
+    seed: Annotated[int | None, _INT] = None
+    """Seed of the first face. Default: 0."""
+    seeds: Annotated[str | None, _SEEDS] = None
+    """Seeds of the faces to pass through: numbers and ranges, such as 3,17,99 or 3-9. Default: consecutive seeds from
+    --seed."""
     psi: float = 1.0
     """Truncation, 0 to 2. Below 1, faces are cleaner and less varied; above 1, they are more extreme."""
-    scale: int = 4
-    """Factor by which every face is enlarged."""
+    scale: Annotated[int | None, _INT] = None
+    """Factor by which every face is enlarged. Default: 4."""
+    size: Annotated[int | None, _INT] = None
+    """Height and width of every face in pixels: a multiple of the generator's resolution. Default: set by --scale."""
     device: Device = "cpu"
     """Device for the generator."""
+    overwrite: bool = False
+    """Replace a file that nijigan did not generate."""
     attributes: Requested = field(default_factory=dict)
 
     def run(self) -> None:
@@ -150,12 +192,16 @@ class Walk:
         from nijigan.generator.generator import Generator
         from nijigan.generator.walks import walk
 
+        check(self.seeds is None or self.seed is None, "--seeds names all faces; omit --seed.")
+        seeds = None if self.seeds is None else chosen_seeds(self.seeds, 0, None)
+        stops = self.stops if self.stops is not None else 8 if seeds is None else len(seeds) // max(1, self.n)
         generator = Generator.load(self.model).to(torch_device(self.device))
-        _check_options(self.attributes, generator, Walk)
+        attributes = check_requested(self.attributes, generator, Walk, Generate)
+        scale = chosen_scale(self.scale, self.size, generator.header.resolution, default=4)
         with progress_bar("Rendering") as progress:
             walk(
-                generator, self.out, stops=self.stops,
-                frames_per_stop=self.frames_per_stop, fps=self.fps, n=self.n, columns=self.columns, seed=self.seed,
-                psi=self.psi, scale=self.scale, attributes=self.attributes, progress=progress,
+                generator, self.out, stops=stops, frames_per_stop=self.frames_per_stop, fps=self.fps, n=self.n,
+                columns=self.columns, seed=self.seed or 0, seeds=seeds, psi=self.psi, scale=scale,
+                attributes=attributes, overwrite=self.overwrite, progress=progress,
             )  # fmt: skip
         print(self.out)

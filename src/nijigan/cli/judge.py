@@ -27,7 +27,7 @@ class Evaluate:
     data: Path
     """Dataset that the generator was trained on, or its pictures."""
     model: Model = None
-    """Run folder, .safetensors file or Hub id. Default: the packaged generator."""
+    """Run folder, .safetensors file or hf:user/model. Default: the packaged generator."""
     out: Path | None = None
     """Folder for metrics.json and report.html. Default: evaluation/ in the run folder, or in the current folder."""
     split: Literal["val", "test"] = "test"
@@ -84,7 +84,7 @@ class Compare:
     """Compare models on one page. All use the same latents; ranks differ only where intervals do not overlap."""
 
     models: Models
-    """Run folders, .safetensors files or Hub ids. Other files and folders are skipped, so that sweep/* can be given."""
+    """Run folders, .safetensors files or hf:user/model. Other files and folders are skipped, so that sweep/* works."""
     data: Path | None = None
     """Dataset to score against. Default: the one that the first run was trained on."""
     out: Path = Path("compare.html")
@@ -126,7 +126,7 @@ class Rate:
     """Rate faces by hand, without knowing which model made them or whether they are real: in a browser or on sheets."""
 
     models: Models = ()
-    """Run folders, .safetensors files or Hub ids."""
+    """Run folders, .safetensors files or hf:user/model."""
     data: Path | None = None
     """Dataset whose validation faces are mixed in. Required, except with --read."""
     out: Path = Path("ratings")

@@ -13,6 +13,7 @@ The specification:
 3. Use its values for the attributes that were not requested.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -102,20 +103,41 @@ def choose(
     return np.where(fixed == _SAMPLED, values[np.minimum(rows, len(values) - 1)], fixed)
 
 
+def choices(values: Sequence[str]) -> str:
+    """The values that can be requested, as messages list them."""
+    return f"{', '.join(values)} or {ANY}"
+
+
+def matching_value(typed: str, values: Sequence[str]) -> str:
+    """The value that was meant: differences of case, width and spaces do not count. Without one, what was typed."""
+    words = (*values, UNKNOWN, ANY)
+    alike = [word for word in words if _plain(word) == _plain(typed)]
+    return typed if typed in words or len(alike) != 1 else alike[0]
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
 def _fixed_codes(
     attributes: Mapping[str, Sequence[str]], priors: Sequence[Combination], requested: Mapping[str, str]
 ) -> Codes:
     """The requested code of each attribute, or `_SAMPLED`."""
     for name, value in requested.items():
         if not attributes:
-            raise UserError(f"This generator has no attribute {name}: it was trained without attributes.")
+            raise UserError(
+                f"This generator was trained without labels, so {name[:LONGEST_VALUE]} cannot be requested; omit it."
+            )
         if name not in attributes:
-            raise UserError(f"This generator has no attribute {name}; its attributes are {', '.join(attributes)}.")
+            raise UserError(
+                f"This generator has no attribute {name[:LONGEST_VALUE]}; its attributes are {', '.join(attributes)}."
+            )
         column = list(attributes).index(name)
         unlabelled = any(row[column] < 0 for row in priors)  # otherwise the code -1 is untrained
         others = (UNKNOWN, ANY) if unlabelled else (ANY,)
         if value not in (*attributes[name], *others):
-            choice = ", ".join((*attributes[name], *others[:-1]))
-            raise UserError(f"{name} cannot be {value}; choose {choice} or {ANY}.")
+            raise UserError(
+                f"{name} cannot be {str(value)[:LONGEST_VALUE]}; choose {choices((*attributes[name], *others[:-1]))}."
+            )
     codes = {name: {ANY: _SAMPLED, UNKNOWN: -1} | {v: c for c, v in enumerate(vs)} for name, vs in attributes.items()}
     return np.array([codes[name][requested.get(name, ANY)] for name in attributes], np.int64)

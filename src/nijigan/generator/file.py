@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from nijigan.errors import UserError
+from nijigan.errors import UserError, check
 from nijigan.files import replacing
 from nijigan.generator.attributes import Combination, check_attributes
 from nijigan.jsonio import parse_json
@@ -29,6 +29,7 @@ from nijigan.resolutions import base_resolution
 
 FORMAT = 1
 
+_NEWEST_FORMAT = 1000  # a larger number is damage
 log = logging.getLogger("nijigan")
 
 _MOST_HEADER_BYTES = 4 << 20
@@ -80,13 +81,13 @@ class GeneratorHeader:
     """Version of this layout; files with a newer one are refused."""
 
     def __post_init__(self) -> None:
-        if self.format != FORMAT:
-            raise UserError(f"The format {self.format} is unknown; this version of nijigan reads format {FORMAT}.")
+        check(self.format == FORMAT, f"Its format is unknown; this version of nijigan reads format {FORMAT}.")
         if not (8 <= self.resolution <= 1024 and base_resolution(self.resolution)):
             raise UserError(f"A resolution of {self.resolution} is not 4, 5, 6 or 7 times a power of two, 8 to 1024.")
         check_attributes(self.attributes, self.priors)
         if not all(map(isfinite, (self.kimg, *self.metrics.values()))):
             raise UserError("kimg and metrics must be finite numbers.")
+        check(self.kimg >= 0 and (self.dataset is None or self.dataset.count >= 0), "A count of images is negative.")
 
     def to_json(self) -> str:
         """Write the header as JSON, readable by `from_json`."""
@@ -100,7 +101,7 @@ class GeneratorHeader:
         except ValueError as error:
             raise UserError(f"{source} has a damaged header: {error}. Download or save it again.") from error
         version = raw.get("format") if isinstance(raw, dict) else None
-        if isinstance(version, int) and version > FORMAT:
+        if isinstance(version, int) and FORMAT < version < _NEWEST_FORMAT:
             raise UserError(
                 f"{source} was made by a newer nijigan: its format is {version}, and this one reads up to {FORMAT}. "
                 "Upgrade nijigan."
@@ -171,6 +172,17 @@ def weights(module: nn.Module) -> dict[str, Tensor]:
     """Collect parameters and running statistics, without step counters, in fp32 on the CPU."""
     state: Mapping[str, Tensor] = module.state_dict()
     return {name: tensor.detach().float().cpu() for name, tensor in state.items() if tensor.is_floating_point()}
+
+
+def check_path(path: Path) -> None:
+    """Refuse, with a `UserError`, a path that is too long, has a null character or is not permitted."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{str(path)[:60]!r} cannot be opened: {reason}. Name another file or folder.") from error
 
 
 def hash_weights(module: nn.Module) -> str:

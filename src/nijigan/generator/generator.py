@@ -3,31 +3,37 @@
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from nijigan.aliases import Codes, Images
-from nijigan.errors import UserError
-from nijigan.files import ASSETS
+from nijigan.errors import UserError, check
 from nijigan.generator import file as generator_file
 from nijigan.generator.attributes import choose
 from nijigan.generator.file import GeneratorHeader, TrainingSet
-from nijigan.generator.latents import Latents, check_psi, check_seed, latents, truncate
+from nijigan.generator.latents import Latents, check_psi, check_seed, consecutive_seeds, latents, truncate
+from nijigan.generator.packaged import PACKAGED
 from nijigan.jsonio import parse_json
 from nijigan.networks.numerics import full_precision
-from nijigan.safe_text import ANY, UNKNOWN
+from nijigan.safe_text import ANY, LONGEST_VALUE, UNKNOWN
 
 __all__ = ["Face", "Generator", "GeneratorHeader", "TrainingSet"]
 
+HUB = "hf:"
+"""What a model on the Hugging Face Hub starts with, as in hf:user/model. Nothing else is looked up there."""
 HUB_FILE = "model.safetensors"
 
-_PACKAGED = ASSETS / "default.safetensors"
+_MOST_PIXELS = 64 * 256**2  # in one pass through the network
+_HUB_ID = r"[\w-][\w.-]*/[\w-][\w.-]*"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,13 @@ class Face:
     """The requested values, such as {"hair": "blue"}."""
 
     def __post_init__(self) -> None:
+        check(re.fullmatch(r"[0-9a-f]{64}", self.weights) is not None, "It names no hash of weights.")
         check_seed(self.seed)
         check_psi(self.psi)
+        for name, value in self.attributes.items():
+            valid = name.isidentifier() and name.isascii() and max(len(name), len(value)) <= LONGEST_VALUE
+            check(valid, f"An attribute has no valid name, or more than {LONGEST_VALUE} characters.")
+            check(not _CONTROL.search(value), f"The value of {name} has a control character.")
 
     def to_json(self) -> str:
         """Write the face as one line of ASCII."""
@@ -76,8 +87,8 @@ class Generator:
         """Load a generator, on the CPU and in fp32.
 
         Args:
-            path: a `.safetensors` file, a run folder (its best generator, or else its last), or a Hugging Face Hub id,
-                "user/model". Default: the packaged generator.
+            path: a `.safetensors` file, a run folder (its best generator, or else its last), or a model on the Hugging
+                Face Hub as "hf:user/model". Default: the packaged generator.
 
         Raises:
             UserError: there is no generator at `path`, or its file is not valid.
@@ -121,9 +132,13 @@ class Generator:
             UserError: a number is out of range, this generator's prior cannot be truncated, or it has no such
                 attribute or value.
         """
-        if n < 1:
-            raise UserError(f"The number of faces must be 1 or more, not {n}.")
-        seeds, latent = range(seed, seed + n), self.header.latent
+        return self.sample_seeds(consecutive_seeds(seed, n), psi=psi, batch_size=batch_size, **attributes)
+
+    def sample_seeds(
+        self, seeds: Sequence[int], /, *, psi: float = 1.0, batch_size: int = 64, **attributes: str
+    ) -> Images:
+        """Generate the faces of N seeds, uint8 N×H×W×3; arguments and errors are those of `sample`."""
+        latent = self.header.latent
         z = latents(seeds, latent.size, latent.prior)
         return self.synthesise(z, self.codes(seeds, **attributes), psi=psi, batch_size=batch_size)
 
@@ -158,12 +173,12 @@ class Generator:
         """Generate the faces of given latents.
 
         Args:
-            latents: float32, N×size.
+            latents: real numbers, N×size; computed with as float32.
             codes: int64, N×A, as `codes` returns them; -1 is unknown. Default: all unknown.
             psi: truncation, 0 to 2. In style-based generators it moves styles towards the mean style (Karras et al.
                 2019, appendix B). In others it scales the latents if their prior is normal, truncated or not; a
                 uniform prior and a sphere allow only 1.
-            batch_size: latents per pass through the network.
+            batch_size: latents per pass through the network. Above 256 px, fewer pass at once, to save memory.
 
         Returns:
             uint8, N×H×W×3.
@@ -174,13 +189,16 @@ class Generator:
         """
         self.check_psi(psi)
         size, resolution = self.header.latent.size, self.header.resolution
+        latents = _real_numbers(latents)
         if latents.ndim != 2 or latents.shape[1] != size:
             raise UserError(f"The latents have the shape {latents.shape}; this generator needs N×{size}.")
         if batch_size < 1:
             raise UserError(f"The batch size is {batch_size}; choose 1 or more.")
+        batch_size = min(batch_size, max(1, _MOST_PIXELS // resolution**2))
         sizes = [len(values) for values in self.header.attributes.values()]
         if codes is None:
             codes = np.full((len(latents), len(sizes)), -1, np.int64)
+        codes = np.asarray(codes)
         integers = np.issubdtype(codes.dtype, np.integer)
         if not integers or codes.shape != (len(latents), len(sizes)) or (codes < -1).any() or (codes >= sizes).any():
             raise UserError(
@@ -193,7 +211,7 @@ class Generator:
         for start in range(0, len(latents), batch_size):
             inputs = [torch.from_numpy(latents[start : start + batch_size]).to(device)]
             if sizes:
-                inputs.append(torch.from_numpy(codes[start : start + batch_size]).to(device))
+                inputs.append(torch.from_numpy(codes[start : start + batch_size].astype(np.int64)).to(device))
             with torch.inference_mode(), full_precision(device.type):
                 images = self.module(*inputs, psi=psi) if self._styled else self.module(*inputs)
                 pictures[start : start + batch_size] = self._to_uint8(images)
@@ -224,19 +242,51 @@ class Generator:
         self.codes([seed], **attributes)
         return Face(self.weights_hash, seed, psi, {name: value for name, value in attributes.items() if value != ANY})
 
+    def attributes_of(self, face: Face, /, **changes: str) -> dict[str, str]:
+        """Find the attributes that generate a recorded face again, with some values changed.
+
+        Args:
+            face: a face of this generator.
+            changes: requested values, such as hair="blue". All other attributes keep the value that the face has,
+                whether it was requested or sampled.
+
+        Raises:
+            UserError: another generator made the face, or there is no such attribute or value.
+        """
+        if face.weights != self.weights_hash:
+            raise UserError(
+                f"The face was made by another generator, whose weights have the hash {face.weights[:16]}…; this one "
+                f"has {self.weights_hash[:16]}…. Name the model that made it."
+            )
+        codes = self.codes([face.seed], **face.attributes)[0]
+        self.codes([face.seed], **changes)
+        return self.values(codes) | changes if changes else face.attributes
+
     @cached_property
     def weights_hash(self) -> str:
         """SHA-256 of the weights in hex; `nijigan.generator.file.hash_weights` defines the bytes."""
         return generator_file.hash_weights(self.module)
 
 
+def _real_numbers(values: npt.ArrayLike) -> Latents:
+    """As float32; refuse, with a `UserError`, what holds anything but finite numbers."""
+    with suppress(ValueError, TypeError), np.errstate(over="ignore"):  # rows of unequal length
+        array = np.asarray(values)
+        if array.dtype.kind in "fiu" and np.isfinite(reals := array.astype(np.float32)).all():
+            return reals
+    raise UserError("Latents must be an array of finite real numbers, N×size.")
+
+
 def _locate(path: str | Path | None) -> Path:
     """Find the file that `Generator.load` reads."""
     if path is None:
-        if not _PACKAGED.is_file():
+        if not PACKAGED.is_file():
             raise UserError("This installation has no packaged generator; name a run folder or a .safetensors file.")
-        return _PACKAGED
+        return PACKAGED
+    if isinstance(path, str) and path.startswith(HUB):
+        return _download(path.removeprefix(HUB))
     place = Path(path)
+    generator_file.check_path(place)
     if place.is_dir():
         for name in ("best.safetensors", "last.safetensors"):
             if (place / name).is_file():
@@ -247,26 +297,24 @@ def _locate(path: str | Path | None) -> Path:
         )
     if place.is_file():
         return place
-    if isinstance(path, str) and re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", path) and place.suffix != ".safetensors":
-        return _download(path)
-    raise UserError(
-        f"There is no generator at {path}; name a run folder, a .safetensors file or a Hub id such as user/model."
-    )
+    advice = "name a run folder, a .safetensors file, or a model on the Hugging Face Hub as hf:user/model."
+    if isinstance(path, str) and re.fullmatch(_HUB_ID, path):
+        advice = f"name another run folder or file; if it is a model on the Hugging Face Hub, write {HUB}{path}."
+    raise UserError(f"There is no generator at {path}; {advice}")
 
 
 def _download(hub_id: str) -> Path:
     """Download a generator from the Hugging Face Hub, or find it in the Hub client's cache."""
+    if not re.fullmatch(_HUB_ID, hub_id):
+        raise UserError(f"{HUB}{hub_id} is not a model on the Hugging Face Hub; write {HUB}user/model.")
     try:
         import huggingface_hub
     except ImportError as error:
         raise UserError(
-            f"There is no {hub_id} on this machine. If it is a model on the Hugging Face Hub, install the Hub's client "
-            "first: pip install 'nijigan[hub]'."
+            f"{HUB}{hub_id} needs the client of the Hugging Face Hub; install it with: pip install 'nijigan[hub]'."
         ) from error
     try:
         return Path(huggingface_hub.hf_hub_download(hub_id, HUB_FILE))
     except Exception as error:  # the client passes on the errors of its HTTP library, which has changed before
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UserError(
-            f"There is no {hub_id} on this machine, and the Hugging Face Hub did not provide its {HUB_FILE}: {reason}"
-        ) from error
+        raise UserError(f"The Hugging Face Hub did not provide {HUB_FILE} of {hub_id}: {reason}") from error

@@ -20,6 +20,7 @@ The words are the same on every machine. Logarithm and cosine may differ in the 
 mathematics libraries, so a latent may, rarely, differ in the last bit of a float32.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,6 +33,9 @@ Latents = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
 
 LATENT_STREAM, ATTRIBUTE_STREAM = 0, 1
+
+MOST_SEEDS = 10_000_000
+"""Faces in one request."""
 
 _WORD = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -78,9 +82,12 @@ def uniforms(seeds: Sequence[int] | npt.NDArray[np.integer], count: int, stream:
 
 def _key(seeds: Sequence[int] | npt.NDArray[np.integer]) -> Words:
     """Check N seeds and return them as N×1."""
-    for seed in (int(min(seeds, default=0)), int(max(seeds, default=0))):
+    for seed in (min(seeds, default=0), max(seeds, default=0)):
         check_seed(seed)
-    return np.array(seeds, np.uint64).reshape(-1, 1)
+    array = np.asarray(seeds) if len(seeds) else np.empty(0, np.uint64)
+    if array.dtype.kind not in "iu":
+        raise UserError("Seeds must be integers.")
+    return array.astype(np.uint64).reshape(-1, 1)
 
 
 def _uniform(key: Words, count: int, stream: int = LATENT_STREAM) -> npt.NDArray[np.float64]:
@@ -131,8 +138,36 @@ def philox(counter: tuple[Words, Words, Words, Words], key: tuple[Words, Words])
     return a, b, c, d
 
 
+def consecutive_seeds(seed: int, count: int, what: str = "faces") -> range:
+    """The seeds seed ... seed + count - 1, for `count` of what `what` names.
+
+    Raises:
+        UserError: a seed is out of range, or `count` is not 1 to `MOST_SEEDS`.
+    """
+    if not isinstance(count, int | np.integer):
+        raise UserError(f"The number of {what} must be an integer, not {str(count)[:40]!r}.")
+    if not 1 <= count <= MOST_SEEDS:
+        raise UserError(f"The number of {what} must be 1 or more, up to {MOST_SEEDS:,}; it is {count}.")
+    check_seed(seed)
+    check_seed(seed + count - 1)
+    return range(seed, seed + count)
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuse, with a `UserError`, no seeds, too many, a seed that is out of range, and one that occurs twice."""
+    if not 1 <= len(seeds) <= MOST_SEEDS:
+        raise UserError(f"{len(seeds):,} seeds are too few or too many; choose 1 to {MOST_SEEDS:,}.")
+    for seed in (min(seeds), max(seeds)) if isinstance(seeds, range) else seeds:
+        check_seed(seed)
+    if not isinstance(seeds, range) and len(set(seeds)) < len(seeds):
+        twice = next(seed for seed, count in Counter(seeds).items() if count > 1)
+        raise UserError(f"The seed {twice} is given twice; give it once.")
+
+
 def check_seed(seed: int) -> None:
-    """Refuse a seed outside [0, 2^63) with a `UserError`."""
+    """Refuse a seed that is no integer in [0, 2^63) with a `UserError`."""
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
+        raise UserError(f"The seed {str(seed)[:40]!r} is no integer; choose one from 0 to 2^63 - 1.")
     if not 0 <= seed < 2**63:
         raise UserError(f"The seed {seed} is out of range; choose an integer from 0 to 2^63 - 1.")
 
@@ -145,6 +180,8 @@ def check_psi(psi: float, prior: Prior | None = None) -> None:
         prior: the prior of the latents to scale. Uniform latents have no denser centre, and latents on a sphere must
             stay on it, so both allow only 1. None if styles are scaled instead: then all of [0, 2] is allowed.
     """
+    if not isinstance(psi, int | float | np.number):
+        raise UserError(f"psi must be a number from 0 to 2, not {str(psi)[:40]!r}.")
     if not 0 <= psi <= 2:
         raise UserError(
             f"psi is {psi:g}; choose 0 (always the average face) to 2 (exaggerated). 1 samples as in training."

@@ -1,13 +1,15 @@
 """A request for faces: which ones, of which generator, at what size. It checks itself, once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, sqrt
+
+import numpy as np
 
 from nijigan.aliases import Codes
 from nijigan.errors import UserError
 from nijigan.generator.generator import Face, Generator
-from nijigan.generator.latents import check_seed
+from nijigan.generator.latents import check_seeds
 from nijigan.pictures import names_width
 from nijigan.safe_text import ANY
 
@@ -19,18 +21,17 @@ _MOST_IN_GRID = 4096
 
 @dataclass(frozen=True)
 class Request:
-    """The faces of seeds `seed` to `seed + n - 1`, once or once per value of an attribute.
+    """The faces of some seeds, once or once per value of an attribute.
 
     Raises:
-        UserError: a number is out of range, or the generator does not have such an attribute or value.
+        UserError: a number is out of range, a seed occurs twice, or the generator does not have such an attribute or
+            value.
     """
 
     generator: Generator
     """The generator that synthesises them."""
-    n: int
-    """Number of seeds, 1 or more."""
-    seed: int = 0
-    """The first seed."""
+    seeds: Sequence[int]
+    """Different seeds, 1 or more; see `nijigan.generator.latents.consecutive_seeds`."""
     psi: float = 1.0
     """Truncation, 0 to 2: see `Generator.synthesise`."""
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -40,34 +41,25 @@ class Request:
     scale: int = 1
     """Factor by which every face is enlarged."""
     columns: int | None = None
-    """Faces per row of a grid. Default: the nearest to a square, or `n` with `each`."""
+    """Faces per row of a grid. Default: the nearest to a square, or all faces of a value with `each`."""
 
     def __post_init__(self) -> None:
-        if self.n < 1:
-            raise UserError(f"The number of faces must be 1 or more, not {self.n}.")
-        check_seed(self.seed)
-        check_seed(self.seed + self.n - 1)
+        check_seeds(self.seeds)
         self.generator.check_psi(self.psi)
+        check_integers(scale=self.scale, columns=self.columns)
         largest = LONGEST_SIDE // self.generator.header.resolution
         if not 1 <= self.scale <= largest:
             raise UserError(f"A scale of {self.scale} is out of range; choose 1 to {largest}.")
         if self.columns is not None and self.columns < 1:
             raise UserError(f"The number of columns must be 1 or more, not {self.columns}.")
-        self.generator.codes([self.seed], **self.attributes)
+        self.generator.codes(self.seeds[:1], **self.attributes)
         if self.each is not None:
             self._check_each(self.each)
 
     def _check_each(self, each: str) -> None:
-        self.generator.codes([self.seed], **{each: ANY})
+        self.generator.codes(self.seeds[:1], **{each: ANY})
         if each in self.requested:
             raise UserError(f"{each} cannot be both varied and fixed to {self.requested[each]}; choose one of the two.")
-        if self.columns is not None:
-            raise UserError(f"A matrix of {each} has a column for each seed; set n instead of columns.")
-
-    @property
-    def seeds(self) -> range:
-        """The seeds, n of them."""
-        return range(self.seed, self.seed + self.n)
 
     @property
     def requested(self) -> dict[str, str]:
@@ -76,13 +68,13 @@ class Request:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """The values of `each`, one per row of a matrix; empty without `each`."""
+        """The values of `each`, from top to bottom of a matrix; empty without `each`."""
         return self.generator.header.attributes[self.each] if self.each else ()
 
     @property
     def count(self) -> int:
-        """Number of faces: n, or n per value of `each`."""
-        return self.n * max(1, len(self.rows))
+        """Number of faces: one per seed, or one per seed and value of `each`."""
+        return len(self.seeds) * max(1, len(self.rows))
 
     @property
     def side(self) -> int:
@@ -92,21 +84,27 @@ class Request:
     @property
     def per_row(self) -> int:
         """Faces per row of a grid."""
-        return self.n if self.each else self.columns or ceil(sqrt(self.n))
+        return self.columns or (len(self.seeds) if self.each else ceil(sqrt(len(self.seeds))))
+
+    @property
+    def lines(self) -> int:
+        """Rows of faces in a grid, or per value of `each`."""
+        return ceil(len(self.seeds) / self.per_row)
 
     @property
     def canvas(self) -> tuple[int, int]:
         """Height and width in pixels of a grid of all faces, with the names of its rows."""
-        height, width = (n * (self.side + GAP) + GAP for n in (ceil(self.count / self.per_row), self.per_row))
+        lines = self.lines * max(1, len(self.rows))
+        height, width = (n * (self.side + GAP) + GAP for n in (lines, self.per_row))
         return height, width + (names_width(height, self.rows) if self.rows else 0)
 
     @property
     def record(self) -> dict[str, object]:
-        """The request as the PNG of a grid stores it."""
+        """The request as a grid stores it."""
         return {
-            "n": self.n,
+            "n": len(self.seeds),
             "weights": self.generator.weights_hash,
-            "seed": self.seed,
+            **seeds_record(self.seeds),
             "psi": self.psi,
             "attributes": self.requested,
             "each": self.each,
@@ -122,7 +120,7 @@ class Request:
                 f"{_MOST_IN_GRID:,} faces, {LONGEST_SIDE:,} pixels a side); {advice}"
             )
 
-    def codes(self, seeds: range, row: int = 0) -> Codes:
+    def codes(self, seeds: Sequence[int], row: int = 0) -> Codes:
         """Find the attribute codes, N×A, of the faces of N seeds in one row of a matrix."""
         codes = self.generator.codes(seeds, **self.attributes)
         if self.each:
@@ -136,4 +134,28 @@ class Request:
         because sampling again, given the row's value, would choose others.
         """
         attributes = self.generator.values(codes) if self.each else self.requested
-        return Face(self.generator.weights_hash, seed, self.psi, attributes)
+        return Face(self.generator.weights_hash, int(seed), self.psi, attributes)
+
+
+def check_integers(**numbers: int | None) -> None:
+    """Refuse, with a `UserError`, numbers that are not integers."""
+    for name, number in numbers.items():
+        if number is not None and not isinstance(number, int | np.integer):
+            raise UserError(f"{name} must be an integer, not {str(number)[:40]!r}.")
+
+
+def seeds_record(seeds: Sequence[int]) -> dict[str, object]:
+    """Seeds as a record stores them: the first of consecutive ones, or all."""
+    if all(seed == seeds[0] + index for index, seed in enumerate(seeds)):
+        return {"seed": int(seeds[0])}
+    return {"seeds": [int(seed) for seed in seeds]}
+
+
+def attributes_like(face: Face, generator: Generator, changes: Mapping[str, str], each: str | None) -> dict[str, str]:
+    """The attributes to request for a recorded face: as it has them, with `changes`, and without `each`, which varies.
+
+    Raises:
+        UserError: another generator made the face, or there is no such attribute or value.
+    """
+    varied = {each: ANY} if each and each not in changes else {}
+    return generator.attributes_of(face, **changes, **varied)

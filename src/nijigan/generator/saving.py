@@ -1,30 +1,33 @@
-"""Generated faces as files: a grid in one image, or one PNG per face. Every PNG records how to generate it again."""
+"""Generated faces as files: a grid in one image, or one PNG per face. All record how to generate them again."""
 
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from nijigan.aliases import Images, Progress
 from nijigan.errors import UserError
 from nijigan.files import replacing
+from nijigan.generator.file import check_path
 from nijigan.generator.generator import Face, Generator
-from nijigan.generator.latents import latents
+from nijigan.generator.latents import consecutive_seeds, latents
+from nijigan.generator.records import MARK, check_folder, check_record, check_replaceable, save_picture
 from nijigan.generator.request import GAP, Request
 from nijigan.pictures import enlarge, grid, name_rows
 
 BATCH = 64
 
-_METADATA_KEY = "nijigan"
+_QUALITY = {"quality": 95}  # of lossy formats
 _LONGEST_IN_NAME = 40  # characters of a value: file systems allow 255 bytes for a name
 _PICTURES = (".png", ".webp", ".jpg", ".jpeg")
+_NAMES = "seed-[0-9][0-9][0-9][0-9][0-9][0-9]*.png"
+"""Matches what `_name` returns."""
 
 _Faces = Iterator[tuple[Face, Images]]
 _Writer = Callable[[Path, Request, _Faces], None]
@@ -41,52 +44,51 @@ def generate(
     columns: int | None = None,
     attributes: Mapping[str, str] | None = None,
     each: str | None = None,
+    seeds: Sequence[int] | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Generate the faces of seeds seed ... seed + n - 1 into files; `read_face` reads back what a PNG records.
+    """Generate faces into files. `nijigan.read_face` reads what the picture of a single face records.
 
     Args:
         generator: the generator.
         out: `.png`, `.webp` or `.jpg` for a grid of at most 4,096 faces; `.zip` or a folder for one PNG per face,
-            named `seed-000007.png`. Existing files of the same name are replaced.
+            named `seed-000007.png`. Existing files that nijigan generated are replaced.
         n: number of faces, or of faces per value with `each`.
         seed: seed of the first face.
         psi: truncation, 0 to 2: see `Generator.synthesise`.
         scale: factor by which every face is enlarged.
-        columns: faces per row of a grid. Default: the nearest to a square.
+        columns: faces per row of a grid. Default: the nearest to a square, or one row per value with `each`.
         attributes: requested values, such as {"hair": "blue"}; all other attributes are sampled.
-        each: attribute to vary: a grid has one named row per value and one column per seed.
+        each: attribute to vary: every seed is generated once per value, and a grid names the rows of each value.
+        seeds: the seeds of the faces, in this order. Default: seed ... seed + n - 1.
+        overwrite: replace files that nijigan did not generate, and mix faces of several generators in a folder.
         progress: called with (faces generated, faces in all).
 
     Raises:
         UserError: a number is out of range, the generator does not have such an attribute or value, or `out` has
-            another suffix or cannot be written to.
+            another suffix, cannot be written to, or holds what `overwrite` would allow to replace.
     """
-    out = Path(out)
-    request = Request(generator, n, seed, psi, attributes or {}, each, scale, columns)
-    write = _writer(out, request)
-    write(out, request, _faces(request, progress))
+    if not str(out):
+        raise UserError("The name of the file or folder is empty; give one.")
+    chosen = consecutive_seeds(seed, n) if seeds is None else seeds
+    write(Request(generator, chosen, psi, attributes or {}, each, scale, columns), Path(out), overwrite, progress)
 
 
-def read_face(path: str | Path) -> Face:
-    """Read the `Face` that is recorded in a PNG written by `generate`.
+def write(request: Request, out: Path, overwrite: bool = False, progress: Progress | None = None) -> None:
+    """Generate the faces of a request into files; arguments and errors are those of `generate`."""
+    writer = check_place(request, out, overwrite)
+    writer(out, request, _faces(request, progress))
 
-    Raises:
-        UserError: the file cannot be read, or records no single face.
-    """
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            text = image.info.get(_METADATA_KEY)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"Could not read {path} as a PNG: {error}.") from error
-    if not isinstance(text, str):
-        raise UserError(
-            f"{path} has no record of the face it shows; only PNGs written by nijigan have one, and image editors "
-            "remove it."
-        )
-    if text.startswith('{"n"'):  # how `Request.record` begins
-        raise UserError(f"{path} shows many faces; generate into a folder, or with n = 1, to record a single face.")
-    return Face.from_json(text, str(path))
+
+def check_place(request: Request, out: Path, overwrite: bool = False) -> _Writer:
+    """Choose how to write into `out`; refuse, with a `UserError`, what `write` cannot or must not write there."""
+    check_path(out)
+    writer = _writer(out, request)
+    check_replaceable(out, overwrite)
+    if writer is _write_folder:
+        check_folder(out, _NAMES, request.generator.weights_hash, overwrite)
+    return writer
 
 
 def lay_out(images: Images, columns: int | None) -> Images:
@@ -96,9 +98,10 @@ def lay_out(images: Images, columns: int | None) -> Images:
 
 def _writer(out: Path, request: Request) -> _Writer:
     """Choose the format by the name of `out`, and refuse what that format cannot hold."""
-    suffix = "" if out.is_dir() else out.suffix.lower()
+    suffix = "" if out.is_dir() else "." if out.name.endswith(".") else out.suffix.lower()
     if suffix in _PICTURES:
         request.check_canvas("name a folder or a .zip to get one file per face.")
+        check_record(json.dumps(request.record), suffix)
         return _write_grid
     if suffix not in ("", ".zip"):
         raise UserError(
@@ -117,7 +120,7 @@ def _writer(out: Path, request: Request) -> _Writer:
 def _faces(request: Request, progress: Progress | None) -> _Faces:
     """Yield every face with its image, H×W×3; synthesise them in batches, row by row."""
     generator, latent, done = request.generator, request.generator.header.latent, 0
-    for row, start in product(range(max(1, len(request.rows))), range(0, request.n, BATCH)):
+    for row, start in product(range(max(1, len(request.rows))), range(0, len(request.seeds), BATCH)):
         seeds = request.seeds[start : start + BATCH]
         codes = request.codes(seeds, row)
         images = generator.synthesise(latents(seeds, latent.size, latent.prior), codes, psi=request.psi)
@@ -130,14 +133,22 @@ def _faces(request: Request, progress: Progress | None) -> _Faces:
 
 def _write_grid(out: Path, request: Request, faces: _Faces) -> None:
     records, images = zip(*faces, strict=True)
-    canvas = lay_out(np.stack(images), request.per_row)
-    picture = Image.fromarray(name_rows(canvas, request.rows) if request.rows else canvas)
+    if request.each:
+        canvas = name_rows(grid(_fill_lines(np.stack(images), request), request.per_row, GAP), request.rows)
+    else:
+        canvas = lay_out(np.stack(images), request.per_row)
+    record = records[0].to_json() if len(records) == 1 else json.dumps(request.record)
+    suffix = out.suffix.lower()
     with replacing(out) as temporary:
-        if out.suffix.lower() == ".png":
-            text = records[0].to_json() if len(records) == 1 else json.dumps(request.record)
-            picture.save(temporary, pnginfo=_info(text))
-        else:
-            picture.save(temporary, quality=95)
+        save_picture(Image.fromarray(canvas), temporary, suffix, record, **({} if suffix == ".png" else _QUALITY))
+
+
+def _fill_lines(images: Images, request: Request) -> Images:
+    """Add white images after the faces of each value, so that the next value starts in a new row."""
+    by_value = images.reshape(len(request.rows), len(request.seeds), *images.shape[1:])
+    missing = request.lines * request.per_row - len(request.seeds)
+    padding = ((0, 0), (0, missing), (0, 0), (0, 0), (0, 0))
+    return np.pad(by_value, padding, constant_values=255).reshape(-1, *images.shape[1:])
 
 
 def _write_folder(out: Path, request: Request, faces: _Faces) -> None:
@@ -148,6 +159,7 @@ def _write_folder(out: Path, request: Request, faces: _Faces) -> None:
 
 def _write_zip(out: Path, request: Request, faces: _Faces) -> None:
     with replacing(out) as temporary, ZipFile(temporary, "w") as archive:  # stored: a PNG is compressed already
+        archive.comment = (MARK + json.dumps({"weights": request.generator.weights_hash})).encode()
         for face, image in faces:
             entry = ZipInfo(_name(face, request))  # dated 1980, so that the same faces give the same file
             entry.external_attr = 0o644 << 16
@@ -165,11 +177,5 @@ def _name(face: Face, request: Request) -> str:
 
 def _png(face: Face, image: Images) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", pnginfo=_info(face.to_json()))
+    save_picture(Image.fromarray(image), buffer, ".png", face.to_json())
     return buffer.getvalue()
-
-
-def _info(text: str) -> PngInfo:
-    info = PngInfo()
-    info.add_text(_METADATA_KEY, text)
-    return info

@@ -1,9 +1,10 @@
 """Looping films that interpolate between the latents of faces."""
 
+import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,14 +16,18 @@ from PIL import Image
 from nijigan.aliases import Images, Progress
 from nijigan.errors import UserError
 from nijigan.files import replacing
+from nijigan.generator.file import check_path
 from nijigan.generator.generator import Generator
-from nijigan.generator.latents import check_seed, interpolate, latents
-from nijigan.generator.request import Request
+from nijigan.generator.latents import consecutive_seeds, interpolate, latents
+from nijigan.generator.records import MARK, check_replaceable, save_picture
+from nijigan.generator.request import Request, check_integers, seeds_record
 from nijigan.generator.saving import BATCH, lay_out
 from nijigan.pictures import enlarge
 
 _FASTEST = {".webp": 60, ".gif": 50, ".mp4": 60}  # frames per second; browsers slow down a GIF above 50
 _MOST_BYTES_IN_MEMORY = 1 << 30
+_MOST_STOPS = 5000  # in all sequences: their seeds are one argument of ffmpeg, which has a limit
+_MOST_FRAMES = 10_000  # from one stop to the next
 
 
 def walk(
@@ -38,6 +43,8 @@ def walk(
     psi: float = 1.0,
     scale: int = 4,
     attributes: Mapping[str, str] | None = None,
+    seeds: Sequence[int] | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
     """Render a looping latent-space interpolation: see `nijigan.generator.latents.interpolate`.
@@ -54,23 +61,37 @@ def walk(
         psi: truncation, 0 to 2: see `Generator.synthesise`.
         scale: factor by which every face is enlarged.
         attributes: requested values; each sequence keeps the other attributes of its first face.
+        seeds: the seeds of the faces to pass through, n times as many as `stops`. Default: consecutive, from `seed`.
+        overwrite: replace a file that nijigan did not generate.
         progress: called with (frames rendered, frames in all).
 
     Raises:
-        UserError: a number is out of range, `out` has another suffix or cannot be written to, or ffmpeg is missing.
+        UserError: a number is out of range, `out` has another suffix, is not nijigan's or cannot be written to, or
+            ffmpeg is missing.
     """
     out = Path(out)
-    request = Request(generator, n, seed, psi, attributes or {}, None, scale, columns)
-    film = _Film(request, out, stops, frames_per_stop, fps)
+    check_path(out)
+    check_integers(n=n, stops=stops, frames_per_stop=frames_per_stop, fps=fps)
+    if n < 1:
+        raise UserError(f"The number of sequences must be 1 or more, not {n}.")
+    if stops < 2 or n * stops > _MOST_STOPS:
+        raise UserError(f"A walk needs at least 2 stops, and at most {_MOST_STOPS:,} in all its sequences.")
+    chosen = consecutive_seeds(seed, n * stops) if seeds is None else seeds
+    if len(chosen) != n * stops:
+        raise UserError(f"{n} sequences of {stops} stops need {n * stops} seeds, not {len(chosen)}.")
+    request = Request(generator, chosen[::stops], psi, attributes or {}, None, scale, columns)
+    film = _Film(request, chosen, out, stops, frames_per_stop, fps)
+    check_replaceable(out, overwrite)
     write = _write_mp4 if film.suffix == ".mp4" else _write_animation
-    write(out, _frames(film, progress), fps)
+    write(film, _frames(film, progress))
 
 
 @dataclass(frozen=True)
 class _Film:
-    """A walk, checked: `request` is for the n faces of one frame."""
+    """A walk, checked: `request` is for the n faces of the first frame, `seeds` are those of all stops."""
 
     request: Request
+    seeds: Sequence[int]
     out: Path
     stops: int
     frames_per_stop: int
@@ -79,15 +100,16 @@ class _Film:
     def __post_init__(self) -> None:
         if self.suffix not in _FASTEST:
             raise UserError(f"A walk cannot be written to {self.out}; use .webp, .gif or .mp4.")
-        if self.stops < 2 or self.frames_per_stop < 1:
-            raise UserError("A walk needs at least 2 stops and at least 1 frame per stop.")
+        if self.out.is_dir():
+            raise UserError(f"{self.out} is a folder; name a file.")
+        if not 1 <= self.frames_per_stop <= _MOST_FRAMES:
+            raise UserError(f"{self.frames_per_stop} frames per stop are out of range; choose 1 to {_MOST_FRAMES:,}.")
         if not 1 <= self.fps <= _FASTEST[self.suffix]:
             raise UserError(
                 f"{self.fps} frames per second is out of range; choose 1 to {_FASTEST[self.suffix]} for {self.suffix}."
             )
-        check_seed(self.seeds[-1])
         self.request.check_canvas("choose fewer sequences or a smaller scale.")
-        size = self.count * self.request.n * self.request.side**2 * 3
+        size = self.count * self.n * self.request.side**2 * 3
         if self.suffix != ".mp4" and size > _MOST_BYTES_IN_MEMORY:
             raise UserError(
                 f"A {self.suffix} of {self.count:,} such frames does not fit in memory; make it shorter or smaller, or "
@@ -100,45 +122,52 @@ class _Film:
         return self.out.suffix.lower()
 
     @property
-    def seeds(self) -> range:
-        """The seeds of all stops, one sequence after the other."""
-        return range(self.request.seed, self.request.seed + self.request.n * self.stops)
+    def n(self) -> int:
+        """Number of sequences."""
+        return len(self.request.seeds)
 
     @property
     def count(self) -> int:
         """Number of frames."""
         return self.stops * self.frames_per_stop
 
+    @property
+    def record(self) -> str:
+        """The record of the film, as JSON: see `nijigan.generator.records`."""
+        more = {"n": self.n, "stops": self.stops, "frames_per_stop": self.frames_per_stop, "fps": self.fps}
+        return json.dumps(self.request.record | seeds_record(self.seeds) | more)
+
 
 def _frames(film: _Film, progress: Progress | None) -> Iterator[Images]:
     """Yield the frames of a film, H×W×3 each; synthesise several at a time."""
     request, generator, latent = film.request, film.request.generator, film.request.generator.header.latent
-    places = latents(film.seeds, latent.size, latent.prior).reshape(request.n, film.stops, latent.size)
-    codes = generator.codes(film.seeds[:: film.stops], **request.attributes)
-    together = max(1, BATCH // request.n)
+    places = latents(film.seeds, latent.size, latent.prior).reshape(film.n, film.stops, latent.size)
+    codes = request.codes(request.seeds)
+    together = max(1, BATCH // film.n)
     for start in range(0, film.count, together):
         frame = np.arange(start, min(start + together, film.count))
         stop, t = frame // film.frames_per_stop, frame % film.frames_per_stop / film.frames_per_stop
         between = interpolate(places[:, stop], places[:, (stop + 1) % film.stops], t, latent.prior)  # n×frames×size
         z = between.swapaxes(0, 1).reshape(-1, latent.size)
         faces = generator.synthesise(z, np.tile(codes, (len(frame), 1)), psi=request.psi, batch_size=BATCH)
-        for faces_of_frame in faces.reshape(len(frame), request.n, *faces.shape[1:]):
+        for faces_of_frame in faces.reshape(len(frame), film.n, *faces.shape[1:]):
             yield lay_out(enlarge(faces_of_frame, request.scale), request.per_row)
         if progress:
             progress(start + len(frame), film.count)
 
 
-def _write_animation(out: Path, frames: Iterator[Images], fps: int) -> None:
+def _write_animation(film: _Film, frames: Iterator[Images]) -> None:
     """Write an animated WebP or GIF that loops forever."""
     pictures = [Image.fromarray(frame) for frame in frames]
     unit = 1  # the format's resolution in milliseconds
-    if out.suffix.lower() == ".gif":
+    if film.suffix == ".gif":
         pictures, unit = _share_palette(pictures), 10
-    ends = [round(1000 / unit * (index + 1) / fps) for index in range(len(pictures))]
+    ends = [round(1000 / unit * (index + 1) / film.fps) for index in range(len(pictures))]
     durations = [unit * (end - start) for start, end in pairwise([0, *ends])]
-    with replacing(out) as temporary:
-        pictures[0].save(
-            temporary, save_all=True, append_images=pictures[1:], duration=durations, loop=0, quality=90, method=2
+    options = {"duration": durations, "loop": 0} | ({} if film.suffix == ".gif" else {"quality": 90, "method": 2})
+    with replacing(film.out) as temporary:
+        save_picture(
+            pictures[0], temporary, film.suffix, film.record, save_all=True, append_images=pictures[1:], **options
         )
 
 
@@ -150,19 +179,20 @@ def _share_palette(pictures: list[Image.Image]) -> list[Image.Image]:
     return [picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for picture in pictures]
 
 
-def _write_mp4(out: Path, frames: Iterator[Images], fps: int) -> None:
+def _write_mp4(film: _Film, frames: Iterator[Images]) -> None:
     """Pipe frames through ffmpeg into an H.264 film that can start to play before it is fully downloaded."""
     ffmpeg = _find_ffmpeg()
     first = _even(next(frames))
     height, width, _ = first.shape
     # Players guess the colour space of an untagged film, and a wrong guess turns skin green.
     colours = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
-    with replacing(out) as temporary, tempfile.TemporaryFile() as messages:
+    with replacing(film.out) as temporary, tempfile.TemporaryFile() as messages:
         command = [
             *(ffmpeg, "-v", "error", "-y"),
-            *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "-"),
+            *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(film.fps), "-i", "-"),
             *("-vf", f"scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd,{colours}", "-pix_fmt", "yuv420p"),
-            *("-c:v", "libx264", "-crf", "18", "-movflags", "+faststart", str(temporary.resolve())),
+            *("-c:v", "libx264", "-crf", "18", "-movflags", "+faststart"),
+            *("-metadata", f"comment={MARK}{film.record}", str(temporary.resolve())),
         ]
         with (
             suppress(BrokenPipeError),  # ffmpeg has ended early; its exit code and last message say why
@@ -175,7 +205,9 @@ def _write_mp4(out: Path, frames: Iterator[Images], fps: int) -> None:
         if process.returncode != 0:
             messages.seek(0)
             lines = messages.read().decode(errors="replace").strip().splitlines()
-            raise UserError(f"ffmpeg could not write {out}: {lines[-1] if lines else 'no reason given'}. Try a .webp.")
+            raise UserError(
+                f"ffmpeg could not write {film.out}: {lines[-1] if lines else 'no reason given'}. Try a .webp."
+            )
 
 
 def _even(frame: Images) -> Images:

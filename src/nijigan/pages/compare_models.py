@@ -29,7 +29,7 @@ def compare(
     """Evaluate models on the same latents and real faces, and write a page that ranks them.
 
     Args:
-        models: run folders, `.safetensors` files or Hugging Face Hub ids. The scores of a run are kept in its folder
+        models: run folders, `.safetensors` files or `hf:user/model`. The scores of a run are kept in its folder
             and reused.
         out: the page, an .html file.
         dataset: the real faces. Default: those that the first run was trained on.

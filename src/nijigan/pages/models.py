@@ -47,7 +47,7 @@ def evaluated(
     Evaluations are kept in the run's folder, in `evaluations/`. Nothing is kept for a model that is a file.
 
     Args:
-        model: a run folder, a file or a Hub id.
+        model: a run folder, a file or hf:user/model.
         dataset: the faces to score against.
         name: the name in the comparison. Default: that of the run or file.
         split: val or test.
@@ -97,7 +97,7 @@ def existing_models(models: Sequence[str]) -> list[str]:
         UserError: no model is left, or one is named twice.
     """
     if not models:
-        raise UserError("Name at least one model: run folders, .safetensors files or Hub ids.")
+        raise UserError("Name at least one model: run folders, .safetensors files or hf:user/model.")
     found = [model for model in models if _may_be_model(Path(model))]
     if not found:
         raise UserError(f"{models[0]} is neither a run with a generator nor a .safetensors file; name such a model.")
@@ -169,7 +169,7 @@ def dataset_of(models: Sequence[str]) -> FaceDataset:
 
 
 def _may_be_model(place: Path) -> bool:
-    """Whether `place` is a file or folder of a generator, or does not exist and may therefore be a Hub id."""
+    """Whether `place` is a file or folder of a generator, or does not exist, and may be on the Hub."""
     try:
         if place.is_dir():
             return any((place / name).is_file() for name in ("best.safetensors", "last.safetensors"))

@@ -14,6 +14,7 @@ LONGEST_NAME = 50
 RESERVED = {
     *COLUMNS, "attributes", "batch_size", "best", "columns", "count", "data", "device", "devices", "each", "epochs",
     "format", "fps", "frames_per_stop", "h", "help", "json", "kimg", "latent", "like", "model", "n", "name", "out",
+    "overwrite",
     "psi", "recipe", "resolution", "rows", "scale", "seed", "seeds", "size", "stops", "tags", "truncation", "unknown",
     "version",
 }  # fmt: skip

@@ -1,0 +1,17 @@
+"""The packaged generator: its place, and its vocabulary without loading torch, for the help of commands."""
+
+import json
+from contextlib import suppress
+
+from nijigan.files import ASSETS
+
+PACKAGED = ASSETS / "default.safetensors"
+
+
+def packaged_vocabulary() -> dict[str, list[str]]:
+    """The values of every attribute of the packaged generator, from the file's header; empty without such a file."""
+    with suppress(OSError, ValueError, KeyError), PACKAGED.open("rb") as file:
+        table = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        attributes: dict[str, list[str]] = json.loads(table["__metadata__"]["nijigan"])["attributes"]
+        return attributes
+    return {}
