@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
+from nijigan.pages.ranking import ComparedModel
 from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.parts import PenaltyConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.sweep import combinations, sweep
 from nijigan.training import trainer
+from nijigan.training.rounds import Rounds
 from nijigan.training.session import Session
 
 
@@ -121,3 +124,41 @@ def test_a_sweep_continues_and_skips_failed_runs(
     assert len(trained) == 4
     with pytest.raises(UserError, match="another sweep"):
         sweep(tiny, judged_faces, vary | {"objective": ["mse"]}, out, device="cpu", n=100)
+
+
+@pytest.mark.parametrize(
+    ("network", "value"), [("generator", float("nan")), ("discriminator", float("nan")), ("generator", 1e30)]
+)
+def test_weights_that_diverge_in_the_round_of_a_snapshot_fail_one_run_only(
+    network: str, value: float, tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of the round is still finite; its update is not. Huge finite weights show in the pixels only."""
+    run = Rounds.run
+
+    def diverging(self: Rounds, total: int) -> None:
+        run(self, total)
+        if self.recipe.seed == 1 and self.state.images == 200:
+            with torch.no_grad():
+                for module in (getattr(self.state, network), self.state.ema.module):
+                    for weight in module.parameters():
+                        weight.fill_(value)
+
+    monkeypatch.setattr(Rounds, "run", diverging)
+    model = ComparedModel("seed=2", metrics=None, samples=None, seconds=None, curve=[], error=None)
+    monkeypatch.setattr("nijigan.sweep.evaluated", lambda *_, **__: model)
+    with pytest.raises(UserError, match="Every run"):  # for this model has no scores
+        sweep(tiny, judged_faces, {"seed": ["1", "2"]}, tmp_path / "sweep")
+    assert "no longer finite at 0.2 kimg" in (tmp_path / "sweep" / "seed=1" / "failure.txt").read_text()
+    assert not list((tmp_path / "sweep" / "seed=1").rglob("*.safetensors"))
+    assert (tmp_path / "sweep" / "seed=2" / "last.safetensors").is_file()
+
+
+def test_an_interrupted_sweep_says_how_to_continue(
+    tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt("the run is saved")
+
+    monkeypatch.setattr("nijigan.sweep.train", stopped)
+    with pytest.raises(KeyboardInterrupt, match="in run 1 of 2; repeat the command"):
+        sweep(tiny, judged_faces, {"seed": ["1", "2"]}, tmp_path / "sweep")

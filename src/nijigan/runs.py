@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nijigan.errors import UserError
 from nijigan.jsonio import to_json
+
+_KEYS = {"images", "kimg", "d_loss", "g_loss", "real_score", "fake_score"}
 
 RUN_FILES = (
     "recipe.json", "run.json", "log.jsonl", "checkpoints", "samples", "plots", "tensorboard", "best.safetensors",
@@ -31,18 +34,37 @@ class RunInfo:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log.jsonl, oldest first; lines that are cut off or damaged are skipped.
+    """The lines of a run's log.jsonl, oldest first; lines that are cut off, damaged or hold text are skipped.
 
     Each has at least images, kimg, d_loss, g_loss, real_score and fake_score; those of an evaluation also have kid,
-    kid_low, kid_high and yield.
+    kid_low, kid_high and yield. Values are finite numbers or None; images and kimg are numbers.
+
+    Raises:
+        UserError: the file cannot be read.
     """
     path = folder / "log.jsonl"
+    try:
+        texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"Could not read {path}: {error.strerror or error}.") from error
     lines = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
+    for text in texts:
         try:
             line = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(line, dict) and line.keys() >= {"images", "kimg", "d_loss", "g_loss", "real_score", "fake_score"}:
+        if isinstance(line, dict) and line.keys() >= _KEYS and _plottable(line):
             lines.append(line)
     return lines
+
+
+def _plottable(line: dict[str, Any]) -> bool:
+    return all(value is None or _number(value) for value in line.values()) and all(
+        _number(line[key]) and line[key] >= 0 for key in ("images", "kimg")
+    )
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300

@@ -60,6 +60,7 @@ def sweep(
 
     Raises:
         UserError: a field does not exist, a value is invalid for its field, or `out` contains another sweep.
+        KeyboardInterrupt: a signal came, such as Ctrl-C; the run under way is saved.
     """
     check_number(n)
     check_judgeable(dataset, "val")
@@ -69,7 +70,12 @@ def sweep(
     for number, (settings, variant) in enumerate(variants, 1):
         name = _name(settings)
         log.info("Run %d of %d: %s", number, len(variants), name)
-        entries.append(_run(name, variant, dataset, out / name, device, n))
+        try:
+            entries.append(_run(name, variant, dataset, out / name, device, n))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"Stopped in run {number} of {len(variants)}; repeat the command to continue the sweep."
+            ) from None
     page = out / "compare.html"
     if not any(entry.metrics for entry in entries):
         raise UserError(f"Every run of the sweep failed; see failure.txt in each folder of {out}.")

@@ -47,7 +47,9 @@ def styled(stderr: bool = False) -> "Console":
     from rich.console import Console
 
     stream: Any = sys.stderr if stderr else sys.stdout
-    return Console(file=stream.unfiltered if isinstance(stream, _Guard) else stream)
+    if isinstance(stream, _Guard):
+        return Console(file=stream.unfiltered)
+    return Console(file=_Quiet(stream) if stderr and stream else stream)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.generator.generator import Generator
-from nijigan.judges import reader_training, readers
+from nijigan.judges import evaluation, reader_training, readers
 from nijigan.judges import real as real_side
 from nijigan.judges.evaluation import evaluate, generate_faces, kid_and_yield
 from nijigan.judges.feature_spaces import FeatureSpace, open_feature_space
@@ -347,3 +347,11 @@ def test_a_split_that_is_too_small_is_refused_before_a_reader_is_trained(
 def test_a_split_with_too_few_faces_is_refused_with_the_command_that_changes_it(faces: FaceDataset) -> None:
     with pytest.raises(UserError, match=r"20 faces in the val split; .* has 12.*nijigan split .*faces --holdout 0\.4"):
         check_judgeable(faces, "test")
+
+
+def test_a_yield_that_says_nothing_is_told_once_for_all_models(caplog: pytest.LogCaptureFixture) -> None:
+    evaluation._warn_of_low_ceiling.cache_clear()
+    for _ in range(3):
+        evaluation._warn_of_low_ceiling(0.123, 16)
+    evaluation._warn_of_low_ceiling(0.5, 16)
+    assert caplog.text.count("Only 12 % of the real faces count as good at 16 px") == 1

@@ -167,11 +167,11 @@ def test_every_grid_is_kept_and_later_ones_are_cut_away(tmp_path: Path) -> None:
     """Rounds of 24 images, a grid every 504: those that reach a whole kimg are named by it alone."""
     ends = range(504, 3024, 504)
     with Monitor(tmp_path, 0, 3000) as monitor:
-        generated = [monitor.samples(np.full((4, 8, 8, 3), end // 24, np.uint8), end, end - 24) for end in ends]
+        for end in ends:
+            monitor.samples(np.full((4, 8, 8, 3), end // 24, np.uint8), end, end - 24)
     names = [
         "kimg-000000_504.png", "kimg-000001.png", "kimg-000001_512.png", "kimg-000002.png", "kimg-000002_520.png",
     ]  # fmt: skip
-    assert [path.name for path in generated] == names
     for images, left in ((2520, 5), (2016, 4), (1512, 3), (1008, 2), (504, 1), (0, 0)):  # where checkpoints lay
         Monitor(tmp_path, images, 3000)
         assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == names[:left]
@@ -245,10 +245,10 @@ def test_a_checkpoint_of_other_networks_is_a_sentence(tiny: Recipe, faces: FaceD
     with pytest.raises(UserError, match="different values of generator"):
         resume(run, kimg=1, device="cpu")
     (run / "recipe.json").write_text(recipe.to_json())
-    path = max((run / "checkpoints").glob("*.safetensors"))
     tensors, state = load_checkpoint(run / "checkpoints")
     del tensors["generator.layers.0.weight"]
-    save_checkpoint(run / "checkpoints", int(path.stem), tensors, state)
+    for path in (run / "checkpoints").glob("*.safetensors"):
+        save_checkpoint(run / "checkpoints", int(path.stem), tensors, state)
     with pytest.raises(UserError, match="does not fit"):
         resume(run, kimg=1, device="cpu")
 

@@ -25,6 +25,7 @@ from nijigan.recipe.named_recipes import RECIPES, find_recipe
 from nijigan.recipe.recipe import Recipe
 from nijigan.terminal import colours_kept, guarded
 
+log = logging.getLogger("nijigan")
 _DESCRIPTION = "Train, evaluate and run GANs that generate anime faces."
 
 Command = (
@@ -92,7 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "nijigan: There is too little memory for this; close other programs or raise the limit (ulimit -v)."
                 )
                 return 2
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stop:
+                log.warning("nijigan: %s", stop or "Stopped.")  # of several processes only one logs
                 return 130
     except UserError as error:  # stdout cannot be written
         narrate(f"nijigan: {error}")

@@ -9,6 +9,7 @@ publication. Neither split is trained on.
 
 import logging
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 
 import numpy as np
@@ -121,7 +122,7 @@ def evaluate(
     generated = generate_faces(generator, space, n, seed=seed, psi=psi, progress=progress)
     log.info("Computing the scores")
     scored, floors = score(generated, real, progress), real_scores(real, n)
-    _warn_of_low_ceiling(floors["yield"], resolution)
+    _warn_of_low_ceiling(floors["yield"].value, resolution)
     scores = {name: replace(found, floor=floors[name].value) for name, found in scored.scores.items()}
 
     accuracies = _accuracies(generator, reads, real, n_asked, seed, psi, progress)
@@ -228,12 +229,13 @@ def _warn_of_other_faces(generator: Generator, dataset: FaceDataset) -> None:
         )  # fmt: skip
 
 
-def _warn_of_low_ceiling(real_yield: Score, resolution: int) -> None:
-    """Warn if most real faces would not count as good."""
-    if real_yield.value < 0.5:
+@cache  # a sweep or a comparison evaluates many models on the same faces
+def _warn_of_low_ceiling(real_yield: float, resolution: int) -> None:
+    """Warn once if most real faces would not count as good."""
+    if real_yield < 0.5:
         log.warning(
             "Only %.0f %% of the real faces count as good at %d px. The face detector does not recognise this kind of "
-            "face, so the yield is not informative here.", 100 * real_yield.value, resolution,
+            "face, so the yield is not informative here.", 100 * real_yield, resolution,
         )  # fmt: skip
 
 

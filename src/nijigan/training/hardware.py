@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,9 @@ from nijigan.recipe.recipe import Precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # imports torchmetrics and matplotlib
+
+_PATIENCE = timedelta(hours=24)
+"""How long processes wait for the first, which may judge many faces or teach a reader. One that dies is noticed."""
 
 _SIZE = 512  # side of the matrices that show whether bf16 is fast
 
@@ -34,10 +38,11 @@ def launch(device: str, devices: int = 1, nodes: int = 1) -> "Fabric":
         UserError: there is no such device here.
     """
     from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     try:
-        strategy = "ddp" if devices * nodes > 1 else "auto"
+        strategy = DDPStrategy(timeout=_PATIENCE) if devices * nodes > 1 else "auto"
         fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy)
     except (MisconfigurationException, ImportError, RuntimeError, ValueError) as error:
         raise UserError(

@@ -1,6 +1,8 @@
 """The parts of a training. New runs, resumed runs, plans and transfers all assemble them here."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -85,6 +87,20 @@ class Session:
     def total(self) -> int:
         """The length in images: whole batches."""
         return math.ceil(self.recipe.kimg * 1000 / self.recipe.batch_size) * self.recipe.batch_size
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Do something that may fail in one process, such as the first, which alone writes; if so, all end here.
+
+        The process that failed raises its error. The others raise SystemExit(2), without a word of their own.
+        """
+        failure = None
+        try:
+            yield
+        except Exception as error:
+            failure = error
+        if self.agree(failure is not None):
+            raise failure or SystemExit(2)
 
     def agree(self, flag: bool) -> bool:
         """Whether `flag` is true in any process. All processes get the same result."""

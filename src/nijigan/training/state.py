@@ -1,5 +1,6 @@
 """Everything that changes during a run, and its conversion to named tensors and back."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from nijigan.errors import UserError
+from nijigan.jsonio import parse_json
 from nijigan.networks import build_discriminator, build_generator
 from nijigan.recipe.parts import OptimizerConfig
 from nijigan.recipe.recipe import Recipe
@@ -80,13 +82,23 @@ class TrainingState:
                 if tensors[name].shape != value.shape:
                     raise ValueError(f"{name} has a different shape")
                 value.copy_(tensors[name])
+            search = json.dumps(numbers.get("search", {}))
             self.images, self.seconds = int(numbers["images"]), float(numbers["seconds"])
-            self.search, self.origin = BestSearch(**numbers.get("search", {})), str(numbers.get("origin", ""))
+            self.search, self.origin = (
+                parse_json(BestSearch, search, "The search for the best"),
+                str(numbers.get("origin", "")),
+            )
             self.scaler.load_state_dict(numbers["scaler"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, UserError) as error:
             raise UserError(
                 f"The checkpoint does not fit the recipe of this run: {error}. If recipe.json was edited, restore it."
             ) from error
+
+    def finite(self) -> bool:
+        """Whether all weights of both networks and of the averaged generator are finite numbers."""
+        networks = (self.generator, self.discriminator, self.ema.module)
+        weights = [weight.detach() for network in networks for weight in network.parameters()]
+        return bool(torch.stack([weight.isfinite().all() for weight in weights]).all())
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
         modules = {"generator": self.generator, "discriminator": self.discriminator, "ema": self.ema.module}

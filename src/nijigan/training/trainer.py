@@ -21,14 +21,16 @@ import torch
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import TrainingFailedError, UserError
 from nijigan.files import locked, remove, sweep, write_text
+from nijigan.interrupt import stoppable
 from nijigan.jsonio import parse_json, read_json
 from nijigan.recipe.recipe import Recipe
 from nijigan.runs import RUN_FILES, RunInfo
-from nijigan.training.checkpoint import load_checkpoint, save_state
+from nijigan.training.checkpoint import Checkpoint, load_checkpoint, load_checkpoints, newest, save_state
 from nijigan.training.hardware import own_randomness
 from nijigan.training.loop import run_loop
 from nijigan.training.observer.observer import Observer, SilentObserver
 from nijigan.training.session import Session
+from nijigan.training.state import TrainingState
 from nijigan.training.transfer import start_from_run
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ _MAY_DIFFER = {"name", "kimg", "snapshot_kimg", "tick_kimg", "evaluate_every", "
 """Fields of a recipe that may change when a run is resumed: its length and cadences."""
 
 
+@stoppable()
 def train(
     recipe: Recipe,
     dataset: FaceDataset,
@@ -70,7 +73,7 @@ def train(
 
     Raises:
         UserError: bad options, not enough disk space or memory, or a loss that is no longer finite.
-        KeyboardInterrupt: SIGINT or SIGTERM came; the run is saved.
+        KeyboardInterrupt: a signal came, such as Ctrl-C; the run is saved. Its message says how far.
     """
     out = Path(out)
     session = Session.new(recipe, dataset, device, devices, nodes)
@@ -86,22 +89,24 @@ def train(
     fabric = session.fabric
     with _folder_lock(out, fabric), _failures_as_sentences(session.recipe, out):
         found = _found(out, dataset, fabric, overwrite)
-        if start_from is not None:
-            start_from_run(Path(start_from), session)
-        len(session.faces)  # decodes them: from here on, little can fail before there is a run again
-        if fabric.is_global_zero:
-            for name in found:
-                remove(out / name)
+        with session.together():
             if start_from is not None:
-                save_state(out, session.state, session.recipe)
-            info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads())
-            write_text(out / "run.json", info.to_json())
-            write_text(out / "recipe.json", session.recipe.to_json())
-        fabric.barrier()
+                start_from_run(Path(start_from), session)
+            len(session.faces)  # decodes them: from here on, little can fail before there is a run again
+        with session.together():
+            if fabric.is_global_zero:
+                for name in found:
+                    remove(out / name)
+                if start_from is not None:
+                    save_state(out, session.state, session.recipe)
+                info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads())
+                write_text(out / "run.json", info.to_json())
+                write_text(out / "recipe.json", session.recipe.to_json())
         _run(session, out)
     return out
 
 
+@stoppable()
 def resume(
     out: str | Path,
     *,
@@ -126,6 +131,7 @@ def resume(
 
     Raises:
         UserError: there is no run in `out`, its dataset is missing or has changed, or as in `train`.
+        KeyboardInterrupt: as in `train`.
     """
     out = Path(out)
     if not (out / "recipe.json").exists():
@@ -136,10 +142,11 @@ def resume(
     recipe, longer = _lengthened(recipe, kimg)
     session = Session.resumed(recipe, faces, device, devices, nodes)
     with _folder_lock(out, session.fabric), _failures_as_sentences(recipe, out):
-        if session.fabric.is_global_zero and dataset is not None:
-            write_text(out / "run.json", replace(info, dataset=str(dataset.path.resolve())).to_json())
-        if session.fabric.is_global_zero and longer:
-            write_text(out / "recipe.json", recipe.to_json())
+        with session.together():
+            if session.fabric.is_global_zero and dataset is not None:
+                write_text(out / "run.json", replace(info, dataset=str(dataset.path.resolve())).to_json())
+            if session.fabric.is_global_zero and longer:
+                write_text(out / "recipe.json", recipe.to_json())
         _run(session, out)
     return out
 
@@ -160,19 +167,8 @@ def finished(out: Path) -> bool:
 def _run(session: Session, out: Path) -> None:
     """Load the last checkpoint, if there is one, and train to the end."""
     recipe, state = session.recipe, session.state
-    if (checkpoint := load_checkpoint(out / "checkpoints")) is not None:
-        # A field that the checkpoint's version did not know is at its default.
-        saved = parse_json(Recipe, json.dumps(checkpoint[1].get("recipe", asdict(recipe))), "The checkpoint")
-        _check_same_recipe(recipe, saved)
-        if checkpoint[1].get("format", 1) < 2 and recipe.accumulate > 2:
-            log.warning(
-                "An older nijigan wrote the checkpoint. With --accumulate %d the order of random numbers has changed "
-                "since, so the rest of this run will differ from a run of that version.",
-                recipe.accumulate,
-            )
-        state.load(*checkpoint)
-        if state.search.stopped and recipe.kimg > saved.kimg:
-            state.search.stopped, state.search.stale = False, 0  # otherwise the longer run would end at once
+    with session.together():
+        _restore(state, recipe, out / "checkpoints")
     if state.images >= recipe.kimg * 1000 or state.search.stopped:
         log.info(
             "The run is finished at %g kimg; `nijigan resume %s --kimg %g` makes it longer.",
@@ -187,9 +183,43 @@ def _run(session: Session, out: Path) -> None:
         session.fabric.device,
     )  # fmt: skip
     with own_randomness(session.fabric.device):
-        observer = Observer(session, out) if session.fabric.is_global_zero else SilentObserver()
+        with session.together():
+            observer = Observer(session, out) if session.fabric.is_global_zero else SilentObserver()
         with observer:
             run_loop(session, observer, out)
+
+
+def _restore(state: TrainingState, recipe: Recipe, folder: Path) -> None:
+    """Load the newest checkpoint that fits the run, if there is one."""
+    refusal = None
+    for checkpoint in load_checkpoints(folder):
+        try:
+            _load(state, recipe, checkpoint)
+        except UserError as error:  # if the recipe was edited, no older checkpoint fits either
+            refusal = refusal or error
+            continue
+        if refusal is not None:
+            log.warning("The newest checkpoint is damaged (%s) The run continues from the one before.", refusal)
+        return
+    if refusal is not None:
+        raise refusal
+
+
+def _load(state: TrainingState, recipe: Recipe, checkpoint: Checkpoint) -> None:
+    """Load a checkpoint; a `UserError` if it does not fit."""
+    _, numbers = checkpoint
+    # A field that the checkpoint's version did not know is at its default.
+    saved = parse_json(Recipe, json.dumps(numbers.get("recipe", asdict(recipe))), "The checkpoint")
+    _check_same_recipe(recipe, saved)
+    state.load(*checkpoint)
+    if numbers.get("format", 1) < 2 and recipe.accumulate > 2:
+        log.warning(
+            "An older nijigan wrote the checkpoint. With --accumulate %d the order of random numbers has changed "
+            "since, so the rest of this run will differ from a run of that version.",
+            recipe.accumulate,
+        )
+    if state.search.stopped and recipe.kimg > saved.kimg:
+        state.search.stopped, state.search.stale = False, 0  # otherwise the longer run would end at once
 
 
 def _dataset(out: Path, info: RunInfo) -> FaceDataset:
@@ -247,6 +277,7 @@ def _found(out: Path, dataset: FaceDataset, fabric: "Fabric", overwrite: bool) -
     found = fabric.broadcast(found)
     if found and not overwrite:
         if "recipe.json" in found:
+            _check_resumable(out)
             raise UserError(
                 f"{out} contains a run already; continue it with `nijigan resume {out}`, choose another --out, or "
                 "delete the run with --overwrite."
@@ -259,6 +290,14 @@ def _found(out: Path, dataset: FaceDataset, fabric: "Fabric", overwrite: bool) -
         if dataset.path.resolve().is_relative_to(place.resolve()):
             raise UserError(f"The dataset lies in {place}, which --overwrite would delete; choose another --out.")
     return found
+
+
+def _check_resumable(out: Path) -> None:
+    """A `UserError` with other advice than to resume if all checkpoints of a run are damaged."""
+    try:
+        load_checkpoint(out / "checkpoints")
+    except UserError as error:
+        raise UserError(f"{out} contains a run already. {error} --overwrite deletes it.") from error
 
 
 def _readable(info: Path) -> bool:
@@ -290,10 +329,26 @@ def _folder_lock(out: Path, fabric: "Fabric") -> Iterator[None]:
 
 @contextmanager
 def _failures_as_sentences(recipe: Recipe, out: Path) -> Iterator[None]:
-    """Report a full disk or full memory in one sentence. The checkpoints stay valid."""
+    """Report a full disk, full memory or a signal in one sentence. The checkpoints stay valid."""
     try:
         yield
+    except KeyboardInterrupt:
+        if not (out / "recipe.json").exists():
+            raise
+        how = f"continue with `nijigan resume {out}`"
+        if (saved := newest(out / "checkpoints")) is None:
+            raise KeyboardInterrupt(f"Stopped; nothing is saved yet: {how}, which starts at 0 kimg.") from None
+        raise KeyboardInterrupt(f"Stopped; the run is saved up to {saved / 1000:g} kimg: {how}.") from None
+    except UserError as error:
+        if not str(error).startswith("Could not write") or not (out / "recipe.json").exists():
+            raise
+        raise UserError(f"{error} Then continue with `nijigan resume {out}`.") from error
     except (RuntimeError, MemoryError) as error:  # torch's out-of-memory errors are RuntimeErrors
+        if isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error):
+            raise UserError(
+                "Another process of this training ended, so this one ends too; its message says why. "
+                f"Continue with `nijigan resume {out}`."
+            ) from error
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         raise TrainingFailedError(

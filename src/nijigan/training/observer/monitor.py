@@ -2,6 +2,9 @@
 
 import json
 import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,12 +13,14 @@ from PIL import Image
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nijigan.aliases import Images
+from nijigan.errors import UserError
 from nijigan.files import replacing, write_text
 from nijigan.pictures import grid
 from nijigan.runs import read_log
 from nijigan.terminal import styled
 
 log = logging.getLogger("nijigan")
+_GRID = re.compile(r"kimg-([0-9]{6,12})(?:_([0-9]{3}))?\.png")
 _SHOWN = {"d_loss": "D loss", "g_loss": "G loss", "real_score": "D(real)", "fake_score": "D(fake)"}
 
 
@@ -31,13 +36,14 @@ class Monitor:
     def __init__(self, folder: Path, images: int, total: int) -> None:
         self.folder = folder
         self.lines = [line for line in read_log(folder) if line["images"] <= images]
-        for path in (folder / "samples").glob("kimg-*.png"):
-            if _images(path) > images:
+        for path, seen in self._grids():
+            if seen > images:
                 path.unlink()
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in self.lines))
-        from torch.utils.tensorboard import SummaryWriter  # slow to import
+        from nijigan.training.observer.events import Events  # slow to import
 
-        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1 if images else None)
+        self._events = Events(folder / "tensorboard", images)
+        self._failed: set[str] = set()
         console = styled(stderr=True)
         self._progress = Progress(
             BarColumn(bar_width=24),
@@ -57,7 +63,6 @@ class Monitor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
-        self._writer.close()
 
     def advance(self, images: int) -> None:
         """Move the progress bar."""
@@ -66,15 +71,15 @@ class Monitor:
     def tick(self, line: dict[str, Any]) -> None:
         """Record one log line: a JSON object with `images`, `kimg` and the numbers to plot."""
         self.lines.append(line)
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        with self._optional("log.jsonl"), (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        for key, value in line.items():
-            if key not in ("images", "kimg") and value is not None:
-                self._writer.add_scalar(key, value, line["images"])
-        self._writer.flush()
-        from nijigan.training.observer.plots import plot_curves  # matplotlib is slow to import
+        with self._optional("tensorboard"):
+            numbers = {key: value for key, value in line.items() if key not in ("images", "kimg") and value is not None}
+            self._events.scalars(numbers, line["images"])
+        with self._optional("plots"):
+            from nijigan.training.observer.plots import plot_curves  # matplotlib is slow to import
 
-        plot_curves(self.lines, self.folder / "plots")
+            plot_curves(self.lines, self.folder / "plots")
         summary = " · ".join(
             [
                 f"{line['kimg']:.1f}/{self._total / 1000:g} kimg",
@@ -88,7 +93,7 @@ class Monitor:
         if self._progress.disable:
             log.info("%s", summary)
 
-    def samples(self, faces: Images, images: int, before: int) -> Path:
+    def samples(self, faces: Images, images: int, before: int) -> None:
         """Write the grid of faces generated from the run's fixed latents, uint8 N×H×W×3.
 
         The round from `before` to `images` that reaches 100 kimg writes kimg-000100.png. A later one before 101 kimg,
@@ -97,18 +102,21 @@ class Monitor:
         canvas = grid(faces)
         kimg, rest = divmod(images, 1000)
         name = f"kimg-{kimg:06d}" if kimg > before // 1000 else f"kimg-{kimg:06d}_{rest:03d}"
-        path = self.folder / "samples" / f"{name}.png"
-        with replacing(path) as temporary:
+        with self._optional("samples"), replacing(self.folder / "samples" / f"{name}.png") as temporary:
             Image.fromarray(canvas).save(temporary)
-        self._writer.add_image("samples", canvas, images, dataformats="HWC")
-        return path
+        with self._optional("tensorboard"):
+            self._events.picture("samples", canvas, images)
 
-    def timelapse(self) -> Path:
+    def timelapse(self) -> None:
         """Put the sample grids one after another into `timelapse.webp`; the last one stays for two seconds."""
-        paths = sorted((self.folder / "samples").glob("kimg-*.png"), key=_images)
-        frames = [Image.open(path).convert("RGB") for path in paths]
-        out = self.folder / "timelapse.webp"
-        with replacing(out) as temporary:
+        frames: list[Image.Image] = []
+        for path, _ in self._grids():
+            with self._optional(f"samples/{path.name}"), Image.open(path) as picture:
+                frames.append(picture.convert("RGB"))
+        if not frames:
+            return
+        frames = [frame for frame in frames if frame.size == frames[-1].size]
+        with self._optional("timelapse.webp"), replacing(self.folder / "timelapse.webp") as temporary:
             frames[0].save(
                 temporary,
                 save_all=True,
@@ -117,13 +125,28 @@ class Monitor:
                 quality=80,
                 duration=[250] * (len(frames) - 1) + [2000],
             )
-        return out
 
+    def _grids(self) -> list[tuple[Path, int]]:
+        """The sample grids with the image counts in their names, the oldest first; other files are not the run's.
 
-def _images(path: Path) -> int:
-    """The image count in a grid's name; for a whole kimg it is up to one round less than the images seen.
+        For a whole kimg the count is up to one round less than the images seen. Checkpoints are written between rounds,
+        so comparing with a checkpoint's count is exact.
+        """
+        named = [(path, _GRID.fullmatch(path.name)) for path in (self.folder / "samples").glob("kimg-*.png")]
+        grids = [(path, int(name[1]) * 1000 + int(name[2] or 0)) for path, name in named if name and path.is_file()]
+        return sorted(grids, key=lambda grid: grid[1])
 
-    Checkpoints are written between rounds, so comparing with a checkpoint's count is exact.
-    """
-    kimg, _, rest = path.stem.removeprefix("kimg-").partition("_")
-    return int(kimg) * 1000 + int(rest or 0)
+    @contextmanager
+    def _optional(self, name: str) -> Iterator[None]:
+        """Train on if a file that training does not need cannot be read or written; warn once of each."""
+        try:
+            yield
+        except (OSError, UserError, ValueError) as error:
+            if name not in self._failed:
+                reason = error.__cause__ or error
+                log.warning(
+                    "%s cannot be read or written: %s. Training is not affected.",
+                    self.folder / name,
+                    getattr(reason, "strerror", None) or reason,
+                )
+            self._failed.add(name)

@@ -7,8 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from nijigan.errors import UserError
 from nijigan.generator.generator import Generator
-from nijigan.training.checkpoint import save_state
+from nijigan.training.checkpoint import not_finite, save_state
 from nijigan.training.observer.cadence import Recording
 from nijigan.training.observer.health import Health, diversity, share_at_clip
 from nijigan.training.observer.monitor import Monitor
@@ -86,12 +87,18 @@ class Observer(SilentObserver):
             averages: of the losses and scores since the last record.
             before: images seen before the last round.
             recording: what to record.
+
+        Raises:
+            TrainingFailedError: a generated face has pixels that are not finite.
         """
         line = self._line(averages)
         generator = averaged_generator(self._session) if recording.snapshot else None
         grid = None
         if generator is not None:
-            grid = generator.sample(_GRID, seed=0)
+            try:
+                grid = generator.sample(_GRID, seed=0)
+            except UserError as error:  # the pixels are not finite: the weights are, but too large
+                raise not_finite("A generated face is", self._state.images, self._out) from error
             line["diversity"] = self._diversity(generator)
         if recording.evaluation and generator is not None and self._validation is not None:
             start = time.perf_counter()
@@ -102,8 +109,10 @@ class Observer(SilentObserver):
             log.warning("%s", warning)
         if generator is not None and grid is not None:
             self._monitor.samples(grid, self._state.images, before)
-            generator.save(self._out / "last.safetensors")
-            save_state(self._out, self._state, self._recipe)
+            try:
+                generator.save(self._out / "last.safetensors")
+            finally:
+                save_state(self._out, self._state, self._recipe)
 
     def finish(self) -> None:
         """Turn the sample grids into a timelapse."""
