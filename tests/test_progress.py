@@ -12,6 +12,7 @@ from nijigan.aliases import NamedProgress
 from nijigan.cli import progress
 from nijigan.cli.progress import progress_bar
 from nijigan.importing.importer import import_faces
+from nijigan.terminal import duration
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +62,7 @@ def test_lines_that_nobody_can_read_disturb_nothing(monkeypatch: pytest.MonkeyPa
     ("seconds", "words"), [(0, "0 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"), (9000, "2.5 h")]
 )
 def test_durations(seconds: float, words: str) -> None:
-    assert progress._duration(seconds) == words
+    assert duration(seconds) == words
 
 
 def test_every_pass_of_an_import_has_a_name_and_counts(tmp_path: Path) -> None:

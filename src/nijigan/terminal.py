@@ -42,6 +42,13 @@ def printable(text: str, colours: bool = False) -> str:
     return _CONTROL.sub(lambda match: match[1] if colours and match[1] else _escape(match[0][0]) + match[0][1:], text)
 
 
+def duration(seconds: float) -> str:
+    """A duration in words, such as `40 s`, `12 min` or `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
+
+
 def styled(stderr: bool = False) -> "Console":
     """A rich console for our own tables and progress bars, whose colours and cursor movements pass the filter."""
     from rich.console import Console

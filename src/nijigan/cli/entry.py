@@ -124,6 +124,8 @@ def _parse(arguments: Sequence[str], recipe: Recipe) -> Command:
         union, prog="nijigan", description=_DESCRIPTION, args=arguments, config=(tyro.conf.OmitSubcommandPrefixes,),
         registry=without_empty_defaults(),
     )  # fmt: skip
+    if isinstance(command, Train) and command.minutes is not None and {"--kimg", "--epochs"} & options.keys():
+        raise UserError("Set the length of the run with one of --minutes, --kimg and --epochs.")
     if isinstance(command, Train | Sweep) and command.settings.epochs is not None and "--kimg" in options:
         if "--epochs" in options:
             raise UserError("Set the length of the run with either --kimg or --epochs, not with both.")

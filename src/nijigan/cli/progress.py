@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from nijigan.terminal import styled
+from nijigan.terminal import duration, styled
 
 if TYPE_CHECKING:  # both take long to import
     from rich.progress import Progress
@@ -88,12 +88,5 @@ class _Lines:
         if not self._total:
             return f"{self._title} ..."
         done, total, seconds = self._done, self._total, time.monotonic() - self._begun
-        left = f", {_duration(seconds * (total - done) / done)} left" if 0 < done < total else ""
+        left = f", {duration(seconds * (total - done) / done)} left" if 0 < done < total else ""
         return f"{self._title}: {done:,} of {total:,}{left}"
-
-
-def _duration(seconds: float) -> str:
-    """A duration in words: `40 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +29,9 @@ class Demo:
     def run(self) -> None:
         """Run the demo."""
         from nijigan.demo import demo
+        from nijigan.training.hardware import keep_freed_memory
 
+        keep_freed_memory()
         with progress_bar("Drawing") as progress:
             demo(self.out, progress)
 
@@ -114,23 +116,51 @@ class Train:
     """Number of machines."""
     overwrite: bool = False
     """Delete the files of another run in --out, and any other files there that have the names of a run's files."""
+    minutes: float | None = None
+    """Length of the run in minutes on this device. The speed is measured first, and the length is then fixed in kimg.
+    Default: the recipe's length."""
     dry_run: bool = False
-    """Print the plan (recipe, GFLOP per image, images per second, hours) for one device, without training."""
+    """Print the plan (faces, weights, arithmetic, memory, time) for one device, without training."""
+    json: bool = False
+    """With --dry-run, print the plan and the whole recipe as JSON."""
 
     def run(self) -> None:
         """Train, or print the plan."""
-        if self.dry_run and self.devices * self.nodes > 1:
-            raise UserError("--dry-run measures one device and cannot predict several; remove --devices and --nodes.")
-        dataset = open_or_import(self.data)
-        if self.dry_run:
+        if self.json and not self.dry_run:
+            raise UserError("--json applies to --dry-run; add it, or remove --json.")
+        for option in ("dry_run", "minutes"):
+            if getattr(self, option) and self.devices * self.nodes > 1:
+                name = option.replace("_", "-")
+                raise UserError(f"--{name} measures one device, not several; remove --devices and --nodes.")
+        if self.minutes is not None and not 0 < self.minutes < 60 * 24 * 366:
+            raise UserError(f"--minutes is {self.minutes:g}; choose a number above 0, such as 10.")
+        from nijigan.dataset.manifest import is_dataset  # pyarrow is slow to import
+
+        if self.dry_run and not is_dataset(self.data):
+            raise UserError(
+                f"--dry-run needs a dataset, and {self.data} is none; import the pictures first: nijigan import "
+                f"{self.data} --out FACES"
+            )
+        dataset, settings = open_or_import(self.data), self.settings
+        if self.dry_run or self.minutes is not None:
             from nijigan.training.dry_run import plan
 
-            print(plan(self.settings, dataset, self.device, self.start_from))
-            return
+            with progress_bar("Measuring the speed"):
+                cost = plan(settings, dataset, self.device, self.start_from)
+            if self.minutes is not None:
+                kimg = max(0.1, round(cost.images_per_second * self.minutes * 60 / 1000, 1))
+                settings = replace(settings, kimg=kimg, epochs=None)
+                cost = replace(cost, recipe=replace(cost.recipe, kimg=kimg))
+                _log.info("%g minutes at %.3g images/s are %g kimg.", self.minutes, cost.images_per_second, kimg)
+            if self.dry_run:
+                print(cost.to_json() if self.json else cost)
+                return
         from nijigan.training import train
+        from nijigan.training.hardware import keep_freed_memory
 
+        keep_freed_memory()
         out = train(
-            self.settings, dataset, self.out or Path("runs") / self.settings.name, start_from=self.start_from,
+            settings, dataset, self.out or Path("runs") / settings.name, start_from=self.start_from,
             device=self.device, devices=self.devices, nodes=self.nodes, overwrite=self.overwrite,
         )  # fmt: skip
         _log.info("Samples: %s. Generate more with `nijigan generate %s --n 64 --out grid.png`.", out / "samples", out)
@@ -157,6 +187,9 @@ class Resume:
     def run(self) -> None:
         """Resume."""
         from nijigan.training import resume
+        from nijigan.training.hardware import keep_freed_memory
+
+        keep_freed_memory()
 
         resume(
             self.folder, dataset=open_or_import(self.data) if self.data else None, kimg=self.kimg,
@@ -187,7 +220,9 @@ class Sweep:
     def run(self) -> None:
         """Train, evaluate and compare."""
         from nijigan.sweep import sweep
+        from nijigan.training.hardware import keep_freed_memory
 
+        keep_freed_memory()
         vary = {}
         for assignment in self.vary:
             field, equals, values = assignment.partition("=")

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from nijigan.networks import Critique
+from nijigan.networks.numerics import autocast_device
 from nijigan.recipe.parts import ConditionConfig
 
 ClassLoss = Callable[[Critique, Tensor], Tensor]
@@ -60,7 +61,7 @@ def reacgan_loss(
     for embeddings, cosines, code in columns:
         own = cosines.gather(1, code.clamp(min=0)[:, None])  # N×1
         attraction = (own - positive_margin).clamp(max=0) / temperature
-        with torch.autocast(embeddings.device.type, enabled=False):
+        with torch.autocast(autocast_device(embeddings.device), enabled=False):
             similarities = embeddings @ embeddings.T  # N×N
         repulsion = (similarities - negative_margin).clamp(min=0) / temperature
         negatives = (code[:, None] != code) & (code >= 0)

@@ -36,6 +36,11 @@ def full_precision(device_type: str) -> Iterator[None]:
         yield
 
 
+def autocast_device(device: torch.device) -> str:
+    """The device type for `torch.autocast`, which does not know `meta`, the device of tensors without content."""
+    return "cpu" if device.type == "meta" else device.type
+
+
 @contextmanager
 def _settings(tf32: bool, benchmark: bool) -> Iterator[None]:
     cudnn = torch.backends.cudnn

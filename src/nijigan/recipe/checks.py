@@ -10,6 +10,9 @@ from nijigan.resolutions import base_resolution, nearest_resolutions
 if TYPE_CHECKING:
     from nijigan.recipe.recipe import Recipe
 
+MAX_BATCH, MAX_UPDATES = 65_536, 1_000
+MAX_KIMG = 1e9
+"""A trillion images; longer runs are typing errors."""
 _CROSS_ENTROPIES = ("bce", "minimax")
 _NO_GRADIENT_PENALTY = ("auto", "none", "clip")
 
@@ -106,6 +109,8 @@ def check_batch(recipe: "Recipe") -> None:
     """The batch, and how updates alternate."""
     for name in ("batch_size", "accumulate", "n_critic", "g_steps"):
         check(getattr(recipe, name) >= 1, f"{name} is {getattr(recipe, name)}; it must be at least 1.")
+    for name, most in (("batch_size", MAX_BATCH), ("n_critic", MAX_UPDATES), ("g_steps", MAX_UPDATES)):
+        check(getattr(recipe, name) <= most, f"{name} is {getattr(recipe, name):.4g}; choose at most {most:,}.")
     check(recipe.batch_size >= 2, "batch_size must be at least 2: batch norm has no statistics for one image.")
     check(
         recipe.batch_size % recipe.accumulate == 0 and recipe.batch_size // recipe.accumulate >= 2,
@@ -124,6 +129,7 @@ def check_length(recipe: "Recipe") -> None:
     for name in ("kimg", "epochs", "snapshot_kimg", "tick_kimg", "evaluate_every", "every_epochs"):
         length = getattr(recipe, name)
         check(length is None or 0 < length < inf, f"{name} is {length}; it must be above 0 and finite.")
+        check((length or 0) <= MAX_KIMG, f"{name} is {length or 0:.4g}; choose at most {MAX_KIMG:,.0f}.")
     check(
         recipe.every_epochs is None or (recipe.snapshot_kimg, recipe.evaluate_every) == (None, None),
         "every_epochs replaces snapshot_kimg and evaluate_every; set only one of the two. To undo what a recipe sets, "

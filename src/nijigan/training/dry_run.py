@@ -1,21 +1,36 @@
 """Estimate the cost of a training from a few rounds, whose results are discarded."""
 
+import json
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from nijigan.aliases import Codes, Images
 from nijigan.dataset.faces import FaceDataset
 from nijigan.networks.numerics import fast_numerics
 from nijigan.recipe.recipe import Recipe
-from nijigan.training.hardware import own_randomness, synchronise
+from nijigan.terminal import duration
+from nijigan.training.hardware import own_randomness, synchronise, total_memory
+from nijigan.training.labels import TrainingLabels
 from nijigan.training.rounds import DIVERSITY_EVERY, Rounds, Updates
 from nijigan.training.session import Session
+from nijigan.training.state import TrainingState
 from nijigan.training.transfer import load_networks
 
-_ROUNDS = 5
+_PIXELS = 16 * 64**2
+_IMAGES = 2
+"""Images in the batch that is computed without data, to count arithmetic and memory: they are proportional to it."""
+_SECONDS = 2.0
+"""Seconds that the measured rounds may take. What would take longer is estimated from one pass of D."""
+_PROGRAM_GIGABYTES = 0.6  # Python and torch themselves
+_EPOCH_ROUNDS = 4 * DIVERSITY_EVERY
 _TOTAL = 10**9  # images: schedules hardly move
 
 
@@ -32,23 +47,42 @@ class Plan:
     gflop_per_image: float
     """Arithmetic of a round divided by the real images it shows: convolutions and products, 2 per multiply-add."""
     images_per_second: float
-    """Measured over a few rounds."""
+    """Measured on rounds with a batch that the machine computes in a second or two."""
+    gigabytes: float
+    """Estimated memory of the training: weights, optimizers, and what one micro-batch keeps for its gradients."""
+    available: float | None
+    """Memory of the device in GB; None if the system does not tell."""
 
     @property
     def hours(self) -> float:
         """Time for the whole run."""
         return self.recipe.kimg * 1000 / self.images_per_second / 3600
 
+    def to_json(self) -> str:
+        """The plan as JSON, with the resolved recipe and the hours."""
+        return json.dumps(asdict(self) | {"hours": self.hours}, indent=1)
+
     def __str__(self) -> str:
-        epochs = self.recipe.kimg * 1000 / self.faces
+        recipe, epochs = self.recipe, self.recipe.kimg * 1000 / self.faces
+        parts = f" in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""
         return (
-            f"{self.recipe.to_json()}\n"
-            f"faces          {self.faces:,} for training; {self.recipe.kimg:g} kimg are {epochs:.1f} epochs\n"
+            f"faces          {self.faces:,} for training; {recipe.kimg:g} kimg are {epochs:.1f} epochs\n"
             f"parameters     generator {self.parameters[0]:,}, discriminator {self.parameters[1]:,}\n"
-            f"arithmetic     {self.gflop_per_image:.3g} GFLOP per image, {self.recipe.precision}\n"
-            f"speed          {self.images_per_second:.0f} images/s\n"
-            f"time           {self.hours:.2g} hours"
+            f"arithmetic     {self.gflop_per_image:.3g} GFLOP per image, {recipe.precision}\n"
+            f"memory         about {self.gigabytes:.2g} GB with batches of {recipe.batch_size}{parts}"
+            f"{self._too_much()}\n"
+            f"time           {duration(self.hours * 3600)} at {self.images_per_second:.3g} images/s"
         )
+
+    def _too_much(self) -> str:
+        """A remark if the device has less memory."""
+        if self.available is None or self.gigabytes <= self.available:
+            return ""
+        spare = max(0.1, self.available - _PROGRAM_GIGABYTES)
+        parts, size = self.recipe.accumulate, self.recipe.batch_size
+        fitting = [n for n in range(parts + 1, size // 2 + 1) if size % n == 0 and self.gigabytes * parts / n < spare]
+        advice = f"add --accumulate {fitting[0]}" if fitting else "choose a smaller --batch-size or --resolution"
+        return f"; this device has {self.available:.2g} GB: {advice}"
 
 
 def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from: Path | None = None) -> Plan:
@@ -64,58 +98,163 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from:
         UserError: as in `train`.
     """
     session = Session.new(recipe, dataset, device)
-    recipe, state, rounds = session.recipe, session.state, session.rounds
+    recipe, state = session.recipe, session.state
     if start_from is not None:
         load_networks(state, recipe, session.labels.attributes, start_from)
-    many = max(_ROUNDS, recipe.penalty.every)
-    starts = [0]
-    if recipe.alternate_epochs:  # shorter epochs, so that both networks have their turn: images count in each
-        rounds.face_count = DIVERSITY_EVERY * many * recipe.batch_size
-        starts.append(recipe.alternate_epochs * rounds.face_count)
-    with own_randomness(session.fabric.device), fast_numerics(session.fabric.device.type):
-        flop = sum(_flop(rounds, start) for start in starts)
-        seconds = sum(_seconds(rounds, start, many) for start in starts)
-    shown = len(starts) * recipe.batch_size * recipe.n_critic  # in one round of each turn
+    micro, place = recipe.batch_size // recipe.accumulate, session.fabric.device
+    with own_randomness(place), fast_numerics(place.type):
+        counted, flop, held = _count_without_data(session, min(micro, _PIXELS // recipe.resolution**2 + _IMAGES))
+        rate = _flop_per_second(session)
+        small = max(_IMAGES, min(micro, int(rate * _SECONDS / flop * counted)))
+        if flop / counted * small <= rate * _SECONDS * 2:
+            rounds = _rounds(session.recipe, session.state, session.fabric, session.labels, small)
+            seconds = _sum_of_turns(rounds, _time)
+            if seconds < _SECONDS and small < micro:  # rounds are faster than one pass of D made believe
+                small = min(micro, int(small * _SECONDS / seconds))
+                rounds = _rounds(session.recipe, session.state, session.fabric, session.labels, small)
+                _sum_of_turns(rounds, _time)
+            seconds = _sum_of_turns(rounds, _time)  # the second one: the first of a size is slow
+        else:
+            seconds = flop / counted * small / rate
+    turns = 2 if recipe.alternate_epochs else 1
+    weights = 5 * _weights(state.generator) + 4 * _weights(state.discriminator)  # gradients, two moments, EMA
     return Plan(
         recipe=recipe,
-        faces=len(session.faces),
-        parameters=(_count(state.generator), _count(state.discriminator)),
-        gflop_per_image=flop / shown / 1e9,
-        images_per_second=many * shown / seconds,
+        faces=dataset.count("train"),
+        parameters=(_weights(state.generator), _weights(state.discriminator)),
+        gflop_per_image=flop / turns / (counted * recipe.n_critic) / 1e9,
+        images_per_second=turns * small * recipe.n_critic / seconds,
+        gigabytes=(4 * weights + held * micro / counted) / 1e9 + _PROGRAM_GIGABYTES,
+        available=None if (memory := total_memory(place)) is None else memory / 1e9,
     )
 
 
-def _flop(rounds: Rounds, start: int) -> float:
-    """The arithmetic of one round from `start` on. Lazy terms count by the share of rounds that have them."""
+def _count_without_data(session: Session, batch: int) -> tuple[int, float, int]:
+    """Images, floating-point operations and bytes held of a round whose tensors have a shape but no content."""
+    meta = torch.device("meta")
+    with meta:
+        state = TrainingState.start(session.recipe, meta, session.labels.attributes)
+    rounds = _rounds(session.recipe, state, _Meta(), session.labels, batch)
+    with _Held() as held:
+        flop = _sum_of_turns(rounds, _count)
+    return batch, flop, held.peak
+
+
+class _Meta:
+    """What rounds need of Fabric, on the device without data."""
+
+    device = torch.device("meta")
+    world_size = 1
+    global_rank = 0
+    is_global_zero = True
+
+
+def _flop_per_second(session: Session) -> float:
+    """The speed of this device on the recipe's discriminator, in its precision: two images, forward, twice."""
+    rounds = _rounds(session.recipe, session.state, session.fabric, session.labels, _IMAGES)
+    images = torch.zeros(_IMAGES, 3, session.recipe.resolution, session.recipe.resolution, device=session.fabric.device)
+    codes = (torch.zeros(_IMAGES, len(session.labels.attributes), dtype=torch.int64, device=session.fabric.device),)
+    times = []
+    for _ in range(2):
+        synchronise(session.fabric.device)
+        begin = time.perf_counter()
+        with torch.no_grad(), rounds.autocast, FlopCounterMode(display=False) as counter:
+            session.state.discriminator(images, *(codes if session.labels.attributes else ()))
+        synchronise(session.fabric.device)
+        times.append(time.perf_counter() - begin)
+    return float(counter.get_total_flops()) / min(times)
+
+
+def _rounds(recipe: Recipe, state: TrainingState, fabric: Any, labels: TrainingLabels, batch: int) -> Rounds:
+    """Rounds of a smaller batch, on random pixels: the faces themselves need not be decoded."""
+    recipe = replace(recipe, batch_size=batch, accumulate=1)
+    random = np.random.default_rng(0)
+    side, count = recipe.resolution, recipe.batch_size
+    faces = random.integers(0, 256, (count, side, side, 3), np.uint8)
+    codes = labels.codes[random.integers(0, len(labels.codes), count)]
+
+    def read(start: int, number: int) -> tuple[Images, Codes]:
+        return faces[:number], codes[:number]
+
+    epoch = _EPOCH_ROUNDS * batch  # short, so that alternating networks both have their turn
+    return Rounds(recipe, state, fabric, read, epoch, 40.0 if labels.attributes else None)
+
+
+def _sum_of_turns(rounds: Rounds, measure: Callable[[Rounds, Updates], float]) -> float:
+    """What a round costs on average: the sum over the turns of networks that alternate."""
+    starts = [0]
+    if rounds.recipe.alternate_epochs:
+        starts.append(rounds.recipe.alternate_epochs * rounds.face_count)
+    return sum(_one_turn(rounds, start, measure) for start in starts)
+
+
+def _one_turn(rounds: Rounds, start: int, measure: Callable[[Rounds, Updates], float]) -> float:
+    """What a round from `start` on costs. Lazy terms count by the share of rounds that have them."""
     rounds.state.images = start
     updates = rounds.next_updates(_TOTAL)
-    plain = replace(updates, penalties=(False,) * len(updates.penalties), diversity=False)
-    total = eager = float(_count_flop(rounds, plain))
-    if rounds.penalty is not None and updates.penalties:
+    every = rounds.recipe.penalty.every if rounds.penalty is not None and updates.penalties else 0
+    plain = replace(updates, penalties=(every == 1,) * len(updates.penalties), diversity=False)
+    total = eager = measure(rounds, plain)
+    if every > 1:
         penalised = replace(plain, penalties=(True,) * len(updates.penalties))
-        total += (_count_flop(rounds, penalised) - eager) / rounds.recipe.penalty.every
+        total = total + (measure(rounds, penalised) - eager) / every
     if rounds.real_distance is not None and updates.g_updates:
-        total += (_count_flop(rounds, replace(plain, diversity=True)) - eager) / DIVERSITY_EVERY
+        total = total + (measure(rounds, replace(plain, diversity=True)) - eager) / DIVERSITY_EVERY
     return total
 
 
-def _count_flop(rounds: Rounds, updates: Updates) -> int:
+def _count(rounds: Rounds, updates: Updates) -> float:
     with FlopCounterMode(display=False) as counter:
         rounds.run_updates(updates)
-    return int(counter.get_total_flops())
+    return float(counter.get_total_flops())
 
 
-def _seconds(rounds: Rounds, start: int, count: int) -> float:
-    """The time that `count` rounds from `start` on take."""
+def _time(rounds: Rounds, updates: Updates) -> float:
     device = rounds.fabric.device
-    rounds.state.images = start
     synchronise(device)
     begin = time.perf_counter()
-    for _ in range(count):
-        rounds.run(_TOTAL)
+    rounds.run_updates(updates)
     synchronise(device)
     return time.perf_counter() - begin
 
 
-def _count(module: torch.nn.Module) -> int:
+class _Held:
+    """Counts the bytes that autograd holds for gradients: the largest part of a training's memory."""
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._now = 0
+        self._shares: dict[int, int] = {}  # by storage: how often it is held
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda held: held.tensor)
+
+    def __enter__(self) -> Self:
+        self._hooks.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._hooks.__exit__(kind, error, trace)
+
+    def _pack(self, tensor: torch.Tensor) -> "_Held._Tensor":
+        return self._Tensor(self, tensor)
+
+    class _Tensor:
+        """One tensor that a graph holds, until the graph is freed."""
+
+        def __init__(self, held: "_Held", tensor: torch.Tensor) -> None:
+            storage = tensor.untyped_storage()
+            self.tensor, self._held, self._address, self._bytes = tensor, held, storage._cdata, storage.nbytes()
+            held._shares[self._address] = held._shares.get(self._address, 0) + 1
+            if held._shares[self._address] == 1 and not isinstance(tensor, torch.nn.Parameter):
+                held._now += self._bytes
+                held.peak = max(held.peak, held._now)
+
+        def __del__(self) -> None:
+            self._held._shares[self._address] -= 1
+            if self._held._shares[self._address] == 0 and not isinstance(self.tensor, torch.nn.Parameter):
+                self._held._now -= self._bytes
+
+
+def _weights(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())

@@ -17,7 +17,7 @@ from nijigan.losses.class_losses import build_class_loss, diversity_loss
 from nijigan.losses.objectives import build_objective
 from nijigan.losses.penalties import build_penalty, clip_weights
 from nijigan.networks import Critique
-from nijigan.networks.numerics import full_precision
+from nijigan.networks.numerics import autocast_device, full_precision
 from nijigan.networks.priors import random_latents
 from nijigan.recipe.parts import OptimizerConfig
 from nijigan.recipe.recipe import Recipe
@@ -89,7 +89,8 @@ class Rounds:
         self.schedule = Schedule()
         self.micro_batch_size = micro_batch_size(recipe, fabric.world_size)
         dtype = _DTYPES[recipe.precision]
-        self._autocast = torch.autocast(fabric.device.type, dtype, enabled=dtype is not torch.float32)
+        self._device_type = autocast_device(fabric.device)
+        self.autocast = torch.autocast(self._device_type, dtype, enabled=dtype is not torch.float32)
         keys = ["d_loss", "g_loss", "real_score", "fake_score"] + ["penalty"] * (self.penalty is not None)
         keys += ["d_class_loss", "g_class_loss"] * (self.class_loss is not None)
         keys += ["diversity_loss"] * (self.real_distance is not None)
@@ -167,7 +168,7 @@ class Rounds:
             with torch.set_grad_enabled(keep and number == len(batches)):
                 fake = self._generate(batch.codes)
             loss = self._discriminator_loss(batch, fake.detach(), penalised)
-            with full_precision(self.fabric.device.type) if penalised else nullcontext():
+            with full_precision(self._device_type) if penalised else nullcontext():
                 self._backward(loss)
         self._step(self.state.d_optimizer, self.state.discriminator, self.recipe.d_optimizer)
         if self.recipe.clip is not None:
@@ -227,13 +228,13 @@ class Rounds:
     def _generate(self, codes: tuple[Tensor, ...]) -> Tensor:
         """Generate one micro-batch. Its attributes are those of its real images, so they follow the data's priors."""
         latent = random_latents(self.micro_batch_size, self.recipe.latent, self.fabric.device)
-        with self._autocast:
+        with self.autocast:
             images: Tensor = self.state.generator(latent, *codes)
         return images
 
     def _discriminate(self, images: Tensor, codes: tuple[Tensor, ...]) -> Critique:
         """D's output for N×3×H×W images, augmented; logits in fp32."""
-        with self._autocast:
+        with self.autocast:
             critique: Critique = self.state.discriminator(self._augmented(images), *codes)
         return replace(critique, logits=critique.logits.float())
 
@@ -253,7 +254,7 @@ class Rounds:
             logits: Tensor = self.state.discriminator(self._augmented(images), *real.codes).logits
             return logits
 
-        with full_precision(self.fabric.device.type):  # 16 bits are too few for second derivatives
+        with full_precision(self._device_type):  # 16 bits are too few for second derivatives
             penalty = self.schedule.penalty * self.penalty(critic, real.images.float(), fake.float())
         self._note(penalty=penalty)
         return self.recipe.penalty.every * penalty

@@ -1,5 +1,6 @@
 """The parts of a training. New runs, resumed runs, plans and transfers all assemble them here."""
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,14 @@ from nijigan.dataset.faces import FaceDataset, FaceStream
 from nijigan.dataset.splits import split_advice
 from nijigan.errors import UserError
 from nijigan.recipe.recipe import Recipe
-from nijigan.training.hardware import launch, own_randomness, resolve_precision
+from nijigan.training.hardware import launch, own_randomness, resolve_precision, total_memory
 from nijigan.training.labels import TrainingLabels, with_attributes
 from nijigan.training.rounds import Rounds, micro_batch_size, mix_seeds
-from nijigan.training.state import TrainingState
+from nijigan.training.state import TrainingState, build_networks
+
+log = logging.getLogger("nijigan")
+_FEW = 1000
+"""Training faces below which augmentation is advised."""
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # imports torchmetrics and matplotlib
@@ -55,6 +60,11 @@ class Session:
         recipe = with_attributes(recipe, dataset).resolved(faces)
         # Each process would measure for itself, and one with a busy core might come to another answer.
         recipe = replace(recipe, precision=fabric.broadcast(resolve_precision(recipe.precision, fabric.device)))
+        if faces < _FEW and recipe.augment.p == 0:
+            log.warning(
+                "There are only %d faces to train on, which D soon knows by heart. Add --augment.p auto, or begin with "
+                "networks that were trained on other faces: --start-from RUN.", faces
+            )  # fmt: skip
         return cls(recipe, dataset, TrainingLabels.of(dataset, recipe.attributes), fabric)
 
     @classmethod
@@ -66,9 +76,29 @@ class Session:
     @cached_property
     def state(self) -> TrainingState:
         """New networks, with the weights that the recipe's seed decides; the caller's random state stays as it was."""
+        self._check_memory()
         with own_randomness(self.fabric.device):
             torch.manual_seed(mix_seeds(self.recipe.seed))
             return TrainingState.start(self.recipe, self.fabric.device, self.labels.attributes)
+
+    def _check_memory(self) -> None:
+        """Refuse networks and batches that cannot fit, before anything is allocated."""
+        available = total_memory(self.fabric.device)
+        if available is None:
+            return
+        with torch.device("meta"):  # shapes without content
+            generator, discriminator = build_networks(self.recipe, self.labels.attributes)
+        weights = 16 * sum(p.numel() for net in (generator, discriminator) for p in net.parameters())
+        images = 64 * micro_batch_size(self.recipe, self.fabric.world_size) * self.recipe.resolution**2
+        for size, what, advice in (
+            (weights, "The networks", "choose a smaller --generator.width or --discriminator.width"),
+            (images, f"A batch of {self.recipe.batch_size:,}", "choose a smaller --batch-size, or --accumulate"),
+        ):
+            if size > available:
+                raise UserError(
+                    f"{what} would take at least {size / 1e9:,.0f} GB; this device has {available / 1e9:,.0f} GB. "
+                    f"{advice[0].upper()}{advice[1:]}."
+                )
 
     @cached_property
     def faces(self) -> Images:

@@ -43,8 +43,7 @@ class TrainingState:
     @classmethod
     def start(cls, recipe: Recipe, device: torch.device, attributes: Attributes) -> "TrainingState":
         """New networks for these attributes, initialised from torch's random state, and new optimizers."""
-        generator = build_generator(recipe.generator, recipe.latent, recipe.resolution, attributes)
-        discriminator = build_discriminator(recipe.discriminator, recipe.resolution, attributes, recipe.condition)
+        generator, discriminator = build_networks(recipe, attributes)
         generator.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
         discriminator.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
         return cls(
@@ -112,6 +111,12 @@ class TrainingState:
                         yield f"{prefix}.{index:03d}.{key}", value
 
 
+def build_networks(recipe: Recipe, attributes: Attributes) -> tuple[nn.Module, nn.Module]:
+    """A recipe's generator and discriminator for these attributes, initialised from torch's random state."""
+    generator = build_generator(recipe.generator, recipe.latent, recipe.resolution, attributes)
+    return generator, build_discriminator(recipe.discriminator, recipe.resolution, attributes, recipe.condition)
+
+
 def build_optimizer(config: OptimizerConfig, module: nn.Module) -> Optimizer:
     """An optimizer over the parameters of `module`; its moments exist from the start, so that names never change."""
     optimizer = _at_rest(config, list(module.parameters()))
@@ -129,11 +134,12 @@ def build_optimizer(config: OptimizerConfig, module: nn.Module) -> Optimizer:
 
 def _at_rest(config: OptimizerConfig, parameters: list[nn.Parameter]) -> Optimizer:
     betas = (float(config.beta1), float(config.beta2))  # torch refuses a mixture with integers
+    fused = parameters[0].device.type != "meta"  # the fast kernels need data
     match config.kind:
         case "adam":
-            return Adam(parameters, lr=0.0, betas=betas, fused=True)
+            return Adam(parameters, lr=0.0, betas=betas, fused=fused)
         case "adamw":
-            return AdamW(parameters, lr=0.0, betas=betas, fused=True)
+            return AdamW(parameters, lr=0.0, betas=betas, fused=fused)
         case "rmsprop":
             return RMSprop(parameters, lr=0.0, alpha=config.beta2)
         case "sgd":

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,11 @@ from nijigan.errors import UserError
 from nijigan.files import replacing, write_text
 from nijigan.pictures import grid
 from nijigan.runs import read_log
-from nijigan.terminal import styled
+from nijigan.terminal import duration, styled
 
 log = logging.getLogger("nijigan")
 _GRID = re.compile(r"kimg-([0-9]{6,12})(?:_([0-9]{3}))?\.png")
+_FIRST_WORD, _SILENCE = 2.0, 60.0  # seconds until the first message, and the longest without one
 _SHOWN = {"d_loss": "D loss", "g_loss": "G loss", "real_score": "D(real)", "fake_score": "D(fake)"}
 
 
@@ -53,9 +55,11 @@ class Monitor:
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task(f"{images / 1000:g} kimg", total=total, completed=images)
-        self._total = total
+        self._total, self._begun_at = total, images
 
     def __enter__(self) -> Self:
+        self._begun = time.monotonic()
+        self._next_word = self._begun + _FIRST_WORD
         self._progress.start()
         return self
 
@@ -65,8 +69,14 @@ class Monitor:
         self._progress.stop()
 
     def advance(self, images: int) -> None:
-        """Move the progress bar."""
+        """Move the progress bar. Elsewhere, say after two seconds that training goes on, then every minute."""
         self._progress.update(self._task, completed=images)
+        now = time.monotonic()
+        if self._progress.disable and now >= self._next_word:
+            self._next_word = now + _SILENCE
+            rate = (images - self._begun_at) / (now - self._begun)
+            left = duration((self._total - images) / rate) if rate else "unknown"
+            log.info("%.2f/%g kimg · %.0f img/s · %s left", images / 1000, self._total / 1000, rate, left)
 
     def tick(self, line: dict[str, Any]) -> None:
         """Record one log line: a JSON object with `images`, `kimg` and the numbers to plot."""
@@ -85,12 +95,14 @@ class Monitor:
                 f"{line['kimg']:.1f}/{self._total / 1000:g} kimg",
                 f"epoch {line['epoch']:.2f}",
                 f"{line['images_per_second']:.0f} img/s",
+                f"{duration((self._total - line['images']) / line['images_per_second'])} left",
             ]
             + [f"{label} {line[key]:.2f}" for key, label in _SHOWN.items() if line[key] is not None]
             + ([f"KID {line['kid']:.4f} · yield {line['yield']:.0%}"] if "kid" in line else [])
         )
         self._progress.update(self._task, description=summary, completed=line["images"])
         if self._progress.disable:
+            self._next_word = time.monotonic() + _SILENCE
             log.info("%s", summary)
 
     def samples(self, faces: Images, images: int, before: int) -> None:

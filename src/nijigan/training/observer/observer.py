@@ -68,6 +68,8 @@ class Observer(SilentObserver):
 
     def __enter__(self) -> Self:
         self._monitor.__enter__()
+        if self._state.images == 0:  # what the untrained generator makes, and a sign that all is well
+            self._monitor.samples(averaged_generator(self._session).sample(_GRID, seed=0), 0, before=-1)
         self._clock = time.perf_counter()
         return self
 
