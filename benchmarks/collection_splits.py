@@ -7,6 +7,7 @@
 that were dropped as duplicates then and stay now are not compared.
 """
 
+import argparse
 import hashlib
 import json
 import sys
@@ -36,4 +37,8 @@ def main(collection: str, faces: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2])))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("collection", choices=json.loads(FILE.read_text()))
+    parser.add_argument("faces", type=Path, help="the dataset")
+    options = parser.parse_args()
+    sys.exit(main(options.collection, options.faces))
