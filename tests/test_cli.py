@@ -100,7 +100,7 @@ def test_a_part_of_another_kind_keeps_the_recipes_values_that_it_has() -> None:
         (["train", "dcgan", "--data", "x", "--label-smoothing", "0.1", "--objective", "mse"], "bce"),
         (
             ["train", "dcgan", "--data", "x", "--dry-run", "--devices", "2"],
-            "measures one device and cannot predict several",
+            "measures one device, not several",
         ),
         (["train", "acgan", "--data", "x", "--attributes", ","], "attributes is empty"),
         (["import", "x", "--out", "y", "--min-count", "-1"], "choose 0"),
@@ -134,6 +134,53 @@ def test_invalid_commands_exit_2(arguments: list[str]) -> None:
     assert end.value.code == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["train", "dcgan", "--data", "x", "--kimgs", "3"], "--kimg FLOAT"),
+        (["sweep", "dcgan", "--data", "x", "--varry", "lr=1"], "--vary"),
+        (["resume", "x", "--dataa", "y"], "--data PATH"),
+    ],
+)
+def test_the_option_that_was_meant_is_suggested_once(
+    arguments: list[str], option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        main(arguments)
+    output = capsys.readouterr()
+    text = output.out + output.err
+    assert text.count(option) == 1
+    assert f"nijigan {arguments[0]} --help" in text
+    assert " in nijigan " not in text  # nothing of other commands
+
+
+@pytest.mark.parametrize("command", ["import", "train", "resume", "generate", "evaluate", "rate"])
+def test_help_says_nothing_of_none(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert "None}" not in text
+    assert "(default: None)" not in text
+
+
+def test_help_has_no_line_breaks_of_docstrings(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = capsys.readouterr().out
+    assert "every attribute of the dataset, or none if condition.kind is none." in text
+    assert "mse = least squares (LSGAN), Mao et al. 2017;" in text
+
+
+def test_none_is_still_a_value() -> None:
+    command = parse(["train", "walia", "--data", "x", "--every-epochs", "None", "--out", "y"])
+    assert isinstance(command, Train)
+    assert (command.settings.every_epochs, command.out) == (None, Path("y"))
+
+
 def test_the_main_job(faces: FaceDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Import, inspect, plan, train, resume, generate and walk, as a user types it."""
     pictures, run = faces.path.parent / "pictures", str(tmp_path / "run")
@@ -158,7 +205,8 @@ def test_the_main_job(faces: FaceDataset, tmp_path: Path, capsys: pytest.Capture
 def test_a_folder_of_pictures_is_imported_once(faces: FaceDataset, tmp_path: Path) -> None:
     pictures = tmp_path / "art.v1"
     shutil.copytree(faces.path.parent / "pictures", pictures)
-    arguments = ["train", "dcgan", "--data", str(pictures), "--dry-run", *SMALL]
+    arguments = ["train", "dcgan", "--data", str(pictures), "--kimg", "0.01", "--overwrite", *SMALL]
+    arguments += ["--out", str(tmp_path / "run")]
     assert main(arguments) == 0
     made = (tmp_path / "art.v1-faces" / "dataset.json").stat().st_mtime_ns
     assert main(arguments) == 0

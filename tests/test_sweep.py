@@ -63,6 +63,7 @@ def test_lengths_in_kimg_override_a_recipes_epochs(tiny: Recipe) -> None:
         ({"resolution": ["16", "32"]}, "cannot be compared"),
         ({"name": ["a/../../b"]}, "cannot be the name of a recipe"),
         ({"lr": ["1e-4", "0.0001"]}, "the same training"),
+        ({name: [str(n) for n in range(40)] for name in ("seed", "kimg", "batch_size")}, "64,000 combinations"),
     ],
 )
 def test_a_sweep_that_cannot_run_is_refused_before_it_begins(

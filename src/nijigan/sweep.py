@@ -6,6 +6,7 @@ sweep(find_recipe("dcgan"), dataset, {"optimizer": ["adam", "sgd"], "objective":
 import itertools
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from nijigan.runs import read_log
 from nijigan.training import resume, train
 from nijigan.training.trainer import finished
 
+MAX_RUNS = 1000
+"""Combinations of a sweep."""
 log = logging.getLogger("nijigan")
 
 _BOTH = {"optimizer": "kind", "lr": "lr", "beta1": "beta1", "beta2": "beta2"}
@@ -91,6 +94,9 @@ def combinations(recipe: Recipe, vary: Mapping[str, Sequence[str]]) -> list[tupl
     """
     if not vary:
         raise UserError("A sweep needs a field to vary: add --vary FIELD=VALUE,VALUE, such as --vary lr=1e-4,2e-4.")
+    combinations = math.prod(len(values) for values in vary.values())
+    if combinations > MAX_RUNS:
+        raise UserError(f"These values make {combinations:,} combinations, and each is a training; vary less.")
     variants = []
     for values in itertools.product(*vary.values()):
         settings = dict(zip(vary, values, strict=True))

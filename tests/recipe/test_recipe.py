@@ -44,6 +44,11 @@ def test_keys_of_the_table_are_names_of_recipes() -> None:
         ({"tick_kimg": float("nan")}, "finite"),
         ({"seed": -1}, "seed"),
         ({"n_critic": 0}, "at least 1"),
+        ({"batch_size": 10**400}, "batch_size is a number of hundreds of digits; choose at most 65,536"),
+        ({"accumulate": 10**400}, "accumulate is a number of hundreds of digits"),
+        ({"alternate_epochs": 10**400}, "alternate_epochs is a number of hundreds of digits"),
+        ({"alternate_epochs": 10**30}, "alternate_epochs is 1e[+]30"),
+        ({"kimg": 10**400}, "kimg is a number of hundreds of digits"),
     ],
 )
 def test_contradictions_are_refused_in_a_sentence(change: dict[str, object], words: str) -> None:

@@ -3,8 +3,9 @@
 import os
 import sys
 from dataclasses import is_dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 from tyro.conf import Positional
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from nijigan.dataset.faces import FaceDataset
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+_METAVARS = {Path: "PATH", str: "STR", int: "INT", float: "FLOAT"}
+"""What help shows for the value of an option that may be absent."""
+
 Model = Annotated[Positional[str | None], tyro.conf.arg(metavar="[MODEL]", help_behavior_hint="")]
 """A run folder, a .safetensors file or hf:user/model. Default: the packaged generator."""
 
@@ -80,10 +84,11 @@ def narrate(sentence: str) -> None:
     print(printable(sentence), file=sys.stderr)  # a progress bar may have replaced stderr, and the filter with it
 
 
-def without_empty_defaults() -> ConstructorRegistry:
-    """Rules for tyro that omit "(default: None)" and "(default: )" from help.
+def help_rules() -> ConstructorRegistry:
+    """Rules for tyro's help: values without `{None}`, no empty defaults, and text that wraps at the terminal's width.
 
-    The help text of such an option states the default itself.
+    The help text of an option whose default is None or empty states the default itself. The text of a field keeps no
+    line breaks of its docstring.
     """
     registry = ConstructorRegistry()
     delegating = False
@@ -100,13 +105,26 @@ def without_empty_defaults() -> ConstructorRegistry:
             delegating = False
         if not isinstance(spec, StructConstructorSpec):
             return None
-        return replace(spec, fields=tuple(map(_without_empty_default, spec.fields)))
+        return replace(spec, fields=tuple(map(_plain_help, spec.fields)))
 
     return registry
 
 
-def _without_empty_default(field: StructFieldSpec) -> StructFieldSpec:
-    silent: Any = Annotated[field.type, tyro.conf.arg(help_behavior_hint="")]
-    empty = field.default is None or (field.default == () and get_origin(field.type) is tuple)
-    hints = [m for m in getattr(field.type, "__metadata__", ()) if getattr(m, "help_behavior_hint", None) is not None]
-    return replace(field, type=silent) if empty and not hints else field
+def _plain_help(field: StructFieldSpec) -> StructFieldSpec:
+    """The field with its help as `help_rules` describes it; what its annotation sets itself stays."""
+    marks = getattr(field.type, "__metadata__", ())
+    bare = get_args(field.type)[0] if marks else field.type
+    changes: dict[str, Any] = {}
+    present = [kind for kind in get_args(bare) if kind is not type(None)]
+    if len(present) == 1 and type(None) in get_args(bare) and present[0] in _METAVARS:
+        changes["metavar"] = _METAVARS[present[0]]
+    if field.default is None or (field.default == () and get_origin(bare) is tuple):
+        changes["help_behavior_hint"] = ""
+    changes = {n: v for n, v in changes.items() if all(getattr(mark, n, None) is None for mark in marks)}
+    kind: Any = Annotated[field.type, tyro.conf.arg(**changes)] if changes else field.type
+    return replace(field, type=kind, helptext=partial(_one_line, field))
+
+
+def _one_line(field: StructFieldSpec) -> str | None:
+    text = field.helptext() if callable(field.helptext) else field.helptext
+    return None if text is None else " ".join(text.split())

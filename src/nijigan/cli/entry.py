@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from inspect import getdoc
 from itertools import pairwise
-from typing import Annotated, Any, Union, get_args
+from typing import Any, get_args
 
 import tyro
 
-from nijigan.cli.common import narrate, without_empty_defaults
+from nijigan.cli.common import help_rules, narrate
 from nijigan.cli.data import Import, Inspect, Split
 from nijigan.cli.generate import Generate, Walk
 from nijigan.cli.judge import Compare, Evaluate, Rate
@@ -110,26 +110,34 @@ def _parse(arguments: Sequence[str], recipe: Recipe) -> Command:
     recipe = recipe.reset_for({option.removeprefix("--"): value for option, value in options.items()})
     if [word.partition("=")[0] for word in arguments].count("--attributes") > 1:
         raise UserError("Name all attributes in one --attributes, such as --attributes hair,eyes.")
-    helps = {"--help", "-h"} & set(arguments) and arguments[0] in ("generate", "walk")
-    commands: list[Any] = []
-    for kind in _COMMANDS:
-        default = kind(tyro.MISSING, tyro.MISSING, recipe) if kind in (Train, Sweep) else tyro.MISSING_NONPROP
-        name = kind.__name__.lower()
-        text = f"{getdoc(kind)}\n\n{vocabulary_text()}" if helps and name == arguments[0] else None
-        commands.append(
-            Annotated[kind, tyro.conf.subcommand(name, default=default, description=text, prefix_name=False)]
-        )
-    union: Any = Union[tuple(commands)]  # noqa: UP007 - built at run time
-    command: Command = tyro.cli(
-        union, prog="nijigan", description=_DESCRIPTION, args=arguments, config=(tyro.conf.OmitSubcommandPrefixes,),
-        registry=without_empty_defaults(),
-    )  # fmt: skip
+    command = _command(arguments, recipe)
     if isinstance(command, Train) and command.minutes is not None and {"--kimg", "--epochs"} & options.keys():
         raise UserError("Set the length of the run with one of --minutes, --kimg and --epochs.")
     if isinstance(command, Train | Sweep) and command.settings.epochs is not None and "--kimg" in options:
         if "--epochs" in options:
             raise UserError("Set the length of the run with either --kimg or --epochs, not with both.")
         command = replace(command, settings=replace(command.settings, epochs=None))
+    return command
+
+
+def _command(arguments: Sequence[str], recipe: Recipe) -> Command:
+    """Parse the options of the command that is named. tyro would suggest those of all commands if it knew them."""
+    name, *rest = arguments
+    kind = {kind.__name__.lower(): kind for kind in _COMMANDS}.get(name)
+    config = (tyro.conf.OmitSubcommandPrefixes,)
+    if kind is None:
+        tyro.cli(Command, prog="nijigan", description=_DESCRIPTION, args=arguments, config=config)
+        raise SystemExit(2)  # tyro has ended the program already
+    helps = {"--help", "-h"} & set(rest) and kind in (Generate, Walk)
+    command: Command = tyro.cli(
+        kind,
+        prog=f"nijigan {name}",
+        description=f"{getdoc(kind)}\n\n{vocabulary_text()}" if helps else None,
+        args=rest,
+        default=kind(tyro.MISSING, tyro.MISSING, recipe) if kind in (Train, Sweep) else tyro.MISSING_NONPROP,
+        config=config,
+        registry=help_rules(),
+    )
     return command
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from nijigan.recipe.recipe import Recipe
 
 MAX_BATCH, MAX_UPDATES = 65_536, 1_000
-MAX_KIMG = 1e9
+MAX_KIMG, MAX_EPOCHS = 1e9, 1_000_000
 """A trillion images; longer runs are typing errors."""
 _CROSS_ENTROPIES = ("bce", "minimax")
 _NO_GRADIENT_PENALTY = ("auto", "none", "clip")
@@ -109,8 +109,12 @@ def check_batch(recipe: "Recipe") -> None:
     """The batch, and how updates alternate."""
     for name in ("batch_size", "accumulate", "n_critic", "g_steps"):
         check(getattr(recipe, name) >= 1, f"{name} is {getattr(recipe, name)}; it must be at least 1.")
-    for name, most in (("batch_size", MAX_BATCH), ("n_critic", MAX_UPDATES), ("g_steps", MAX_UPDATES)):
-        check(getattr(recipe, name) <= most, f"{name} is {getattr(recipe, name):.4g}; choose at most {most:,}.")
+    for name, most in (
+        ("batch_size", MAX_BATCH), ("accumulate", MAX_BATCH), ("n_critic", MAX_UPDATES), ("g_steps", MAX_UPDATES),
+        ("alternate_epochs", MAX_EPOCHS),
+    ):  # fmt: skip
+        value = getattr(recipe, name)
+        check(value <= most, f"{name} is {_short(value)}; choose at most {most:,}.")
     check(recipe.batch_size >= 2, "batch_size must be at least 2: batch norm has no statistics for one image.")
     check(
         recipe.batch_size % recipe.accumulate == 0 and recipe.batch_size // recipe.accumulate >= 2,
@@ -129,7 +133,7 @@ def check_length(recipe: "Recipe") -> None:
     for name in ("kimg", "epochs", "snapshot_kimg", "tick_kimg", "evaluate_every", "every_epochs"):
         length = getattr(recipe, name)
         check(length is None or 0 < length < inf, f"{name} is {length}; it must be above 0 and finite.")
-        check((length or 0) <= MAX_KIMG, f"{name} is {length or 0:.4g}; choose at most {MAX_KIMG:,.0f}.")
+        check((length or 0) <= MAX_KIMG, f"{name} is {_short(length or 0)}; choose at most {MAX_KIMG:,.0f}.")
     check(
         recipe.every_epochs is None or (recipe.snapshot_kimg, recipe.evaluate_every) == (None, None),
         "every_epochs replaces snapshot_kimg and evaluate_every; set only one of the two. To undo what a recipe sets, "
@@ -140,6 +144,14 @@ def check_length(recipe: "Recipe") -> None:
         100 <= recipe.evaluate_faces <= 100_000,
         f"evaluate_faces is {recipe.evaluate_faces}; choose 100 to 100,000 (fewer are not informative).",
     )
+
+
+def _short(value: float) -> str:
+    """A number in a few characters. An integer may be too large for a float."""
+    try:
+        return f"{value:.4g}"
+    except OverflowError:
+        return "a number of hundreds of digits"
 
 
 def check_seed(recipe: "Recipe") -> None:
