@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nijigan.errors import UserError
+from nijigan.errors import UserError, check
 from nijigan.jsonio import to_json
 
 _KEYS = {"images", "kimg", "d_loss", "g_loss", "real_score", "fake_score"}
@@ -27,6 +27,9 @@ class RunInfo:
     """The fingerprint of its content."""
     threads: int
     """torch's number of threads; another number rounds sums differently."""
+
+    def __post_init__(self) -> None:
+        check(self.dataset.isprintable(), "run.json names a dataset with control characters; correct its path.")
 
     def to_json(self) -> str:
         """The content of `run.json`."""

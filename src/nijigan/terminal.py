@@ -7,6 +7,7 @@ terminal's title, colour or clear it. `guarded` puts one filter in front of stdo
 import codecs
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +41,12 @@ def printable(text: str, colours: bool = False) -> str:
         colours: whether to keep the sequences that change only the colour.
     """
     return _CONTROL.sub(lambda match: match[1] if colours and match[1] else _escape(match[0][0]) + match[0][1:], text)
+
+
+def shell(path: Path) -> str:
+    """A path as it can be pasted into a command."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from nijigan.cli.progress import progress_bar as progress_bar
 from nijigan.errors import UserError
-from nijigan.terminal import printable
+from nijigan.terminal import printable, shell
 
 if TYPE_CHECKING:
     from nijigan.dataset.faces import FaceDataset
@@ -47,7 +47,10 @@ def open_or_import(data: Path) -> "FaceDataset":
     if not is_dataset(imported) and not os.access(data.parent, os.W_OK):
         imported = Path.cwd() / imported.name
     if is_dataset(imported):
-        narrate(f"Using the earlier import {imported}. To add pictures, run: nijigan import {data} --out {imported}")
+        narrate(
+            f"Using the earlier import {imported}. To add pictures, run: nijigan import {shell(data)} --out "
+            f"{shell(imported)}"
+        )
         return FaceDataset(imported)
     narrate(f"Importing {data} into {imported} first.")
     with progress_bar("Importing") as progress:

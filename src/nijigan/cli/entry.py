@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
                 return 2
             except KeyboardInterrupt as stop:
-                log.warning("nijigan: %s", stop or "Stopped.")  # of several processes only one logs
+                log.warning("nijigan: %s", str(stop) or "Stopped.")  # of several processes only one logs
                 return 130
     except UserError as error:  # stdout cannot be written
         narrate(f"nijigan: {error}")

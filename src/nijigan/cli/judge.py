@@ -1,5 +1,6 @@
 """Commands that judge generators: evaluate, compare, rate."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,7 +9,8 @@ import tyro
 from tyro.conf import Positional
 
 from nijigan.cli.common import Device, Model, narrate, open_or_import, progress_bar, torch_device
-from nijigan.errors import UserError
+from nijigan.errors import UserError, check
+from nijigan.terminal import shell
 
 if TYPE_CHECKING:
     from nijigan.dataset.faces import FaceDataset
@@ -158,6 +160,7 @@ class Rate:
             self._read(self.read)
             return
         check_request(self.n, self.seed, self.real, self.repeats)
+        check(self.rater.isprintable() and len(self.rater) <= 100, "--rater must be a name of at most 100 characters.")
         models = {model: Generator.load(model) for model in existing_models(self.models)}
         if self.data is None:
             raise UserError("Name the dataset whose real faces are mixed in: --data FACES.")
@@ -185,10 +188,10 @@ class Rate:
         ballot = self._ballot(models, open_or_import(data))
         with progress_bar("Drawing sheets") as progress:
             sheets = write_sheets(ballot, folder, progress)
-        rater = f" --rater {self.rater}" if self.rater else ""
+        rater = f" --rater {shlex.quote(self.rater)}" if self.rater else ""
         print(
             f"{len(ballot.faces)} faces on {len(sheets)} sheets in {folder}. Write good or bad for each number into "
-            f"{folder / VERDICTS}, then run: nijigan rate --read {folder} --out {self.out}{rater}"
+            f"{folder / VERDICTS}, then run: nijigan rate --read {shell(folder)} --out {shell(self.out)}{rater}"
         )
 
     def _serve(self, models: "dict[str, Generator]", data: Path) -> None:

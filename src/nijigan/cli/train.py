@@ -14,7 +14,7 @@ from nijigan.errors import UserError
 from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.recipe import Recipe
 from nijigan.recipe.studies import STUDIES
-from nijigan.terminal import styled
+from nijigan.terminal import shell, styled
 
 _log = logging.getLogger(__name__)
 
@@ -133,13 +133,13 @@ class Train:
                 name = option.replace("_", "-")
                 raise UserError(f"--{name} measures one device, not several; remove --devices and --nodes.")
         if self.minutes is not None and not 0 < self.minutes < 60 * 24 * 366:
-            raise UserError(f"--minutes is {self.minutes:g}; choose a number above 0, such as 10.")
+            raise UserError(f"--minutes is {self.minutes:g}; choose a number above 0 and below a year, such as 10.")
         from nijigan.dataset.manifest import is_dataset  # pyarrow is slow to import
 
         if self.dry_run and not is_dataset(self.data):
             raise UserError(
                 f"--dry-run needs a dataset, and {self.data} is none; import the pictures first: nijigan import "
-                f"{self.data} --out FACES"
+                f"{shell(self.data)} --out FACES"
             )
         dataset, settings = open_or_import(self.data), self.settings
         if self.dry_run or self.minutes is not None:
@@ -163,7 +163,9 @@ class Train:
             settings, dataset, self.out or Path("runs") / settings.name, start_from=self.start_from,
             device=self.device, devices=self.devices, nodes=self.nodes, overwrite=self.overwrite,
         )  # fmt: skip
-        _log.info("Samples: %s. Generate more with `nijigan generate %s --n 64 --out grid.png`.", out / "samples", out)
+        _log.info(
+            "Samples: %s. Generate more with `nijigan generate %s --n 64 --out grid.png`.", out / "samples", shell(out)
+        )
         leave(self.devices * self.nodes)
 
 

@@ -66,7 +66,8 @@ def read_face(path: str | Path) -> Face:
     if isinstance(path, str | Path):
         check_path(Path(path))
         if not Path(path).is_file():  # a pipe would be waited for
-            raise UserError(f"Could not read {path}: there is no such file.")
+            reason = "it is not a regular file" if Path(path).exists() else "there is no such file"
+            raise UserError(f"Could not read {path}: {reason}.")
     try:
         text = _record(path)
     except Exception as error:  # Pillow raises errors of many kinds for damaged pictures

@@ -70,7 +70,8 @@ def load_checkpoints(folder: Path) -> Iterator[Checkpoint]:
             state = _checked(json.loads(text or ""))
         except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
             reason = (str(error).splitlines() or ["unreadable"])[0][:100]
-            log.warning("%s is damaged (%s); trying the checkpoint before it.", path, reason)
+            rest = "; trying the checkpoint before it" if path != paths[-1] else ""
+            log.warning("%s is damaged (%s)%s.", path, reason, rest)
             continue
         if state.get("format", 1) > FORMAT:
             raise UserError(f"{path} was written by a newer nijigan; update nijigan to resume this run.")
@@ -78,8 +79,7 @@ def load_checkpoints(folder: Path) -> Iterator[Checkpoint]:
         yield tensors, state
     if paths and not readable:
         raise UserError(
-            f"No checkpoint in {folder} can be read: all are damaged. Train again, in a new folder or after deleting "
-            "the run."
+            f"No checkpoint in {folder} can be read: all are damaged. Train again, in a new folder or with --overwrite."
         )
 
 

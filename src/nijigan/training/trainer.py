@@ -25,6 +25,7 @@ from nijigan.interrupt import stoppable
 from nijigan.jsonio import parse_json, read_json
 from nijigan.recipe.recipe import Recipe
 from nijigan.runs import RUN_FILES, RunInfo
+from nijigan.terminal import shell
 from nijigan.training.checkpoint import Checkpoint, load_checkpoint, load_checkpoints, newest, save_state
 from nijigan.training.hardware import own_randomness
 from nijigan.training.loop import run_loop
@@ -173,7 +174,7 @@ def _run(session: Session, out: Path) -> None:
         log.info(
             "The run is finished at %g kimg; `nijigan resume %s --kimg %g` makes it longer.",
             state.images / 1000,
-            out,
+            shell(out),
             2 * recipe.kimg,
         )
         return
@@ -231,7 +232,7 @@ def _dataset(out: Path, info: RunInfo) -> FaceDataset:
             raise
         raise UserError(
             f"The faces of this run are no longer in {info.dataset}; say where they are now: "
-            f"`nijigan resume {out} --data FACES`."
+            f"`nijigan resume {shell(out)} --data FACES`."
         ) from error
 
 
@@ -279,8 +280,8 @@ def _found(out: Path, dataset: FaceDataset, fabric: "Fabric", overwrite: bool) -
         if "recipe.json" in found:
             _check_resumable(out)
             raise UserError(
-                f"{out} contains a run already; continue it with `nijigan resume {out}`, choose another --out, or "
-                "delete the run with --overwrite."
+                f"{out} contains a run already; continue it with `nijigan resume {shell(out)}`, choose another --out, "
+                "or delete the run with --overwrite."
             )
         raise UserError(
             f"{out} contains {found[0]}, which is not part of a run; choose another --out, or delete it with "
@@ -335,19 +336,19 @@ def _failures_as_sentences(recipe: Recipe, out: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         if not (out / "recipe.json").exists():
             raise
-        how = f"continue with `nijigan resume {out}`"
+        how = f"continue with `nijigan resume {shell(out)}`"
         if (saved := newest(out / "checkpoints")) is None:
             raise KeyboardInterrupt(f"Stopped; nothing is saved yet: {how}, which starts at 0 kimg.") from None
         raise KeyboardInterrupt(f"Stopped; the run is saved up to {saved / 1000:g} kimg: {how}.") from None
     except UserError as error:
         if not str(error).startswith("Could not write") or not (out / "recipe.json").exists():
             raise
-        raise UserError(f"{error} Then continue with `nijigan resume {out}`.") from error
+        raise UserError(f"{error} Then continue with `nijigan resume {shell(out)}`.") from error
     except (RuntimeError, MemoryError) as error:  # torch's out-of-memory errors are RuntimeErrors
         if isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error):
             raise UserError(
                 "Another process of this training ended, so this one ends too; its message says why. "
-                f"Continue with `nijigan resume {out}`."
+                f"Continue with `nijigan resume {shell(out)}`."
             ) from error
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
@@ -357,5 +358,5 @@ def _failures_as_sentences(recipe: Recipe, out: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise UserError(
-            f"Could not write the run: {error.strerror or error}. Fix this and run `nijigan resume {out}`."
+            f"Could not write the run: {error.strerror or error}. Fix this and run `nijigan resume {shell(out)}`."
         ) from error
