@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -168,3 +169,9 @@ def test_a_recipe_cannot_be_named_like_a_path_or_hold_control_characters(
     assert "\x1b" not in error
     assert "cannot be the name" in error
     assert [path.name for path in tmp_path.iterdir()] == ["evil.json"]
+
+
+def test_too_little_address_space_is_a_sentence(monkeypatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (4 * 10**8, 4 * 10**8))
+    assert main(["recipes"]) == 2
+    assert "may use 400 MB of address space" in capsys.readouterr().err

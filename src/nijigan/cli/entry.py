@@ -26,6 +26,8 @@ from nijigan.recipe.recipe import Recipe
 from nijigan.terminal import colours_kept, guarded
 
 log = logging.getLogger("nijigan")
+LEAST_ADDRESS_SPACE = 800_000_000
+"""Bytes of address space (`ulimit -v`) that every command needs."""
 _DESCRIPTION = "Train, evaluate and run GANs that generate anime faces."
 
 Command = (
@@ -82,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with guarded():
             try:
+                _check_address_space()
                 with colours_kept():
                     command = parse((sys.argv[1:] if arguments is None else arguments) or ["--help"])
                 command.run()
@@ -102,6 +105,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the program that reads our output, such as `head`, has closed the pipe
         pass
     return 0
+
+
+def _check_address_space() -> None:
+    """Refuse a limit under which libraries hang or crash instead of raising a MemoryError."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESS_SPACE:
+        raise UserError(
+            f"This process may use {limit / 1e6:,.0f} MB of address space, and nijigan needs "
+            f"{LEAST_ADDRESS_SPACE / 1e6:,.0f}; raise the limit (ulimit -v)."
+        )
 
 
 def _parse(arguments: Sequence[str], recipe: Recipe) -> Command:
