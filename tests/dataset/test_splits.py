@@ -106,3 +106,9 @@ def test_the_advice_for_small_splits(faces: int, minimum: int, message: str) -> 
     assert re.search(message, text)
     splits = fresh(digests(max(faces, 67 if minimum == 20 else faces)), float(text.rpartition(" ")[2]))
     assert min(splits.count(split) for split in SPLITS) >= minimum
+
+
+def test_a_family_from_two_datasets_has_one_split() -> None:
+    families = ["a" * 64, "b" * 64, "a" * 64, "b" * 64]
+    assert assign_splits(families, ["train", "test", "val", "test"], 0, range(4), 0.2) == ["train", "test"] * 2
+    assert assign_splits(families, ["train", "test", "val", "train"], 2, range(4), 0.2) == ["train", "test"] * 2

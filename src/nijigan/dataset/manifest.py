@@ -169,7 +169,7 @@ def open_parquet(file: Path, dictionaries: Sequence[str] = ()) -> pq.ParquetFile
     return pq.ParquetFile(handle, page_checksum_verification=True, read_dictionary=list(dictionaries))
 
 
-DAMAGE = (OSError, UnicodeDecodeError, pa.ArrowException)
+DAMAGE = (OSError, UnicodeDecodeError, KeyError, pa.ArrowException)
 """What Arrow raises for damaged files: OSError for pages that it cannot decode, too."""
 
 

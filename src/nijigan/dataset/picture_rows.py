@@ -108,7 +108,10 @@ def _is_bytes(kind: pa.DataType) -> bool:
 def _chunk(file: pq.ParquetFile, group: int, leaf: str) -> pq.ColumnChunkMetaData:
     described = file.metadata.row_group(group)
     chunks = (described.column(index) for index in range(described.num_columns))
-    return next(chunk for chunk in chunks if chunk.path_in_schema == leaf)
+    found = next((chunk for chunk in chunks if chunk.path_in_schema == leaf), None)
+    if found is None:
+        raise pa.ArrowInvalid(f"no column {leaf}")
+    return found
 
 
 def _parts(file: pq.ParquetFile, group: int, leaf: str) -> Iterator[list[bytes | None]]:

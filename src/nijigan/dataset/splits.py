@@ -29,9 +29,10 @@ def assign_splits(
 ) -> list[str]:
     """The split of every face that is kept.
 
-    Known faces keep theirs, and new ones follow the known faces of their family. A new face that brings a split along,
-    from the dataset that it is copied from, keeps that split. The split of any other family follows from its hash: in
-    a new dataset of fewer than 500 faces from the rank of the hash, otherwise from its value.
+    Known faces keep theirs, and new ones follow the known faces of their family. New faces that bring a split along,
+    from the dataset that they are copied from, keep it; if those of one family bring several, the first counts. The
+    split of any other family follows from its hash: in a new dataset of fewer than 500 faces from the rank of the hash,
+    otherwise from its value.
 
     Args:
         families: the family of each picture, as 64 hexadecimal digits.
@@ -49,7 +50,7 @@ def assign_splits(
     new = not in_dataset and not brought and len(kept) < RANKED_BELOW
     fresh = _by_rank(own, holdout) if new else {family: split_of(family, holdout) for family in own}
     return [
-        (row < known and stored[row]) or in_dataset.get(family) or stored[row] or brought.get(family) or fresh[family]
+        (row < known and stored[row]) or in_dataset.get(family) or brought.get(family) or fresh[family]
         for row, family in zip(kept, own, strict=True)
     ]
 
