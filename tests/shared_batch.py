@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
+from conftest import shrink
 from nijigan.cli.common import leave
 from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.parts import BurnInConfig, LatentConfig, OptimizerConfig
@@ -28,19 +29,14 @@ PROCESSES, ROUNDS, BATCH = 2, 2, 8
 
 def recipe_of(name: str) -> Recipe:
     """A narrow version of a named recipe, with plain gradient descent: Adam would enlarge tiny differences."""
-    recipe, descent = RECIPES[name], OptimizerConfig(kind="sgd", lr=0.01)
+    recipe, descent = shrink(RECIPES[name]), OptimizerConfig(kind="sgd", lr=0.01)
     return replace(
         recipe,
-        resolution=16,
-        latent=replace(recipe.latent, size=8),
-        generator=replace(recipe.generator, width=4, max_width=16, depth=1),
-        discriminator=replace(recipe.discriminator, width=4, max_width=16, depth=1),
         augment=replace(recipe.augment, p=0.5),
         g_optimizer=descent,
         d_optimizer=descent,
         burn_in=BurnInConfig(),
         batch_size=BATCH,
-        precision="fp32",
     )
 
 

@@ -10,8 +10,11 @@ the faces without a label. A tag `unknown` counts as no tag."""
 LONGEST_VALUE = 100
 """Maximum length of a value, in characters."""
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, line separators, marks that reverse the direction of text, and lone surrogates."""
+MISLEADING = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+"""The range, for a regular expression, of control characters but tab and newline, line separators, marks that reverse
+the direction of text, and lone surrogates."""
+
+_UNSAFE = re.compile(f"[\t\n{MISLEADING}]")
 
 
 def safe(text: str) -> str:

@@ -15,15 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nijigan.errors import UserError
+from nijigan.safe_text import MISLEADING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_CONTROL = re.compile(
-    "(\x1b\\[[0-9;]*m)"  # a colour
-    # All control characters but tab and newline, those that reverse the direction of text, and halves of characters.
-    "|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_CONTROL = re.compile(f"(\x1b\\[[0-9;]*m)|[{MISLEADING}]")  # the group is a colour
 _PLAIN = str.maketrans(
     {"─": "-", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+", "·": "-", "×": "x", "…": "...", "–": "-", "ψ": "psi",
      "━": "-", "┃": "|", "┏": "+", "┓": "+", "└": "+", "┘": "+", "├": "+", "┤": "+", "┡": "+", "┩": "+", "╇": "+",

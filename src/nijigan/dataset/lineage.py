@@ -44,7 +44,8 @@ def _rows(file: Path, modified: int) -> list[Lineage] | None:  # `modified` is p
             if not stores_faces(parquet.schema_arrow.names):
                 return None
         columns = ["sha256", FAMILY, "split", "source"]
-        table = fill_families(pa.table({name: read_table(file, [name])[name].cast(pa.string()) for name in columns}))
+        table = read_table(file, columns)
+        table = fill_families(table.cast(pa.schema([(name, pa.string()) for name in columns])))
     except DAMAGE as error:
         raise UserError(f"{file} is damaged ({error}). Import without it, or restore a backup.") from error
     rows = [Lineage(*row) for row in zip(*(table[name].to_pylist() for name in columns[:3]), strict=True)]

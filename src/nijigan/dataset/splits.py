@@ -7,7 +7,6 @@ network could be tested on what it was trained on.
 import hashlib
 import math
 import re
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow as pa
 
 from nijigan.dataset.manifest import FAMILY
 from nijigan.errors import check
+from nijigan.terminal import shell
 
 DEFAULT_HOLDOUT = 0.2
 """The share of faces that train does not get."""
@@ -82,7 +82,7 @@ def split_advice(path: Path, faces: int, minimum: int = 1) -> str:
         minimum: the number of faces that val and test need.
     """
     holdout = next((share / 10 for share in range(2, 7) if faces * share / 20 >= minimum), 0.6)
-    command = f"nijigan split {shlex.quote(str(path))} --holdout {holdout}"
+    command = f"nijigan split {shell(path)} --holdout {holdout}"
     needed = math.ceil(minimum / 0.3)
     if faces < needed:
         return f"Import pictures until there are {needed} faces or more, then change the splits: {command}"

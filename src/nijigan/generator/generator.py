@@ -23,7 +23,7 @@ from nijigan.generator.latents import Latents, check_psi, check_seed, consecutiv
 from nijigan.generator.packaged import PACKAGED
 from nijigan.jsonio import parse_json
 from nijigan.networks.numerics import full_precision
-from nijigan.safe_text import ANY, LONGEST_VALUE, UNKNOWN
+from nijigan.safe_text import ANY, LONGEST_VALUE, UNKNOWN, is_safe
 
 __all__ = ["Face", "Generator", "GeneratorHeader", "TrainingSet"]
 
@@ -33,7 +33,6 @@ HUB_FILE = "model.safetensors"
 
 _MOST_PIXELS = 64 * 256**2  # in one pass through the network
 _HUB_ID = r"[\w-][\w.-]*/[\w-][\w.-]*"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Face:
         for name, value in self.attributes.items():
             valid = name.isidentifier() and name.isascii() and max(len(name), len(value)) <= LONGEST_VALUE
             check(valid, f"An attribute has no valid name, or more than {LONGEST_VALUE} characters.")
-            check(not _CONTROL.search(value), f"The value of {name} has a control character.")
+            check(is_safe(value), f"The value of {name} has a control character.")
 
     def to_json(self) -> str:
         """Write the face as one line of ASCII."""

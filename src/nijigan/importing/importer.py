@@ -1,6 +1,5 @@
 """Import pictures into a dataset of faces: without duplicates, labelled, and divided into train, val and test."""
 
-import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -51,6 +50,7 @@ from nijigan.importing.readings import parse_label, read_unlabelled
 from nijigan.importing.report import NAMED, ImportReport, nothing_usable
 from nijigan.importing.sources import Listing, SourceFile, close, list_sources
 from nijigan.importing.store import write_faces
+from nijigan.terminal import shell
 
 NOT_IN_THE_PICTURE = ("year",)
 """Attributes whose values do not make near-duplicates different pictures."""
@@ -369,7 +369,7 @@ def _notes(candidates: Candidates, choice: Choice, options: ImportOptions, out: 
     if copied:
         notes.append(f"{copied:,} new faces keep their split in the dataset that they come from.")
     if options.holdout is not None and (copied or candidates.known):
-        command = f"nijigan split {shlex.quote(str(out))} --holdout {options.holdout}"
+        command = f"nijigan split {shell(out)} --holdout {options.holdout}"
         notes.append(f"--holdout does not change faces that have a split. To divide all faces again: {command}")
     return notes
 

@@ -2,11 +2,12 @@
 
 import re
 
+from nijigan.safe_text import MISLEADING
+
 LONGEST = 300
 """Characters; longer text is shortened in the middle."""
 
-# Control characters, halves of surrogate pairs, and marks that change the direction of the text after them.
-_UNSAFE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSAFE = re.compile(f"[{MISLEADING}]")
 
 
 def showable(text: str) -> str:
