@@ -18,7 +18,6 @@ from nijigan.networks.numerics import fast_numerics
 from nijigan.recipe.recipe import Recipe
 from nijigan.terminal import duration
 from nijigan.training.hardware import own_randomness, synchronise, total_memory
-from nijigan.training.labels import TrainingLabels
 from nijigan.training.rounds import DIVERSITY_EVERY, Rounds, Updates
 from nijigan.training.session import Session
 from nijigan.training.state import TrainingState
@@ -102,20 +101,10 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from:
     if start_from is not None:
         load_networks(state, recipe, session.labels.attributes, start_from)
     micro, place = recipe.batch_size // recipe.accumulate, session.fabric.device
+    counted = min(micro, _PIXELS // recipe.resolution**2 + _IMAGES)
     with own_randomness(place), fast_numerics(place.type):
-        counted, flop, held = _count_without_data(session, min(micro, _PIXELS // recipe.resolution**2 + _IMAGES))
-        rate = _flop_per_second(session)
-        small = max(_IMAGES, min(micro, int(rate * _SECONDS / flop * counted)))
-        if flop / counted * small <= rate * _SECONDS * 2:
-            rounds = _rounds(session.recipe, session.state, session.fabric, session.labels, small)
-            seconds = _sum_of_turns(rounds, _time)
-            if seconds < _SECONDS and small < micro:  # rounds are faster than one pass of D made believe
-                small = min(micro, int(small * _SECONDS / seconds))
-                rounds = _rounds(session.recipe, session.state, session.fabric, session.labels, small)
-                _sum_of_turns(rounds, _time)
-            seconds = _sum_of_turns(rounds, _time)  # the second one: the first of a size is slow
-        else:
-            seconds = flop / counted * small / rate
+        flop, held = _count_without_data(session, counted)
+        shown, seconds = _measure(session, micro, flop / counted)
     turns = 2 if recipe.alternate_epochs else 1
     weights = 5 * _weights(state.generator) + 4 * _weights(state.discriminator)  # gradients, two moments, EMA
     return Plan(
@@ -123,21 +112,36 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from:
         faces=dataset.count("train"),
         parameters=(_weights(state.generator), _weights(state.discriminator)),
         gflop_per_image=flop / turns / (counted * recipe.n_critic) / 1e9,
-        images_per_second=turns * small * recipe.n_critic / seconds,
+        images_per_second=turns * shown * recipe.n_critic / seconds,
         gigabytes=(4 * weights + held * micro / counted) / 1e9 + _PROGRAM_GIGABYTES,
         available=None if (memory := total_memory(place)) is None else memory / 1e9,
     )
 
 
-def _count_without_data(session: Session, batch: int) -> tuple[int, float, int]:
-    """Images, floating-point operations and bytes held of a round whose tensors have a shape but no content."""
+def _count_without_data(session: Session, batch: int) -> tuple[float, int]:
+    """Floating-point operations and bytes held of a round whose tensors have a shape but no content."""
     meta = torch.device("meta")
     with meta:
         state = TrainingState.start(session.recipe, meta, session.labels.attributes)
-    rounds = _rounds(session.recipe, state, _Meta(), session.labels, batch)
+    rounds = _rounds(session, batch, state, _Meta())
     with _Held() as held:
         flop = _sum_of_turns(rounds, _count)
-    return batch, flop, held.peak
+    return flop, held.peak
+
+
+def _measure(session: Session, micro: int, flop_per_image: float) -> tuple[int, float]:
+    """A batch that takes about two seconds, at most a micro-batch, and the seconds that a round of it takes."""
+    rate = _flop_per_second(session)
+    batch = max(_IMAGES, min(micro, int(rate * _SECONDS / flop_per_image)))
+    if flop_per_image * batch > 2 * rate * _SECONDS:  # too slow to run: the pass of D has to do
+        return batch, flop_per_image * batch / rate
+    while True:
+        rounds = _rounds(session, batch)
+        _sum_of_turns(rounds, _time)  # the first round of a size is slow
+        seconds = _sum_of_turns(rounds, _time)
+        if seconds >= _SECONDS / 2 or batch == micro:
+            return batch, seconds
+        batch = min(micro, int(batch * _SECONDS / seconds))  # two images say little: updating the weights costs as much
 
 
 class _Meta:
@@ -151,7 +155,7 @@ class _Meta:
 
 def _flop_per_second(session: Session) -> float:
     """The speed of this device on the recipe's discriminator, in its precision: two images, forward, twice."""
-    rounds = _rounds(session.recipe, session.state, session.fabric, session.labels, _IMAGES)
+    rounds = _rounds(session, _IMAGES)
     images = torch.zeros(_IMAGES, 3, session.recipe.resolution, session.recipe.resolution, device=session.fabric.device)
     codes = (torch.zeros(_IMAGES, len(session.labels.attributes), dtype=torch.int64, device=session.fabric.device),)
     times = []
@@ -165,9 +169,16 @@ def _flop_per_second(session: Session) -> float:
     return float(counter.get_total_flops()) / min(times)
 
 
-def _rounds(recipe: Recipe, state: TrainingState, fabric: Any, labels: TrainingLabels, batch: int) -> Rounds:
-    """Rounds of a smaller batch, on random pixels: the faces themselves need not be decoded."""
-    recipe = replace(recipe, batch_size=batch, accumulate=1)
+def _rounds(session: Session, batch: int, state: TrainingState | None = None, fabric: Any = None) -> Rounds:
+    """Rounds of a smaller batch, on random pixels: the faces themselves need not be decoded.
+
+    Args:
+        session: what is planned.
+        batch: images per round.
+        state: the networks, by default those of the session.
+        fabric: the device, by default that of the session.
+    """
+    recipe, labels = replace(session.recipe, batch_size=batch, accumulate=1), session.labels
     random = np.random.default_rng(0)
     side, count = recipe.resolution, recipe.batch_size
     faces = random.integers(0, 256, (count, side, side, 3), np.uint8)
@@ -177,7 +188,8 @@ def _rounds(recipe: Recipe, state: TrainingState, fabric: Any, labels: TrainingL
         return faces[:number], codes[:number]
 
     epoch = _EPOCH_ROUNDS * batch  # short, so that alternating networks both have their turn
-    return Rounds(recipe, state, fabric, read, epoch, 40.0 if labels.attributes else None)
+    distance = 40.0 if labels.attributes else None
+    return Rounds(recipe, state or session.state, fabric or session.fabric, read, epoch, distance)
 
 
 def _sum_of_turns(rounds: Rounds, measure: Callable[[Rounds, Updates], float]) -> float:
