@@ -1,6 +1,8 @@
 """Shared by all tests: tiny recipes, tiny datasets."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,14 @@ from nijigan.recipe.recipe import Recipe
 def tiny() -> Recipe:
     """A recipe that trains in a second: 16 px, width 4, 400 images in batches of 8."""
     return shrink(RECIPES["dcgan"])
+
+
+def forget_checksums(path: Path) -> None:
+    """Remove the checksums from a dataset, which nijigan 0.1 did not write, so that its files may be edited."""
+    file = path / "dataset.json"
+    manifest = json.loads(file.read_text())
+    del manifest["checksum"], manifest["footers"]
+    file.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
 
 
 def shrink(recipe: Recipe) -> Recipe:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from blobs import blob, encode, write
+from conftest import forget_checksums
 from nijigan.dataset import faces
 from nijigan.dataset.faces import SPLITS, FaceDataset, FaceStream, fingerprint
 from nijigan.dataset.inspection import contact_sheet
@@ -168,6 +169,7 @@ def test_a_damaged_picture_is_reported(path: Path) -> None:
     table = pq.read_table(parquet)
     images = [{"bytes": b"gone", "path": ""}] * len(table)
     pq.write_table(table.set_column(1, table.schema.field("image"), [images]), parquet)
+    forget_checksums(path)
     with pytest.raises(UserError, match="damaged"):
         FaceDataset(path).pixels("train", 16)
     assert not list((path / "cache").iterdir())
@@ -288,14 +290,31 @@ def test_a_letter_of_the_vocabulary_is_not_lost_in_silence(path: Path) -> None:
 
 def test_a_dataset_without_checksums_opens(path: Path) -> None:
     expected, pixels = content(path), FaceDataset(path).pixels("train", 16).tobytes()
-    manifest = json.loads((path / "dataset.json").read_text())
-    assert len(manifest.pop("checksum")) == 64
-    (path / "dataset.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    forget_checksums(path)
     parquet = path / "faces-00000.parquet"
     pq.write_table(pq.read_table(parquet), parquet, compression="none", write_page_checksum=False)
     shutil.rmtree(path / "cache")
     assert content(path) == expected
     assert FaceDataset(path).pixels("train", 16).tobytes() == pixels
+
+
+def test_no_flipped_bit_in_the_footer_goes_unseen(path: Path, tmp_path: Path) -> None:
+    parquet = path / "faces-00000.parquet"
+    good = parquet.read_bytes()
+    start = len(good) - 8 - int.from_bytes(good[-8:-4], "little")
+    places = np.random.default_rng(0).integers(start, len(good), 60)
+    for place in [*places.tolist(), start, len(good) - 8, len(good) - 5, len(good) - 1]:
+        parquet.write_bytes(good)
+        flip(parquet, place, place % 8)
+        with pytest.raises(UserError, match="damaged"):
+            FaceDataset(path)
+        for source in (path, parquet):
+            with pytest.raises(UserError, match="damaged"):
+                import_faces([source], tmp_path / "copy")
+    for data in (good[:-1], good[:20], b"", good + b"\0"):
+        parquet.write_bytes(data)
+        with pytest.raises(UserError, match="damaged"):
+            FaceDataset(path)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"format":' + "9" * 5000 + "}", '{"format": 1, "files": 3}'])

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from blobs import blob, encode, write
+from conftest import forget_checksums
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.importing import readings as labelling
@@ -179,6 +180,7 @@ def test_labels_of_datasets_without_marks_count_as_tags(tmp_path: Path) -> None:
     import_faces([folder], tmp_path / "faces", label=["hair"])
     file = tmp_path / "faces" / "faces-00000.parquet"  # as an earlier version wrote it
     pq.write_table(pq.read_table(file).drop_columns("read"), file)
+    forget_checksums(tmp_path / "faces")
     tags = write(tmp_path, {"t.csv": b"file,hair\n0_1990,silver\n"}) / "t.csv"
     import_faces([folder], tmp_path / "faces", tags=tags)
     assert {row["read"] for row in rows(tmp_path / "faces").values()} == {None}

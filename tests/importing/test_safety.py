@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from blobs import blob, encode, write
+from conftest import forget_checksums
 from nijigan.cli.common import open_or_import
 from nijigan.cli.data import Import
 from nijigan.cli.entry import parse
@@ -21,6 +22,7 @@ from nijigan.errors import UserError
 from nijigan.files import folder_lock
 from nijigan.importing import importer
 from nijigan.importing.importer import ImportOptions, import_faces
+from nijigan.importing.store import split_faces
 
 
 @pytest.fixture
@@ -90,6 +92,27 @@ def test_what_else_lies_in_the_folder_stays(out: Path, tmp_path: Path) -> None:
     assert (out / "dangling").is_symlink()
     assert not (out / "cache").exists()  # of the faces before; it may be deleted at any time
     assert names(out.parent) == ["faces"]
+
+
+@pytest.mark.parametrize("name", ["faces-00001.parquet", "faces-7.parquet", "faces-1.parquet/notes.txt"])
+def test_files_named_like_faces_are_not_replaced(out: Path, tmp_path: Path, name: str) -> None:
+    write(out, {name: b"mine"})
+    assert size(out) == 10
+    more = pictures(tmp_path / "more", range(20, 25))
+    for change in (lambda: import_faces([more], out), lambda: split_faces(out, 0.5)):
+        with pytest.raises(UserError, match=f"{name.split('/')[0]} is not part of the dataset there.* move it"):
+            change()
+    assert (out / name).read_bytes() == b"mine"
+    report = import_faces([out], tmp_path / "copy")
+    assert report.faces == 10
+    assert report.left_out == ({} if "/" in name else {"not a picture": 1})
+    assert size(out) == 10
+
+
+def test_a_dataset_that_lost_a_file_is_not_half_copied(out: Path, tmp_path: Path) -> None:
+    (out / "faces-00000.parquet").rename(out / "faces-00001.parquet")
+    with pytest.raises(UserError, match="faces is damaged .faces-00000.parquet is missing"):
+        import_faces([out], tmp_path / "copy")
 
 
 def test_a_folder_that_holds_no_dataset_is_still_refused(tmp_path: Path) -> None:
@@ -247,6 +270,7 @@ def test_labels_that_fill_the_memory_are_damage(out: Path, tmp_path: Path, monke
     table = pq.read_table(file)
     bomb = table.append_column("hair", pa.array(["a" * 2**18] * len(table)))
     pq.write_table(bomb, file, compression="zstd")
+    forget_checksums(out)
     with pytest.raises(UserError, match="damaged .*unpack to more than"):
         import_faces([file], tmp_path / "copy")
     pq.write_table(bomb.drop_columns("hair").set_column(5, "source", bomb["hair"]), file, compression="zstd")

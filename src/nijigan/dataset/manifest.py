@@ -5,7 +5,9 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field, TypeAdapter
 
-from nijigan.errors import UserError
+from nijigan.errors import UserError, check
 from nijigan.files import PART, recover_folder
 
 FORMAT = 1
@@ -46,8 +48,9 @@ SHEETS = ("dropped.csv", "dropped.png", "no-face.png", "crops.png", "contact-she
 """Files about a dataset that are not needed to read it."""
 
 _CACHE_NAME = r"(train|val|test)-\d+-[0-9a-f]{16}\.npy|judge-[\w-]+-[0-9a-f]{16}\.(npy|safetensors)"
+FACES = re.compile(r"faces-\d+\.parquet")
 OWNED = re.compile(
-    r"faces-\d+\.parquet|\.pictures\.tmp"
+    rf"{FACES.pattern}|\.pictures\.tmp"
     rf"|({'|'.join(map(re.escape, (MANIFEST, *SHEETS)))})"
     r"|\.(dataset|dropped|no-face|crops|contact-sheet)\.[0-9a-f]{8}\.(json|csv|png)"  # temporary files of version 0.1
     rf"|cache/(({_CACHE_NAME})?|\.(train|val|test|judge)-[\w-]+\.[0-9a-f]{{8}}\.(npy|safetensors))"
@@ -68,7 +71,7 @@ class Manifest:
     fingerprint: str
     pad: bool
     attributes: dict[str, tuple[str, ...]]
-    files: list[Annotated[str, Field(pattern=r"^faces-\d+\.parquet$")]]
+    files: list[Annotated[str, Field(pattern=f"^{FACES.pattern}$")]]
 
 
 def is_dataset(path: Path) -> bool:
@@ -80,6 +83,11 @@ def is_dataset(path: Path) -> bool:
     if not path.exists() or (path / MANIFEST).is_file():
         recover_folder(path, OWNED)
     return (path / MANIFEST).is_file()
+
+
+def in_dataset(file: Path) -> bool:
+    """Whether a file lies in a dataset's folder and has the name of a file of faces."""
+    return FACES.fullmatch(file.name) is not None and (file.parent / MANIFEST).is_file()
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -103,7 +111,8 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
-    """Write `dataset.json` into the folder `path`, with a checksum of its own content."""
+    """Write `dataset.json` into the folder `path`, with checksums of itself and of the footers of its files."""
+    manifest = manifest | {"footers": {name: footer_digest(path / name) for name in manifest["files"]}}
     sealed = manifest | {"checksum": _checksum(manifest)}
     (path / MANIFEST).write_text(json.dumps(sealed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -112,6 +121,18 @@ def _checksum(manifest: dict[str, Any]) -> str:
     """SHA-256 of a manifest without its checksum, however it is indented."""
     content = {name: value for name, value in manifest.items() if name != "checksum"}
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def check_strangers(path: Path) -> None:
+    """Check that all files in a dataset's folder that look like its faces belong to it; rewriting it replaces those.
+
+    Raises:
+        UserError: one does not.
+    """
+    listed = read_manifest(path).files
+    for entry in sorted(path.iterdir()):
+        ours = entry.name in listed or not FACES.fullmatch(entry.name)
+        check(ours, f"{entry} is not part of the dataset there, which may need this name; move it elsewhere.")
 
 
 def fingerprint(table: pa.Table, attributes: tuple[str, ...], pad: bool) -> str:
@@ -158,15 +179,46 @@ def _read_bounded(parquet: pq.ParquetFile, file: Path, columns: list[str]) -> pa
 def open_parquet(file: Path, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
     """A Parquet file to read in parts; a page whose checksum is wrong is an OSError.
 
+    Parquet has no checksum for the footer, which names the columns, and Arrow ends the process for some damaged ones.
+    That of a dataset's file is therefore compared with `dataset.json` next to it.
+
     Args:
         file: the file.
         dictionaries: columns to keep as dictionaries, so that many equal cells take the memory of one.
     """
     if not file.is_file():  # opening a pipe could wait for ever
         raise OSError(f"{file.name} is not a regular file" if file.exists() else f"{file.name} is missing")
+    expected = _footers(file.parent / MANIFEST).get(file.name) if in_dataset(file) else None
+    if expected and footer_digest(file) != expected:
+        raise OSError(f"the footer of {file.name} has been changed")
     # Arrow takes names that are not Unicode as bytes only.
     handle = pa.OSFile(os.fsencode(file))
     return pq.ParquetFile(handle, page_checksum_verification=True, read_dictionary=list(dictionaries))
+
+
+def footer_digest(file: Path) -> str:
+    """SHA-256 of the footer of a Parquet file, with its length and the magic number that ends the file."""
+    with file.open("rb") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, end - 8))
+        length = int.from_bytes(stream.read(4), "little")
+        stream.seek(max(0, end - 8 - length))
+        return hashlib.sha256(stream.read()).hexdigest()
+
+
+def _footers(manifest: Path) -> dict[str, str]:
+    """The checksums of the footers of a dataset's files; none if its `dataset.json` is not readable."""
+    try:
+        return _stored_footers(manifest, manifest.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=64)
+def _stored_footers(manifest: Path, modified: int) -> dict[str, str]:  # `modified`: the file may be replaced
+    with suppress(ValueError, AttributeError, RecursionError):  # a damaged one is refused where datasets are opened
+        return dict(json.loads(manifest.read_bytes()).get("footers", {}))
+    return {}
 
 
 DAMAGE = (OSError, UnicodeDecodeError, KeyError, pa.ArrowException)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from nijigan.dataset.dropped import Dropped, unusable
 from nijigan.dataset.faces import FaceDataset
 from nijigan.dataset.lineage import lineage
-from nijigan.dataset.manifest import COLUMNS, FAMILY, READ, is_dataset
+from nijigan.dataset.manifest import COLUMNS, FAMILY, READ, check_strangers, is_dataset
 from nijigan.dataset.splits import crop_family
 from nijigan.errors import UserError
 from nijigan.importing.crop import Crops
@@ -113,6 +113,7 @@ def known_faces(out: Path, pad: bool) -> Candidates:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UserError(f"{out} exists and is not a dataset of faces; choose another place.")
         return Candidates(pa.table({name: pa.array([], kind) for name, kind in COLUMNS.items()}), [])
+    check_strangers(out)
     dataset = FaceDataset(out)
     if dataset.pad != pad:
         raise UserError(f"{out} was imported with pad={dataset.pad}; use the same setting, or choose another place.")

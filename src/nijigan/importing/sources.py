@@ -4,17 +4,16 @@ import os
 import stat
 import struct
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
 from nijigan.dataset.decode import SUFFIXES
-from nijigan.dataset.manifest import MANIFEST, is_dataset
+from nijigan.dataset.manifest import FACES, MANIFEST, damaged, in_dataset, is_dataset, read_manifest
 from nijigan.dataset.picture_rows import NoPicturesError, forget_rows, picture_names, read_row
 from nijigan.errors import UserError
 from nijigan.safe_text import safe
@@ -116,16 +115,32 @@ def _list_folder(root: Path, listing: Listing, follow_links: bool) -> None:
             folders.clear()
             continue
         seen.add((here.st_dev, here.st_ino))
-        faces = [file for file in files if fnmatch(file, "faces-*.parquet")]
-        if faces and MANIFEST in files:  # a dataset: its faces, not its caches and sheets
+        if MANIFEST in files and any(map(FACES.fullmatch, files)):  # a dataset: its faces, not its caches and sheets
             folders.clear()
-            files = faces
+            files = _faces_of(Path(folder), files, name, listing)
         folders.sort(key=lambda inner: (Path(folder, inner).is_symlink(), inner))  # links last: they are listed once
         folders[:] = [inner for inner in folders if not inner.startswith(".") and may_open(Path(folder, inner))]
         for file in sorted(files):
             path = Path(folder, file)
             if not file.startswith(".") and may_open(path):
                 _add_file(path, name(path), listing)
+
+
+def _faces_of(folder: Path, files: Sequence[str], name: Callable[[Path], str], listing: Listing) -> list[str]:
+    """The files of faces of a dataset.
+
+    Raises:
+        UserError: the dataset is damaged: one of its files is missing.
+    """
+    listed = read_manifest(folder).files
+    absent = sorted(set(listed) - set(files))
+    if absent:
+        raise damaged(folder, f"{absent[0]} is missing")
+    strangers = sorted(file for file in files if FACES.fullmatch(file) and file not in listed)
+    listing.aside.extend(
+        (printable(name(folder / file)), "not part of the dataset in its folder") for file in strangers
+    )
+    return listed
 
 
 def _add_file(path: Path, name: str, listing: Listing) -> None:
@@ -208,6 +223,8 @@ def _list_parquet(path: Path, name: str, listing: Listing) -> None:
         listing.tables.append(SourceFile(printable(name), str(path)))
         return
     except (OSError, pa.ArrowException) as error:
+        if in_dataset(path):
+            raise damaged(path.parent, error) from error
         listing.aside.append((printable(name), f"not a Parquet file of pictures: {error}"))
         return
     listing.pictures.extend(

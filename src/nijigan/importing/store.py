@@ -26,6 +26,7 @@ from nijigan.dataset.manifest import (
     OWNED,
     SHEETS,
     SPLITS,
+    check_strangers,
     fingerprint,
     read_manifest,
     write_manifest,
@@ -140,6 +141,7 @@ def split_faces(path: Path, holdout: float) -> SplitReport:
     read_manifest(path)  # before a lock file is written next to it
     check(os.access(path, os.W_OK), f"{path} cannot be written; make a copy first: nijigan import {path} --out COPY")
     with folder_lock(path, OWNED):
+        check_strangers(path)
         dataset = FaceDataset(path)
         faces, origins = stored_faces(dataset)
         before, after = faces["split"].to_pylist(), split_again(faces[FAMILY].to_pylist(), holdout)
