@@ -124,10 +124,9 @@ def test_50_kills_of_training(nijigan: Commands, capsys: pytest.CaptureFixture[s
 
 def test_20_kills_of_import(nijigan: Commands, capsys: pytest.CaptureFixture[str]) -> None:
     folder, outcomes = nijigan.folder, {40: 0, 80: 0}
-    nijigan("import", "first", "second", "--out", "wanted")
-    wanted = FaceDataset(folder / "wanted").fingerprint
     nijigan("import", "first", "--out", "grown")
     seconds = nijigan("import", "second", "--out", "grown")["seconds"]
+    wanted = FaceDataset(folder / "grown").fingerprint
     for kill in range(20):
         out = f"import-{kill}"
         nijigan("import", "first", "--out", out)

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 WORKERS = 2
 
 ON_RAY = f"""
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -39,6 +40,8 @@ if __name__ == "__main__":
     services.get_node_ip_address = lambda address=None: "127.0.0.1"  # else the driver looks for it on the network
     pictures, out = map(Path, sys.argv[1:])
     with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:  # not the user's own cluster
+        os.environ["RAY_TMPDIR"] = folder  # where Ray writes the cluster's address; it does not make the folder
+        Path(folder, "ray").mkdir()
         head = dict(num_cpus=0, include_dashboard=False, node_ip_address="127.0.0.1", temp_dir=folder)
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:

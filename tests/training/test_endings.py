@@ -231,6 +231,7 @@ def test_a_terminal_that_is_closed_saves(faces: FaceDataset, tmp_path: Path) -> 
         import termios
 
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 
     process = start(run, faces, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=attach)
     os.close(theirs)
