@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from posixpath import dirname
 
 from nijigan.dataset.manifest import READ
 from nijigan.errors import UserError
@@ -9,7 +10,7 @@ from nijigan.importing.labels.columns import find_attributes, find_key, has_no_h
 from nijigan.importing.labels.json_tables import json_table
 from nijigan.importing.labels.parquet_tables import parquet_table
 from nijigan.importing.labels.picture_columns import labels_of_parquet_files
-from nijigan.importing.labels.picture_names import SEVERAL, PictureNames
+from nijigan.importing.labels.picture_names import SEVERAL, Location, PictureNames, first_listings, locate
 from nijigan.importing.labels.tables import Table, csv_table, decode_text, read_csv, read_file
 from nijigan.importing.labels.tag_report import TagReport
 from nijigan.importing.labels.tag_words import (
@@ -63,7 +64,7 @@ def label(
     matcher = _Matcher(pictures, meaning, id_column, keep)
     stored, matcher.aliases = labels_of_parquet_files(pictures, keep, matcher.report)
     if tags:
-        matcher.add("", printable(tags.name), _load(str(tags), tags, meaning))
+        matcher.add(None, printable(tags.name), _load(str(tags), tags, meaning))
     for table in tables:
         if tags and Path(table.file).resolve() == tags.resolve():
             continue
@@ -72,7 +73,7 @@ def label(
                 raise UserError("--tags names another.")
             if "/" in table.name and PurePosixPath(table.name).stem.lower() not in USUAL_NAMES:
                 raise UserError("name it with --tags to use it.")
-            matcher.add(_scope(table.name, pictures), table.name, _load(table.name, table, meaning), asked=False)
+            matcher.add(_scope(table, matcher.locations), table.name, _load(table.name, table, meaning), asked=False)
         except Exception as error:  # the user did not name this file
             reason = printable(str(error)).removeprefix(table.name).removeprefix(":").strip()
             matcher.report.unused.append((table.name, reason))
@@ -95,14 +96,15 @@ def _load(name: str, source: Path | SourceFile, meaning: Meaning | None) -> Tabl
     return (None if meaning else pairs_table(rows)) or csv_table(name, rows)
 
 
-def _scope(name: str, pictures: Sequence[SourceFile]) -> str:
-    """The folder that a table speaks of: its own, or the next one above it with pictures; all, if it is a source."""
-    if "/" not in name:
-        return ""
-    folder = PurePosixPath(name).parent
-    while len(folder.parts) > 1 and not any(picture.name.startswith(f"{folder}/") for picture in pictures):
-        folder = folder.parent
-    return f"{folder}/"
+def _scope(table: SourceFile, pictures: Sequence[Location]) -> str | None:
+    """The folder that a table speaks of: its own, or the next one above it with pictures; None if it is a source."""
+    if "/" not in table.name:
+        return None
+    location = locate(table)
+    folder = dirname(location.path)
+    while folder != location.root and not any(picture.path.startswith(f"{folder}/") for picture in pictures):
+        folder = dirname(folder)
+    return folder
 
 
 class _Matcher:
@@ -116,12 +118,13 @@ class _Matcher:
         self.labels: dict[int, PictureLabels] = {}
         self.disputed: dict[int, set[str]] = {}
         self.aliases: dict[int, list[str]] = {}
+        self.locations = [locate(picture) for picture in pictures]
 
-    def add(self, folder: str, name: str, table: Table, asked: bool = True) -> None:
-        """Match a table with the pictures whose names start with `folder`.
+    def add(self, folder: str | None, name: str, table: Table, asked: bool = True) -> None:
+        """Match a table with the pictures in `folder`.
 
         Args:
-            folder: such as `faces/`; empty for all pictures.
+            folder: an absolute path; None for all pictures.
             name: the table's name.
             table: its content.
             asked: whether the user named the table. Any other must name at least one picture.
@@ -129,7 +132,8 @@ class _Matcher:
         Raises:
             UserError: the table cannot be used.
         """
-        key, places = find_key(name, table, PictureNames(self.pictures, folder, self.aliases), self.id_column)
+        names = PictureNames(self.pictures, folder, self.aliases, self.locations)
+        key, places = find_key(name, table, names, self.id_column)
         if not asked and all(place is None for place in places):
             raise UserError("no column names pictures of its folder.")
         unheaded = has_no_header(table, key, places)
@@ -195,6 +199,9 @@ class _Matcher:
         for position, names in self.disputed.items():
             self.labels[position] = {k: v for k, v in self.labels[position].items() if k not in names}
         tagged = {position: labels for position, labels in self.labels.items() if labels}
+        for position, first in enumerate(first_listings(self.pictures, self.locations)):
+            if first in tagged:
+                tagged[position] = tagged[first]
         self.report.matched, self.report.untagged = len(tagged), len(self.pictures) - len(tagged)
         both = {}
         for row in stored.keys() | tagged.keys():

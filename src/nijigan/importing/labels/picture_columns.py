@@ -35,11 +35,11 @@ def labels_of_parquet_files(
             files.setdefault(picture.file, []).append(position)
     found: dict[int, PictureLabels] = {}
     for file, positions in files.items():
-        rows = {pictures[position].position: position for position in positions}
+        rows = {position: pictures[position].position for position in positions}
         labels = _labels_in_dataset(Path(file))
         if labels is None:
             labels = _labels_in_parquet(Path(file), rows, keep, report, aliases)
-        found |= {rows[row]: given for row, given in enumerate(labels) if given and row in rows}
+        found |= {position: labels[row] for position, row in rows.items() if row < len(labels) and labels[row]}
     return found, aliases
 
 
@@ -69,7 +69,7 @@ def _labels_in_parquet(
     for column, header in enumerate(table.header):
         cells = table.column(column)
         if names_pictures(header) and len(set(cells)) == len(cells):
-            for row, position in rows.items():
+            for position, row in rows.items():
                 if isinstance(cell := cells[row], str):
                     aliases.setdefault(position, []).append(printable(cell))
     columns = find_attributes(table, None, keep)
