@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nijigan.errors import UserError
@@ -35,6 +35,15 @@ class Table:
     def column(self, number: int) -> list[Cell]:
         """The cells of one column."""
         return [row[number] for row in self.rows]
+
+    def select(self, numbers: Sequence[int]) -> "Table":
+        """The table of some of the columns."""
+        return replace(
+            self,
+            header=[self.header[number] for number in numbers],
+            rows=[[row[number] for number in numbers] for row in self.rows],
+            unusable={new: self.unusable[old] for new, old in enumerate(numbers) if old in self.unusable},
+        )
 
 
 def read_csv(name: str, text: str) -> list[list[str]]:
