@@ -7,11 +7,12 @@ from posixpath import dirname
 from nijigan.dataset.manifest import READ
 from nijigan.errors import UserError
 from nijigan.importing.labels.columns import find_attributes, find_key, has_no_header
+from nijigan.importing.labels.csv_tables import csv_table, read_csv
 from nijigan.importing.labels.json_tables import json_table
 from nijigan.importing.labels.parquet_tables import parquet_table
 from nijigan.importing.labels.picture_columns import labels_of_parquet_files
 from nijigan.importing.labels.picture_names import SEVERAL, Location, PictureNames, first_listings, locate
-from nijigan.importing.labels.tables import Table, csv_table, decode_text, read_csv, read_file
+from nijigan.importing.labels.tables import Table, decode_text, read_file
 from nijigan.importing.labels.tag_report import TagReport
 from nijigan.importing.labels.tag_words import (
     Meaning,

@@ -1,6 +1,5 @@
 """Booru tags and their meaning, and sentences such as `blue hair red eyes`."""
 
-import csv
 import io
 import json
 import re
@@ -8,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nijigan.errors import UserError
+from nijigan.importing.labels.csv_tables import csv_rows
 from nijigan.importing.labels.tables import Cell, Table, decode_text, read_file
 from nijigan.importing.labels.vocabulary import TAG_COLUMNS, PictureLabels, attribute, value
 from nijigan.safe_text import LONGEST_VALUE, safe
@@ -32,14 +32,14 @@ def read_tag_map(path: Path) -> dict[str, tuple[str, str]]:
         if path.suffix.lower() == ".json":
             pairs = list(json.loads(text).items())
         else:
-            pairs = [(row[0], row[1]) for row in csv.reader(io.StringIO(text, newline="")) if row]
+            pairs = [(row[0], row[1]) for row in csv_rows(str(path), list(io.StringIO(text, newline="")), ",")]
             if pairs and "=" not in pairs[0][1]:  # the first line is a header
                 pairs = pairs[1:]
         split = [(tag.strip(), *target.split("=")) for tag, target in pairs]
         meanings = [(tag, name, value(word)) for tag, name, word in split]
         if not all(word for _, _, word in meanings):
             raise ValueError("a tag without a value")
-    except (ValueError, IndexError, AttributeError, TypeError, RecursionError, csv.Error) as error:
+    except (ValueError, IndexError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(
             f"{path} is not a mapping; write lines of tag,attribute=value, such as blue_hair,hair=blue."
         ) from error
