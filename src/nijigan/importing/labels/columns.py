@@ -41,13 +41,17 @@ class Columns:
             for row in range(count)
         ]
 
+    def list_unused(self) -> str:
+        """The first unused columns, and why."""
+        more = f"; and {len(self.unused) - MOST:,} more" if len(self.unused) > MOST else ""
+        return "; ".join(self.unused[:MOST]) + more
+
     def describe(self) -> str:
         """What the columns were taken for, as the end of a sentence."""
         names = [f"{name} ({self.renamed[name]})" if name in self.renamed else name for name in self.attributes]
         text = f"attributes: {', '.join(names) or 'none'}."
         if self.unused:
-            more = f"; and {len(self.unused) - MOST:,} more" if len(self.unused) > MOST else ""
-            text += f" Not used: {'; '.join(self.unused[:MOST])}{more}."
+            text += f" Not used: {self.list_unused()}."
         if self.missing:
             words = ", ".join(f"{word!r} ({count:,})" for word, count in self.missing.most_common(5))
             text += f" Cells that count as no tag, unless --merge renames them: {words}."

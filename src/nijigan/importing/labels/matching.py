@@ -157,9 +157,7 @@ class _Matcher:
         if self.meaning is None:
             columns = find_attributes(table, key, self.keep)
             if not columns.attributes:
-                raise UserError(
-                    f"{name} has no column that can be an attribute: {'; '.join(columns.unused) or 'none'}."
-                )
+                raise UserError(f"{name} has no column that can be an attribute: {columns.list_unused() or 'none'}.")
             self.report.columns.append(f"{name}: {pictures}; {columns.describe()}")
             return columns.rows(len(table.rows))
         words = tag_columns(table, key)

@@ -30,7 +30,7 @@ def read_tag_map(path: Path) -> dict[str, tuple[str, str]]:
     text = decode_text(str(path), read_file(path))
     try:
         if path.suffix.lower() == ".json":
-            pairs = list(json.loads(text).items())
+            pairs = json.loads(text, object_pairs_hook=list)  # repeated keys, too
         else:
             pairs = [(row[0], row[1]) for row in csv_rows(str(path), list(io.StringIO(text, newline="")), ",")]
             if pairs and "=" not in pairs[0][1]:  # the first line is a header
