@@ -77,8 +77,8 @@ def find_key(name: str, table: Table, names: PictureNames, id_column: str | None
                 f"{name} has {'no' if not chosen else 'more than one'} column {id_column!r} (id_column); its columns "
                 f"are {_listed(table.header)}."
             )
-        return chosen[0], names.find(_texts(table, chosen[0]))
-    found = {column: names.find(_texts(table, column)) for column in range(len(table.header))}
+        return chosen[0], names.find(texts(table, chosen[0]))
+    found = {column: names.find(texts(table, column)) for column in range(len(table.header))}
     found = {column: places for column, places in found.items() if any(place is not None for place in places)}
     if not found:
         usual = [column for column, header in enumerate(table.header) if names_pictures(header)]
@@ -99,7 +99,7 @@ class _Rival:
     """A column whose cells name pictures."""
 
     def __init__(self, table: Table, column: int, places: Places) -> None:
-        header, cells = table.header[column], _texts(table, column)
+        header, cells = table.header[column], texts(table, column)
         self.column, self.places = column, places
         matched = [(cell, place) for cell, place in zip(cells, places, strict=True) if place is not None]
         self.hits = len(matched)
@@ -130,7 +130,7 @@ def has_no_header(table: Table, key: int, places: Places) -> bool:
         return False
     named = not table.headed and bool(places) and places[0] is not None
     body = slice(0 if table.headed else 1, None)
-    matched = zip(_texts(table, key)[body], places[body], strict=True)
+    matched = zip(texts(table, key)[body], places[body], strict=True)
     shapes = {_shape(cell) for cell, place in matched if cell and place is not None}
     return named or is_file_name(header) or (any(map(str.isdigit, header)) and _shape(header) in shapes)
 
@@ -212,7 +212,7 @@ def _values(cells: Sequence[Cell], keep: Collection[str], missing: Counter[str])
     return values
 
 
-def _texts(table: Table, column: int) -> list[str | None]:
+def texts(table: Table, column: int) -> list[str | None]:
     """The cells of a column that are texts."""
     return [cell if isinstance(cell, str) else None for cell in table.column(column)]
 

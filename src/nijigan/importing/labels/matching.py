@@ -6,9 +6,10 @@ from posixpath import dirname
 
 from nijigan.dataset.manifest import READ
 from nijigan.errors import UserError
-from nijigan.importing.labels.columns import find_attributes, find_key, has_no_header
+from nijigan.importing.labels.columns import Places, find_attributes, find_key, has_no_header, texts
 from nijigan.importing.labels.csv_tables import csv_table, read_csv
 from nijigan.importing.labels.json_tables import json_table
+from nijigan.importing.labels.near_misses import near_misses
 from nijigan.importing.labels.parquet_tables import parquet_table
 from nijigan.importing.labels.picture_columns import labels_of_parquet_files
 from nijigan.importing.labels.picture_names import SEVERAL, Location, PictureNames, first_listings, locate
@@ -135,8 +136,9 @@ class _Matcher:
         """
         names = PictureNames(self.pictures, folder, self.aliases, self.locations)
         key, places = find_key(name, table, names, self.id_column)
+        hint = self._near_misses(table, names, key, places)
         if not asked and all(place is None for place in places):
-            raise UserError("no column names pictures of its folder.")
+            raise UserError(f"no column names pictures of its folder. {hint}".strip())
         unheaded = has_no_header(table, key, places)
         if unheaded and self.meaning is None:
             raise UserError(
@@ -145,10 +147,19 @@ class _Matcher:
         if not table.headed and not unheaded:
             table.rows, places = table.rows[1:], places[1:]
         labels = self._labels(name, table, key)
+        if hint:
+            self.report.hints.append(f"{name}: {hint}")
         self.report.files.append(name)
         self.report.malformed += table.malformed
         for cell, place, found in zip(table.column(key), places, labels, strict=True):
             self._add_line(cell if isinstance(cell, str) else None, place, found)
+
+    def _near_misses(self, table: Table, names: PictureNames, key: int, places: Places) -> str:
+        """What to say about ids that resemble names of pictures, in any column if none names pictures."""
+        named = self.id_column is not None or any(place is not None for place in places)
+        columns = [key] if named else [key, *(column for column in range(len(table.header)) if column != key)]
+        misses = [near_misses(names, texts(table, column), places) for column in columns]
+        return max(misses, key=lambda miss: miss[0])[1]
 
     def _labels(self, name: str, table: Table, key: int) -> list[PictureLabels]:
         """The labels of each row."""

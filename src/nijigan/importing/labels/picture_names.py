@@ -109,6 +109,13 @@ class PictureNames:
                     break
         return found
 
+    def paths(self) -> Iterable[tuple[int, str]]:
+        """Each picture and its paths: that in its source, and the further names of the picture."""
+        for root, rows in self._sources.items():
+            for row in rows:
+                yield self._first[row], self._locations[row].path.removeprefix(f"{root}/")
+                yield from ((self._first[row], name) for name in self._aliases.get(self._first[row], ()))
+
     def _search(self, keys: Sequence[str | None]) -> list[int | None]:
         found: list[int | None] = [None] * len(keys)
         for form in (str, composed, loose):  # str: letter for letter
