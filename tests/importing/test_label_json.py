@@ -89,3 +89,54 @@ def test_a_table_with_many_useless_columns_is_told_in_one_short_sentence(tmp_pat
     with pytest.raises(UserError, match="and 21 more") as caught:
         labelled(tmp_path, json.dumps([{"file": "1.png"} | {f"{n} x": {"a": 1} for n in range(31)}]))
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "said"),
+    [
+        (json.dumps(BY_NAME), "t.json", "the pictures are named in the keys; attributes: hair."),
+        (
+            json.dumps({"labels": [[f"{n}.png", n % 3] for n in range(30)]}),
+            "t.json",
+            "the pictures are named in the first item of each pair; attributes: label.",
+        ),
+        ("0,blue hair red eyes\n1,red hair red eyes\n", "t.csv", "named in the first column; attributes: hair, eyes."),
+        (
+            "nr,words\n0,blue hair red eyes\n",
+            "t.csv",
+            "the pictures are named in the column 'nr'; attributes: hair, eyes.",
+        ),
+        ("nr;hair\n99;red\n", "t.csv", "no column names a picture ('nr', 'hair'); attributes: hair."),
+        ('{"99.png": {"hair": "red"}}', "t.json", "no column names a picture (the keys, 'hair'); attributes: hair."),
+    ],
+)
+def test_the_report_names_only_columns_that_the_file_has(tmp_path: Path, text: str, name: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    report = label(PICTURES, [], tmp_path / name)[1]
+    assert report
+    assert said in report.columns[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "said"),
+    [
+        (
+            "1.png blue_hair\n2.png blue_hair\n",
+            "t.txt",
+            "named in the first word of each line; tags are in the words after it.",
+        ),
+        ('{"1.png": ["blue_hair"]}', "t.json", "the pictures are named in the keys; tags are in the values."),
+    ],
+)
+def test_the_report_names_words_and_keys(tmp_path: Path, text: str, name: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    (tmp_path / "map.csv").write_text("blue_hair,hair=blue\n")
+    report = label(PICTURES, [], tmp_path / name, tmp_path / "map.csv")[1]
+    assert report
+    assert said in report.columns[0]
+
+
+def test_a_refusal_lists_the_columns_that_the_file_has(tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(json.dumps(BY_NAME))
+    with pytest.raises(UserError, match=r"has no column 'nr' .*its columns are the keys, 'hair'\."):
+        label(PICTURES, [], tmp_path / "t.json", id_column="nr")

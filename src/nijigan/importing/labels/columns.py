@@ -75,7 +75,7 @@ def find_key(name: str, table: Table, names: PictureNames, id_column: str | None
         if len(chosen) != 1:
             raise UserError(
                 f"{name} has {'no' if not chosen else 'more than one'} column {id_column!r} (id_column); its columns "
-                f"are {_listed(table.header)}."
+                f"are {listed(table)}."
             )
         return chosen[0], names.find(texts(table, chosen[0]))
     found = {column: names.find(texts(table, column)) for column in range(len(table.header))}
@@ -88,7 +88,7 @@ def find_key(name: str, table: Table, names: PictureNames, id_column: str | None
     for best in rivals:
         if all(other is best or best.prevails(other) for other in rivals):
             return best.column, best.places
-    one, two = (_shown(table.header, rival.column) for rival in rivals[:2])
+    one, two = (shown(table, rival.column) for rival in rivals[:2])
     raise UserError(
         f"{name}: the columns {one} and {two} both name pictures, but not the same ones. Choose the right one with "
         "--id-column."
@@ -151,16 +151,16 @@ def find_attributes(table: Table, key: int | None, keep: Collection[str] = ()) -
                 name, values = _attribute(table, column, keep, result.missing)
                 found.setdefault(name, []).append((column, values))
             except ValueError as error:
-                result.unused.append(f"{_shown(table.header, column)} ({error})")
+                result.unused.append(f"{shown(table, column)} ({error})")
     for name, columns in found.items():
         first, values = columns[0]
         if any(other != values for _, other in columns):
-            shown = " and ".join(_shown(table.header, column) for column, _ in columns)
-            result.unused.append(f"{shown} (all would be the attribute {name}, and their values differ)")
+            names = " and ".join(shown(table, column) for column, _ in columns)
+            result.unused.append(f"{names} (all would be the attribute {name}, and their values differ)")
             continue
         result.attributes[name] = values
         if table.header[first] != name:
-            result.renamed[name] = _shown(table.header, first)
+            result.renamed[name] = shown(table, first)
     return result
 
 
@@ -231,10 +231,13 @@ def _same_header(header: str, wanted: str) -> bool:
     return header.strip().lower() == wanted.strip().lower()
 
 
-def _shown(header: Sequence[str], column: int) -> str:
-    return repr(safe(header[column])[:50]) if header[column] else f"column {column + 1}"
+def shown(table: Table, column: int) -> str:
+    """What to call a column: by its header, or by where it is if the file gives it none."""
+    header = table.header[column]
+    return table.places.get(column) or (repr(safe(header)[:50]) if header else f"column {column + 1}")
 
 
-def _listed(header: Sequence[str]) -> str:
-    shown = [_shown(header, column) for column in range(len(header))]
-    return ", ".join(shown[:20]) + (", …" if len(shown) > 20 else "")
+def listed(table: Table) -> str:
+    """The columns that are there."""
+    names = [shown(table, column) for column in range(len(table.header))]
+    return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nijigan.errors import UserError
@@ -17,9 +18,12 @@ _NO_TABLE = (
 )
 
 _NO_ATTRIBUTE = (
-    'the values belong to no attribute; write {"1.png": {"hair": "blue"}}, or, if they are tags, give their '
+    'they belong to no attribute; write {"1.png": {"hair": "blue"}}, or, if they are tags, give their '
     "meaning with --tag-map"
 )
+
+_FIRST = "the first item of each pair"
+"""The column of names in the `dataset.json` of StyleGAN."""
 
 
 class _RepeatedKeyError(ValueError):
@@ -105,7 +109,8 @@ def _document(name: str, document: Any) -> Table:
     if not isinstance(document, dict):
         return Table([], [])
     if isinstance(document.get("labels"), list) and all(isinstance(row, list) for row in document["labels"]):
-        return _pairs(name, [["file_name", "label"], *document["labels"]])  # as StyleGAN's tools write it
+        table = _pairs(name, [["file_name", "label"], *document["labels"]])  # as StyleGAN's tools write it
+        return replace(table, places={0: _FIRST})
     tables = [inner for inner in document.values() if _is_table(inner)]
     if tables:
         return _document(name, tables[0]) if len(tables) == 1 else Table([], [])
@@ -125,18 +130,21 @@ def _is_by_name(document: Any) -> bool:
 
 def _by_name(name: str, entries: Iterable[tuple[str, Any]], malformed: int = 0) -> Table:
     """The table of pictures and their labels: an object, or else tags or one value."""
-    records, plain = [], False
+    records, values = [], []
     for key, labels in entries:
         if isinstance(labels, dict):
-            records.append(
-                {"file_name": key} | {header: cell for header, cell in labels.items() if header != "file_name"}
-            )
+            cells = {header: cell for header, cell in labels.items() if header != "file_name"}
+            records.append({"file_name": key} | cells)
         else:
             records.append({"file_name": key} | ({"tags": labels} if labels is not None else {}))
-            plain = plain or not isinstance(labels, list | None)
+            values.append(labels)
     table = _as_records(name, records, malformed)
-    if plain:
-        table.unusable[table.header.index("tags")] = _NO_ATTRIBUTE
+    table.places = {0: "the keys"}
+    if any(labels is not None for labels in values):
+        column = table.header.index("tags")
+        table.places[column] = "the values"
+        if not all(isinstance(labels, list | None) for labels in values):
+            table.unusable[column] = _NO_ATTRIBUTE
     return table
 
 
@@ -161,7 +169,7 @@ def _pairs(name: str, rows: list[list[Any]]) -> Table:
     if width == 2 and all(len(row) != 2 or isinstance(row[1], dict | None) for row in rows[1:]) and _has_object(rows):
         body = rows if isinstance(rows[0][1], dict) else rows[1:]
         whole = [(row[0], row[1]) for row in body if len(row) == 2 and isinstance(row[0], str)]
-        return _by_name(name, whole, len(body) - len(whole))
+        return replace(_by_name(name, whole, len(body) - len(whole)), places={0: _FIRST})
     table = Table([], [], headed=False)
     check_size(name, len(rows), width)
     for row in rows:

@@ -6,7 +6,7 @@ from posixpath import dirname
 
 from nijigan.dataset.manifest import READ
 from nijigan.errors import UserError
-from nijigan.importing.labels.columns import Places, find_attributes, find_key, has_no_header, texts
+from nijigan.importing.labels.columns import Places, find_attributes, find_key, has_no_header, listed, shown, texts
 from nijigan.importing.labels.csv_tables import csv_table, read_csv
 from nijigan.importing.labels.json_tables import json_table
 from nijigan.importing.labels.near_misses import near_misses
@@ -146,7 +146,7 @@ class _Matcher:
             )
         if not table.headed and not unheaded:
             table.rows, places = table.rows[1:], places[1:]
-        labels = self._labels(name, table, key)
+        labels = self._labels(name, table, key, places)
         if hint:
             self.report.hints.append(f"{name}: {hint}")
         self.report.files.append(name)
@@ -161,10 +161,12 @@ class _Matcher:
         misses = [near_misses(names, texts(table, column), places) for column in columns]
         return max(misses, key=lambda miss: miss[0])[1]
 
-    def _labels(self, name: str, table: Table, key: int) -> list[PictureLabels]:
+    def _labels(self, name: str, table: Table, key: int, places: Places) -> list[PictureLabels]:
         """The labels of each row."""
-        header = table.header[key]
-        pictures = f"the pictures are named in {_column(header, key)}"
+        if any(place is not None for place in places) or self.id_column is not None:
+            pictures = f"the pictures are named in {_column(table, key)}"
+        else:
+            pictures = f"no column names a picture ({listed(table)})"
         if self.meaning is None:
             columns = find_attributes(table, key, self.keep)
             if not columns.attributes:
@@ -172,8 +174,8 @@ class _Matcher:
             self.report.columns.append(f"{name}: {pictures}; {columns.describe()}")
             return columns.rows(len(table.rows))
         words = tag_columns(table, key)
-        shown = ", ".join(_column(table.header[column], column) for column in words[:5])
-        self.report.columns.append(f"{name}: {pictures}; tags are in {shown}{', …' if len(words) > 5 else ''}.")
+        names = ", ".join(_column(table, column) for column in words[:5])
+        self.report.columns.append(f"{name}: {pictures}; tags are in {names}{', …' if len(words) > 5 else ''}.")
         labels = []
         for row in table.rows:
             found, contradictory = labels_of([row[column] for column in words], self.meaning, self.report.unknown)
@@ -224,5 +226,6 @@ class _Matcher:
         return both, report if report.files or report.columns or report.unused else None
 
 
-def _column(header: str, number: int) -> str:
-    return f"the column {printable(header)[:50]!r}" if header else f"column {number + 1}"
+def _column(table: Table, column: int) -> str:
+    name = shown(table, column)
+    return f"the column {name}" if name.startswith(("'", '"')) else name

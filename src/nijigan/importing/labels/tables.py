@@ -27,6 +27,8 @@ class Table:
     """Whether `header` is known to be one. Otherwise it is the first of the rows, which may be data."""
     unusable: dict[int, str] = field(default_factory=dict)
     """Columns that cannot be read, and why. Cells that are not read are empty."""
+    places: dict[int, str] = field(default_factory=dict)
+    """What to call columns that have a name here, but none in the file, such as `the keys` of a JSON object."""
     malformed: int = 0
     """Lines that cannot be read."""
 

@@ -61,6 +61,7 @@ def pairs_table(rows: Sequence[Sequence[str]]) -> Table | None:
     if not any(map(_pair, rows[:2])):
         return None
     table = Table(["id", "hair", "eyes"], [])
+    table.places = {0: "the first column" if _pair(rows[0]) else repr(safe(rows[0][0])[:50])}
     for number, row in enumerate(rows):
         if match := _pair(row):
             table.rows.append([row[0], match["hair"], match["eyes"]])
@@ -77,7 +78,10 @@ def _pair(row: Sequence[str]) -> re.Match[str] | None:
 def words_table(rows: Sequence[Sequence[str]]) -> Table:
     """The table of lines of an id and any number of tags, separated by anything."""
     split = [row if len(row) > 1 else row[0].split(maxsplit=1) for row in rows]
-    return Table(["file_name", "tags"], [[key, tuple(words) or None] for key, *words in split], headed=False)
+    places = {0: "the first word of each line", 1: "the words after it"}
+    return Table(
+        ["file_name", "tags"], [[key, tuple(words) or None] for key, *words in split], headed=False, places=places
+    )
 
 
 def tag_columns(table: Table, key: int) -> list[int]:
