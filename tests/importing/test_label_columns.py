@@ -92,3 +92,10 @@ def test_rows_of_a_dataset_are_named_by_an_added_column(tmp_path: Path) -> None:
     pictures = list_sources([file_of_dataset(tmp_path / "t.parquet", {"hair": HAIR}, file_name=names)]).pictures
     (tmp_path / "t.csv").write_text("file,eyes\ngirl_3.png,red\n")
     assert label(pictures, [], tmp_path / "t.csv")[0][3] == {"hair": "none", "eyes": "red"}
+
+
+def test_long_cells_of_an_added_column_take_the_memory_of_one(tmp_path: Path) -> None:
+    path = file_of_dataset(tmp_path / "faces-00000.parquet", {"hair": HAIR}, text=["A" * 2**18] * ROWS)
+    labels, _ = labels_in(path)
+    assert {len(given["text"]) for given in labels} == {1000}  # too long for a value: later steps drop it, with a note
+    assert len({id(given["text"]) for given in labels}) == 1

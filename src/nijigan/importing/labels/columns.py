@@ -17,6 +17,9 @@ FEW = 8
 MOST = 10
 """Unused columns that the report names."""
 
+LONGEST_CELL = 1000
+"""Longer values are cut off, in characters. They are longer than any value of an attribute, and take memory."""
+
 Places = list[int | None]
 """For each row, the position of the picture that it is about; None for no picture, `SEVERAL` for more than one."""
 
@@ -192,8 +195,10 @@ def _values(cells: Sequence[Cell], keep: Collection[str], missing: Counter[str])
     """
     values: list[str | None] = []
     absent: Counter[str] = Counter()
-    for cell in cells:
-        text = value((cell[0] if isinstance(cell, tuple) else cell) or "")
+    written: dict[str, str] = {}  # equal cells share one text, in a small file up to millions of long ones
+    for item in cells:
+        cell = (item[0] if isinstance(item, tuple) else item) or ""
+        text = written[cell] if cell in written else written.setdefault(cell, value(cell))
         if text in MISSING and text not in keep:
             absent[text] += 1
         values.append(None if text in absent else text or None)
@@ -209,7 +214,8 @@ def _values(cells: Sequence[Cell], keep: Collection[str], missing: Counter[str])
     if len(given) >= FEW and (distinct >= 0.9 * len(given) or (fractions and distinct * 2 > len(given))):
         raise ValueError("it has another value for nearly every picture")
     missing.update(absent)
-    return values
+    short = {text: text[:LONGEST_CELL] for text in filter(None, values)}
+    return [text and short[text] for text in values]
 
 
 def texts(table: Table, column: int) -> list[str | None]:
