@@ -17,6 +17,9 @@ FEW = 8
 MOST = 10
 """Unused columns that the report names."""
 
+LONGEST_CELL = 1000
+"""Longer values are cut off, in characters. They are longer than any value of an attribute, and take memory."""
+
 Places = list[int | None]
 """For each row, the position of the picture that it is about; None for no picture, `SEVERAL` for more than one."""
 
@@ -41,13 +44,17 @@ class Columns:
             for row in range(count)
         ]
 
+    def list_unused(self) -> str:
+        """The first unused columns, and why."""
+        more = f"; and {len(self.unused) - MOST:,} more" if len(self.unused) > MOST else ""
+        return "; ".join(self.unused[:MOST]) + more
+
     def describe(self) -> str:
         """What the columns were taken for, as the end of a sentence."""
         names = [f"{name} ({self.renamed[name]})" if name in self.renamed else name for name in self.attributes]
         text = f"attributes: {', '.join(names) or 'none'}."
         if self.unused:
-            more = f"; and {len(self.unused) - MOST:,} more" if len(self.unused) > MOST else ""
-            text += f" Not used: {'; '.join(self.unused[:MOST])}{more}."
+            text += f" Not used: {self.list_unused()}."
         if self.missing:
             words = ", ".join(f"{word!r} ({count:,})" for word, count in self.missing.most_common(5))
             text += f" Cells that count as no tag, unless --merge renames them: {words}."
@@ -71,10 +78,10 @@ def find_key(name: str, table: Table, names: PictureNames, id_column: str | None
         if len(chosen) != 1:
             raise UserError(
                 f"{name} has {'no' if not chosen else 'more than one'} column {id_column!r} (id_column); its columns "
-                f"are {_listed(table.header)}."
+                f"are {listed(table)}."
             )
-        return chosen[0], names.find(_texts(table, chosen[0]))
-    found = {column: names.find(_texts(table, column)) for column in range(len(table.header))}
+        return chosen[0], names.find(texts(table, chosen[0]))
+    found = {column: names.find(texts(table, column)) for column in range(len(table.header))}
     found = {column: places for column, places in found.items() if any(place is not None for place in places)}
     if not found:
         usual = [column for column, header in enumerate(table.header) if names_pictures(header)]
@@ -84,7 +91,7 @@ def find_key(name: str, table: Table, names: PictureNames, id_column: str | None
     for best in rivals:
         if all(other is best or best.prevails(other) for other in rivals):
             return best.column, best.places
-    one, two = (_shown(table.header, rival.column) for rival in rivals[:2])
+    one, two = (shown(table, rival.column) for rival in rivals[:2])
     raise UserError(
         f"{name}: the columns {one} and {two} both name pictures, but not the same ones. Choose the right one with "
         "--id-column."
@@ -95,7 +102,7 @@ class _Rival:
     """A column whose cells name pictures."""
 
     def __init__(self, table: Table, column: int, places: Places) -> None:
-        header, cells = table.header[column], _texts(table, column)
+        header, cells = table.header[column], texts(table, column)
         self.column, self.places = column, places
         matched = [(cell, place) for cell, place in zip(cells, places, strict=True) if place is not None]
         self.hits = len(matched)
@@ -126,7 +133,7 @@ def has_no_header(table: Table, key: int, places: Places) -> bool:
         return False
     named = not table.headed and bool(places) and places[0] is not None
     body = slice(0 if table.headed else 1, None)
-    matched = zip(_texts(table, key)[body], places[body], strict=True)
+    matched = zip(texts(table, key)[body], places[body], strict=True)
     shapes = {_shape(cell) for cell, place in matched if cell and place is not None}
     return named or is_file_name(header) or (any(map(str.isdigit, header)) and _shape(header) in shapes)
 
@@ -147,16 +154,16 @@ def find_attributes(table: Table, key: int | None, keep: Collection[str] = ()) -
                 name, values = _attribute(table, column, keep, result.missing)
                 found.setdefault(name, []).append((column, values))
             except ValueError as error:
-                result.unused.append(f"{_shown(table.header, column)} ({error})")
+                result.unused.append(f"{shown(table, column)} ({error})")
     for name, columns in found.items():
         first, values = columns[0]
         if any(other != values for _, other in columns):
-            shown = " and ".join(_shown(table.header, column) for column, _ in columns)
-            result.unused.append(f"{shown} (all would be the attribute {name}, and their values differ)")
+            names = " and ".join(shown(table, column) for column, _ in columns)
+            result.unused.append(f"{names} (all would be the attribute {name}, and their values differ)")
             continue
         result.attributes[name] = values
         if table.header[first] != name:
-            result.renamed[name] = _shown(table.header, first)
+            result.renamed[name] = shown(table, first)
     return result
 
 
@@ -188,8 +195,10 @@ def _values(cells: Sequence[Cell], keep: Collection[str], missing: Counter[str])
     """
     values: list[str | None] = []
     absent: Counter[str] = Counter()
-    for cell in cells:
-        text = value((cell[0] if isinstance(cell, tuple) else cell) or "")
+    written: dict[str, str] = {}  # equal cells share one text, in a small file up to millions of long ones
+    for item in cells:
+        cell = (item[0] if isinstance(item, tuple) else item) or ""
+        text = written[cell] if cell in written else written.setdefault(cell, value(cell))
         if text in MISSING and text not in keep:
             absent[text] += 1
         values.append(None if text in absent else text or None)
@@ -205,10 +214,11 @@ def _values(cells: Sequence[Cell], keep: Collection[str], missing: Counter[str])
     if len(given) >= FEW and (distinct >= 0.9 * len(given) or (fractions and distinct * 2 > len(given))):
         raise ValueError("it has another value for nearly every picture")
     missing.update(absent)
-    return values
+    short = {text: text[:LONGEST_CELL] for text in filter(None, values)}
+    return [text and short[text] for text in values]
 
 
-def _texts(table: Table, column: int) -> list[str | None]:
+def texts(table: Table, column: int) -> list[str | None]:
     """The cells of a column that are texts."""
     return [cell if isinstance(cell, str) else None for cell in table.column(column)]
 
@@ -227,10 +237,13 @@ def _same_header(header: str, wanted: str) -> bool:
     return header.strip().lower() == wanted.strip().lower()
 
 
-def _shown(header: Sequence[str], column: int) -> str:
-    return repr(safe(header[column])[:50]) if header[column] else f"column {column + 1}"
+def shown(table: Table, column: int) -> str:
+    """What to call a column: by its header, or by where it is if the file gives it none."""
+    header = table.header[column]
+    return table.places.get(column) or (repr(safe(header)[:50]) if header else f"column {column + 1}")
 
 
-def _listed(header: Sequence[str]) -> str:
-    shown = [_shown(header, column) for column in range(len(header))]
-    return ", ".join(shown[:20]) + (", …" if len(shown) > 20 else "")
+def listed(table: Table) -> str:
+    """The columns that are there."""
+    names = [shown(table, column) for column in range(len(table.header))]
+    return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")

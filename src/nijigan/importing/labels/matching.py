@@ -2,15 +2,18 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from posixpath import dirname
 
 from nijigan.dataset.manifest import READ
 from nijigan.errors import UserError
-from nijigan.importing.labels.columns import find_attributes, find_key, has_no_header
+from nijigan.importing.labels.columns import Places, find_attributes, find_key, has_no_header, listed, shown, texts
+from nijigan.importing.labels.csv_tables import csv_table, read_csv
 from nijigan.importing.labels.json_tables import json_table
+from nijigan.importing.labels.near_misses import near_misses
 from nijigan.importing.labels.parquet_tables import parquet_table
 from nijigan.importing.labels.picture_columns import labels_of_parquet_files
-from nijigan.importing.labels.picture_names import SEVERAL, PictureNames
-from nijigan.importing.labels.tables import Table, csv_table, decode_text, read_csv, read_file
+from nijigan.importing.labels.picture_names import SEVERAL, Location, PictureNames, first_listings, locate
+from nijigan.importing.labels.tables import Table, decode_text, read_file
 from nijigan.importing.labels.tag_report import TagReport
 from nijigan.importing.labels.tag_words import (
     Meaning,
@@ -63,7 +66,7 @@ def label(
     matcher = _Matcher(pictures, meaning, id_column, keep)
     stored, matcher.aliases = labels_of_parquet_files(pictures, keep, matcher.report)
     if tags:
-        matcher.add("", printable(tags.name), _load(str(tags), tags, meaning))
+        matcher.add(None, printable(tags.name), _load(str(tags), tags, meaning))
     for table in tables:
         if tags and Path(table.file).resolve() == tags.resolve():
             continue
@@ -72,7 +75,7 @@ def label(
                 raise UserError("--tags names another.")
             if "/" in table.name and PurePosixPath(table.name).stem.lower() not in USUAL_NAMES:
                 raise UserError("name it with --tags to use it.")
-            matcher.add(_scope(table.name, pictures), table.name, _load(table.name, table, meaning), asked=False)
+            matcher.add(_scope(table, matcher.locations), table.name, _load(table.name, table, meaning), asked=False)
         except Exception as error:  # the user did not name this file
             reason = printable(str(error)).removeprefix(table.name).removeprefix(":").strip()
             matcher.report.unused.append((table.name, reason))
@@ -95,14 +98,15 @@ def _load(name: str, source: Path | SourceFile, meaning: Meaning | None) -> Tabl
     return (None if meaning else pairs_table(rows)) or csv_table(name, rows)
 
 
-def _scope(name: str, pictures: Sequence[SourceFile]) -> str:
-    """The folder that a table speaks of: its own, or the next one above it with pictures; all, if it is a source."""
-    if "/" not in name:
-        return ""
-    folder = PurePosixPath(name).parent
-    while len(folder.parts) > 1 and not any(picture.name.startswith(f"{folder}/") for picture in pictures):
-        folder = folder.parent
-    return f"{folder}/"
+def _scope(table: SourceFile, pictures: Sequence[Location]) -> str | None:
+    """The folder that a table speaks of: its own, or the next one above it with pictures; None if it is a source."""
+    if "/" not in table.name:
+        return None
+    location = locate(table)
+    folder = dirname(location.path)
+    while folder != location.root and not any(picture.path.startswith(f"{folder}/") for picture in pictures):
+        folder = dirname(folder)
+    return folder
 
 
 class _Matcher:
@@ -116,12 +120,13 @@ class _Matcher:
         self.labels: dict[int, PictureLabels] = {}
         self.disputed: dict[int, set[str]] = {}
         self.aliases: dict[int, list[str]] = {}
+        self.locations = [locate(picture) for picture in pictures]
 
-    def add(self, folder: str, name: str, table: Table, asked: bool = True) -> None:
-        """Match a table with the pictures whose names start with `folder`.
+    def add(self, folder: str | None, name: str, table: Table, asked: bool = True) -> None:
+        """Match a table with the pictures in `folder`.
 
         Args:
-            folder: such as `faces/`; empty for all pictures.
+            folder: an absolute path; None for all pictures.
             name: the table's name.
             table: its content.
             asked: whether the user named the table. Any other must name at least one picture.
@@ -129,9 +134,11 @@ class _Matcher:
         Raises:
             UserError: the table cannot be used.
         """
-        key, places = find_key(name, table, PictureNames(self.pictures, folder, self.aliases), self.id_column)
+        names = PictureNames(self.pictures, folder, self.aliases, self.locations)
+        key, places = find_key(name, table, names, self.id_column)
+        hint = self._near_misses(table, names, key, places)
         if not asked and all(place is None for place in places):
-            raise UserError("no column names pictures of its folder.")
+            raise UserError(f"no column names pictures of its folder. {hint}".strip())
         unheaded = has_no_header(table, key, places)
         if unheaded and self.meaning is None:
             raise UserError(
@@ -139,27 +146,36 @@ class _Matcher:
             )
         if not table.headed and not unheaded:
             table.rows, places = table.rows[1:], places[1:]
-        labels = self._labels(name, table, key)
+        labels = self._labels(name, table, key, places)
+        if hint:
+            self.report.hints.append(f"{name}: {hint}")
         self.report.files.append(name)
         self.report.malformed += table.malformed
         for cell, place, found in zip(table.column(key), places, labels, strict=True):
             self._add_line(cell if isinstance(cell, str) else None, place, found)
 
-    def _labels(self, name: str, table: Table, key: int) -> list[PictureLabels]:
+    def _near_misses(self, table: Table, names: PictureNames, key: int, places: Places) -> str:
+        """What to say about ids that resemble names of pictures, in any column if none names pictures."""
+        named = self.id_column is not None or any(place is not None for place in places)
+        columns = [key] if named else [key, *(column for column in range(len(table.header)) if column != key)]
+        misses = [near_misses(names, texts(table, column), places) for column in columns]
+        return max(misses, key=lambda miss: miss[0])[1]
+
+    def _labels(self, name: str, table: Table, key: int, places: Places) -> list[PictureLabels]:
         """The labels of each row."""
-        header = table.header[key]
-        pictures = f"the pictures are named in {_column(header, key)}"
+        if any(place is not None for place in places) or self.id_column is not None:
+            pictures = f"the pictures are named in {_column(table, key)}"
+        else:
+            pictures = f"no column names a picture ({listed(table)})"
         if self.meaning is None:
             columns = find_attributes(table, key, self.keep)
             if not columns.attributes:
-                raise UserError(
-                    f"{name} has no column that can be an attribute: {'; '.join(columns.unused) or 'none'}."
-                )
+                raise UserError(f"{name} has no column that can be an attribute: {columns.list_unused() or 'none'}.")
             self.report.columns.append(f"{name}: {pictures}; {columns.describe()}")
             return columns.rows(len(table.rows))
         words = tag_columns(table, key)
-        shown = ", ".join(_column(table.header[column], column) for column in words[:5])
-        self.report.columns.append(f"{name}: {pictures}; tags are in {shown}{', …' if len(words) > 5 else ''}.")
+        names = ", ".join(_column(table, column) for column in words[:5])
+        self.report.columns.append(f"{name}: {pictures}; tags are in {names}{', …' if len(words) > 5 else ''}.")
         labels = []
         for row in table.rows:
             found, contradictory = labels_of([row[column] for column in words], self.meaning, self.report.unknown)
@@ -195,6 +211,9 @@ class _Matcher:
         for position, names in self.disputed.items():
             self.labels[position] = {k: v for k, v in self.labels[position].items() if k not in names}
         tagged = {position: labels for position, labels in self.labels.items() if labels}
+        for position, first in enumerate(first_listings(self.pictures, self.locations)):
+            if first in tagged:
+                tagged[position] = tagged[first]
         self.report.matched, self.report.untagged = len(tagged), len(self.pictures) - len(tagged)
         both = {}
         for row in stored.keys() | tagged.keys():
@@ -207,5 +226,6 @@ class _Matcher:
         return both, report if report.files or report.columns or report.unused else None
 
 
-def _column(header: str, number: int) -> str:
-    return f"the column {printable(header)[:50]!r}" if header else f"column {number + 1}"
+def _column(table: Table, column: int) -> str:
+    name = shown(table, column)
+    return f"the column {name}" if name.startswith(("'", '"')) else name

@@ -1,8 +1,9 @@
 """Find the picture that a cell of a table names."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
-from posixpath import commonpath, normpath
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from posixpath import basename, commonpath, dirname, normpath
 
 from nijigan.dataset.decode import SUFFIXES
 from nijigan.importing.sources import SourceFile, printable
@@ -29,20 +30,64 @@ def is_file_name(cell: str) -> bool:
     return PurePosixPath(cell.strip().lower()).suffix in SUFFIXES
 
 
+@dataclass(frozen=True)
+class Location:
+    """Where a file is on disk. Displayed names are not enough for that: two sources can have the same name."""
+
+    root: str
+    """The absolute path of the source: a folder, an archive or a Parquet file."""
+    inside: str
+    """The path in the source."""
+
+    @property
+    def path(self) -> str:
+        """The absolute path, with archives and Parquet files as folders."""
+        return f"{self.root}/{self.inside}"
+
+
+def locate(entry: SourceFile) -> Location:
+    """Find the source of a file. Files that are sources themselves belong to their folder."""
+    path = normpath(printable(str(Path(entry.file).absolute())))
+    inside = entry.name.partition("/")[2]
+    if not inside:
+        return Location(dirname(path), basename(path))
+    if path.endswith(f"/{inside}"):
+        return Location(path[: -len(inside) - 1], inside)
+    root = path  # an archive, or a Parquet file: a source, or in a folder that is a source
+    if not entry.name.startswith(f"{basename(path)}/"):
+        while root != dirname(root):
+            root = dirname(root)
+            if inside.startswith(path[len(root) :].lstrip("/") + "/"):
+                return Location(root, inside)
+    return Location(path, inside)
+
+
 class PictureNames:
     """The pictures in a folder by path, name and stem.
 
     Args:
         pictures: all pictures.
-        folder: only pictures whose names start with this, such as `faces/`; empty for all.
+        folder: only pictures in this folder, an absolute path as of `Location.path`; None for all.
         aliases: further names of pictures, by position.
+        locations: where the pictures are. A picture that is listed several times counts as the first of them.
     """
 
     def __init__(
-        self, pictures: Sequence[SourceFile], folder: str = "", aliases: Mapping[int, Sequence[str]] | None = None
+        self,
+        pictures: Sequence[SourceFile],
+        folder: str | None = None,
+        aliases: Mapping[int, Sequence[str]] | None = None,
+        locations: Sequence[Location] | None = None,
     ) -> None:
-        self._pictures = {row: picture for row, picture in enumerate(pictures) if picture.name.startswith(folder)}
-        self._folder, self._aliases = folder, aliases or {}
+        self._pictures, self._folder, self._aliases = pictures, folder, aliases or {}
+        self._locations = locations or [locate(picture) for picture in pictures]
+        self._first = first_listings(pictures, self._locations)
+        self._sources: dict[str, list[int]] = {}
+        for row, location in enumerate(self._locations):
+            if folder is None:
+                self._sources.setdefault(location.root, []).append(row)
+            elif location.path.startswith(f"{folder}/"):
+                self._sources.setdefault(folder, []).append(row)
         self._indices: dict[Callable[[str], str], dict[str, int]] = {}
 
     def find(self, cells: Sequence[str | None]) -> list[int | None]:
@@ -64,6 +109,13 @@ class PictureNames:
                     break
         return found
 
+    def paths(self) -> Iterable[tuple[int, str]]:
+        """Each picture and its paths: that in its source, and the further names of the picture."""
+        for root, rows in self._sources.items():
+            for row in rows:
+                yield self._first[row], self._locations[row].path.removeprefix(f"{root}/")
+                yield from ((self._first[row], name) for name in self._aliases.get(self._first[row], ()))
+
     def _search(self, keys: Sequence[str | None]) -> list[int | None]:
         found: list[int | None] = [None] * len(keys)
         for form in (str, composed, loose):  # str: letter for letter
@@ -76,22 +128,53 @@ class PictureNames:
         return found
 
     def _index(self, form: Callable[[str], str]) -> dict[str, int]:
+        """Every key to the position of its picture, or `SEVERAL`.
+
+        In one source, a path goes before a name, and a name before a stem. Of different sources, none goes first.
+        """
         if form not in self._indices:
-            paths: dict[str, int] = {}
-            names: dict[str, int] = {}
-            stems: dict[str, int] = {}
-            for position, picture in self._pictures.items():
-                below = picture.name.removeprefix(self._folder) if self._folder else picture.name.partition("/")[2]
-                named = [PurePosixPath(name) for name in (picture.name, *self._aliases.get(position, ()))]
-                for index, keys in (
-                    (paths, [picture.name, below]),
-                    (names, [path.name for path in named]),
-                    (stems, [path.stem for path in named]),
-                ):
-                    for key in map(form, keys):
-                        index[key] = position if index.get(key, position) == position else SEVERAL
-            self._indices[form] = stems | names | paths
+            whole = self._indices[form] = {}
+            tails = _distinct_tails(self._sources)
+            for root, rows in self._sources.items():
+                paths: dict[str, int] = {}
+                names: dict[str, int] = {}
+                stems: dict[str, int] = {}
+                for row in rows:
+                    position, picture = self._first[row], self._pictures[row]
+                    below = self._locations[row].path.removeprefix(f"{root}/")
+                    named = [PurePosixPath(name) for name in (picture.name, *self._aliases.get(position, ()))]
+                    for index, keys in (
+                        (paths, [picture.name, below, *(f"{tail}/{below}" for tail in tails[root])]),
+                        (names, [path.name for path in named]),
+                        (stems, [path.stem for path in named]),
+                    ):
+                        for key in map(form, keys):
+                            index[key] = position if index.get(key, position) == position else SEVERAL
+                for key, place in (stems | names | paths).items():
+                    whole[key] = place if whole.get(key, place) == place else SEVERAL
         return self._indices[form]
+
+
+def first_listings(pictures: Sequence[SourceFile], locations: Sequence[Location]) -> list[int]:
+    """For each picture, the first position of the same picture: sources can overlap, or be given twice."""
+    first: dict[tuple[str, int], int] = {}
+    return [
+        first.setdefault((location.path, picture.position), row)
+        for row, (picture, location) in enumerate(zip(pictures, locations, strict=True))
+    ]
+
+
+def _distinct_tails(roots: Iterable[str]) -> dict[str, list[str]]:
+    """Names that tell sources apart: their last folders, such as `train/faces`, and their whole paths."""
+    parts = {root: root.strip("/").split("/") for root in roots}
+    length = 1
+    while len({tuple(folders[-length:]) for folders in parts.values()}) < len(parts):
+        length += 1
+    if len(parts) == 1:
+        return {root: [] for root in parts}
+    return {
+        root: [*("/".join(folders[-count:]) for count in range(1, length + 1)), root] for root, folders in parts.items()
+    }
 
 
 def _without_common_folders(keys: Sequence[str | None]) -> Iterable[list[str | None]]:

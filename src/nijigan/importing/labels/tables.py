@@ -1,9 +1,7 @@
-"""Read a table of labels as rows of cells, whatever its format: CSV, TSV, JSON, JSON lines or Parquet."""
+"""A table of labels as rows of cells, whatever its format, and the limits of such tables."""
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nijigan.errors import UserError
@@ -29,6 +27,8 @@ class Table:
     """Whether `header` is known to be one. Otherwise it is the first of the rows, which may be data."""
     unusable: dict[int, str] = field(default_factory=dict)
     """Columns that cannot be read, and why. Cells that are not read are empty."""
+    places: dict[int, str] = field(default_factory=dict)
+    """What to call columns that have a name here, but none in the file, such as `the keys` of a JSON object."""
     malformed: int = 0
     """Lines that cannot be read."""
 
@@ -36,50 +36,14 @@ class Table:
         """The cells of one column."""
         return [row[number] for row in self.rows]
 
-
-def read_csv(name: str, text: str) -> list[list[str]]:
-    """The rows of a CSV or TSV file that are not empty. The first line decides what separates cells.
-
-    Raises:
-        UserError: it is not such a file.
-    """
-    head = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = "\t" if name.lower().endswith(".tsv") else max(",\t;", key=head.count)
-    try:
-        table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        rows, cells = [], 0
-        for row in table:
-            cells += len(row)
-            check_size(name, 1, cells)
-            if any(stripped := [cell.strip() for cell in row]):
-                rows.append(stripped)
-        return rows
-    except csv.Error as error:
-        raise UserError(f"{name} is not a CSV file ({error}).") from error
-
-
-def csv_table(name: str, rows: Sequence[list[str]]) -> Table:
-    """The table of the rows of a CSV file.
-
-    Raises:
-        UserError: it has fewer than two columns.
-    """
-    header = list(rows[0]) if rows else []
-    if len(rows) > 1 and all(len(row) == len(header) + 1 and row[-1] for row in rows[1:]):
-        header = ["", *header]  # R writes no name above the names of rows
-    if len(header) < 2:
-        raise UserError(
-            f"{name} is not a table of tags; give it a header with a file column and attributes, or give the "
-            "meaning of its words with --tag-map."
+    def select(self, numbers: Sequence[int]) -> "Table":
+        """The table of some of the columns."""
+        return replace(
+            self,
+            header=[self.header[number] for number in numbers],
+            rows=[[row[number] for number in numbers] for row in self.rows],
+            unusable={new: self.unusable[old] for new, old in enumerate(numbers) if old in self.unusable},
         )
-    check_size(name, len(rows), len(header))
-    table = Table(header, [], headed=False)
-    for row in (header, *rows[1:]):
-        if len(row) < len(header) or any(row[len(header) :]):
-            table.malformed += 1
-        else:
-            table.rows.append([cell or None for cell in row[: len(header)]])
-    return table
 
 
 def check_size(name: str, rows: int, columns: int) -> None:

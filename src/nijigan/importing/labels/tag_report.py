@@ -23,6 +23,8 @@ class TagReport:
     """Pictures that got none."""
     missing: list[str] = field(default_factory=list)
     """Ids without a picture."""
+    hints: list[str] = field(default_factory=list)
+    """For each table with ids that nearly name a picture, how many these are, and an example."""
     ambiguous: list[str] = field(default_factory=list)
     """Ids that match several pictures. They label none."""
     repeated: int = 0
@@ -50,6 +52,7 @@ class TagReport:
         ):
             if ids:
                 text.append(f"{len(ids):,} {what}: {_few(ids)}.")
+        text += self.hints[:NAMED]
         if self.repeated:
             text.append(f"{self.repeated:,} lines repeat others.")
         if self.malformed:

@@ -1,6 +1,5 @@
 """Booru tags and their meaning, and sentences such as `blue hair red eyes`."""
 
-import csv
 import io
 import json
 import re
@@ -8,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nijigan.errors import UserError
+from nijigan.importing.labels.csv_tables import csv_rows
 from nijigan.importing.labels.tables import Cell, Table, decode_text, read_file
 from nijigan.importing.labels.vocabulary import TAG_COLUMNS, PictureLabels, attribute, value
 from nijigan.safe_text import LONGEST_VALUE, safe
@@ -30,16 +30,16 @@ def read_tag_map(path: Path) -> dict[str, tuple[str, str]]:
     text = decode_text(str(path), read_file(path))
     try:
         if path.suffix.lower() == ".json":
-            pairs = list(json.loads(text).items())
+            pairs = json.loads(text, object_pairs_hook=list)  # repeated keys, too
         else:
-            pairs = [(row[0], row[1]) for row in csv.reader(io.StringIO(text, newline="")) if row]
+            pairs = [(row[0], row[1]) for row in csv_rows(str(path), list(io.StringIO(text, newline="")), ",")]
             if pairs and "=" not in pairs[0][1]:  # the first line is a header
                 pairs = pairs[1:]
         split = [(tag.strip(), *target.split("=")) for tag, target in pairs]
         meanings = [(tag, name, value(word)) for tag, name, word in split]
         if not all(word for _, _, word in meanings):
             raise ValueError("a tag without a value")
-    except (ValueError, IndexError, AttributeError, TypeError, RecursionError, csv.Error) as error:
+    except (ValueError, IndexError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(
             f"{path} is not a mapping; write lines of tag,attribute=value, such as blue_hair,hair=blue."
         ) from error
@@ -61,6 +61,7 @@ def pairs_table(rows: Sequence[Sequence[str]]) -> Table | None:
     if not any(map(_pair, rows[:2])):
         return None
     table = Table(["id", "hair", "eyes"], [])
+    table.places = {0: "the first column" if _pair(rows[0]) else repr(safe(rows[0][0])[:50])}
     for number, row in enumerate(rows):
         if match := _pair(row):
             table.rows.append([row[0], match["hair"], match["eyes"]])
@@ -77,7 +78,10 @@ def _pair(row: Sequence[str]) -> re.Match[str] | None:
 def words_table(rows: Sequence[Sequence[str]]) -> Table:
     """The table of lines of an id and any number of tags, separated by anything."""
     split = [row if len(row) > 1 else row[0].split(maxsplit=1) for row in rows]
-    return Table(["file_name", "tags"], [[key, tuple(words) or None] for key, *words in split], headed=False)
+    places = {0: "the first word of each line", 1: "the words after it"}
+    return Table(
+        ["file_name", "tags"], [[key, tuple(words) or None] for key, *words in split], headed=False, places=places
+    )
 
 
 def tag_columns(table: Table, key: int) -> list[int]:

@@ -29,6 +29,8 @@ MISSING = {
 TAG_COLUMNS = ("tags", "tag_string", "words")
 """Headers of columns whose cells are booru tags."""
 
+_ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]*")
+
 _PICTURES = re.compile(
     r"(?:(?:file|image|img|picture|pic|photo|face|post)[ _-]?)?"
     r"(?:name|file|path|id|url|key|stem|image|img|picture|pic|photo|filename|filepath)s?"
@@ -40,6 +42,11 @@ def names_pictures(header: str) -> bool:
     return _PICTURES.fullmatch(header.strip().lower()) is not None
 
 
+def is_attribute(name: str) -> bool:
+    """Whether an attribute is or was called so: names can be reserved that an earlier version allowed."""
+    return len(name) <= LONGEST_NAME and _ATTRIBUTE.fullmatch(name) is not None
+
+
 def attribute(text: str) -> str:
     """The attribute that a column called `text` becomes, such as `hair_colour` for `Hair Colour`.
 
@@ -47,7 +54,7 @@ def attribute(text: str) -> str:
         ValueError: no attribute can have this name; the message says why.
     """
     name = re.sub(r"\W+", "_", text.strip().lower()).strip("_")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+    if not _ATTRIBUTE.fullmatch(name):
         raise ValueError("the name of an attribute starts with a letter a-z and has letters, digits and underscores")
     if len(name) > LONGEST_NAME:
         raise ValueError(f"its name has more than {LONGEST_NAME} characters")
