@@ -499,7 +499,7 @@ def test_without_a_web_server_the_message_says_what_to_install():
         "try:\n    import nijigan.rate.server\nexcept UserError as error:\n    print(error)"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "pip install 'nijigan[studio]'" in result.stdout
+    assert "pip install '.[studio]'" in result.stdout
 
 
 def plain_ballot(*sources: str) -> Ballot:
