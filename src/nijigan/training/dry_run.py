@@ -70,9 +70,10 @@ class Plan:
 
     def __str__(self) -> str:
         recipe, epochs = self.recipe, self.recipe.kimg * 1000 / self.faces
+        length = f"{epochs:.1f}" if epochs >= 1 else f"{epochs:.2g}"
         parts = f" in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""
         return (
-            f"faces          {self.faces:,} for training; {recipe.kimg:g} kimg are {epochs:.1f} epochs\n"
+            f"faces          {self.faces:,} for training; {recipe.kimg:g} kimg are {length} epochs\n"
             f"parameters     generator {self.parameters[0]:,}, discriminator {self.parameters[1]:,}\n"
             f"arithmetic     {self.gflop_per_image:.3g} GFLOP per image, {recipe.precision}\n"
             f"memory         about {self.gigabytes:.2g} GB with batches of {recipe.batch_size}{parts}"
