@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nijigan.aliases import Images
-from nijigan.metrics.intervals import share
+from nijigan.metrics.intervals import share, wilson
 from nijigan.metrics.score import Score
 from nijigan.rate.ballot import REAL, Ballot, BallotKey
 from nijigan.rate.store import VoteStore
@@ -115,7 +115,7 @@ def agree(first: Bools, second: Bools) -> Agreement:
     observed = share(same, n)
     if chance > 1 - 1e-12:
         return Agreement(observed, None)
-    value, low, high = ((p - chance) / (1 - chance) for p in (observed.value, observed.low, observed.high))
+    value, low, high = ((p - chance) / (1 - chance) for p in (same / n, *wilson(same, n)))
     return Agreement(observed, Score(value, max(-1.0, low), min(1.0, high)))
 
 
