@@ -499,7 +499,7 @@ def test_without_a_web_server_the_message_says_what_to_install():
         "try:\n    import nijigan.rate.server\nexcept UserError as error:\n    print(error)"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "pip install 'nijigan[studio]'" in result.stdout
+    assert "pip install '.[studio]'" in result.stdout
 
 
 def plain_ballot(*sources: str) -> Ballot:
@@ -564,6 +564,32 @@ def test_the_interval_of_kappa_is_that_of_the_bootstrap():
     rows = random.integers(0, 400, (2000, 400))
     values = [(again.value if (again := agree(first[row], second[row]).kappa) else 1.0) for row in rows]
     assert (kappa.low, kappa.high) == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.015)
+
+
+@pytest.mark.parametrize("n", [4, 20, 200])
+def test_kappa_of_perfect_agreement_is_less_certain_with_fewer_faces(n: int):
+    """Half of the faces are good, so kappa is 2p - 1, and Wilson's lower end at p = 1 is n / (n + 1.96²)."""
+    ratings = np.arange(n) % 2 == 0
+    kappa = agree(ratings, ratings).kappa
+    assert kappa is not None
+    assert (kappa.value, kappa.high) == (1, 1)
+    assert kappa.low == pytest.approx(2 * n / (n + 1.959964**2) - 1)
+    opposite = agree(ratings, ~ratings).kappa
+    assert opposite is not None
+    assert (opposite.low, opposite.high) == (-1, pytest.approx(-kappa.low))
+
+
+@pytest.mark.parametrize(
+    "table", [(0.48, 0.02, 0.02, 0.48), (0.8, 0.05, 0.05, 0.1), (0.25, 0.25, 0.25, 0.25), (0.5, 0.4, 0.0, 0.1)]
+)
+def test_the_interval_of_kappa_covers_its_true_value_with_few_faces(table: tuple[float, ...]):
+    yes_yes, yes_no, no_yes, _ = table
+    rates = yes_yes + yes_no, yes_yes + no_yes
+    chance = rates[0] * rates[1] + (1 - rates[0]) * (1 - rates[1])
+    true = (table[0] + table[3] - chance) / (1 - chance)
+    drawn = np.random.default_rng(0).choice(4, (2000, 20), p=table)
+    found = [kappa for cells in drawn if (kappa := agree(cells < 2, cells % 2 == 0).kappa)]
+    assert np.mean([kappa.low <= true <= kappa.high for kappa in found]) > 0.935
 
 
 def test_a_tally_without_votes_is_empty(tmp_path: Path):

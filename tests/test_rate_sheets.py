@@ -134,6 +134,29 @@ def test_a_damaged_key_is_refused(content: str, sheets: Path):
         read_sheets(sheets)
 
 
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("number,verdict,reason\n1,,\n2,,eyes\n", "has no verdict yet; write good or bad into its column verdict"),
+        ("number,verdict,reason\n", "has no verdict yet"),
+        ("", "has no column number; make number,verdict,reason its first line again"),
+        ("number,judgement\n1,good\n", "has no column verdict"),
+        (f"number,verdict\n{'1' * 5000},good\n", "Line 2 of"),
+        (f"number,verdict\n1,{'x' * 200_000}\n", "is not a table"),
+    ],
+)
+def test_a_table_without_a_verdict_is_refused_in_a_sentence_and_stores_nothing(
+    table: str, words: str, sheets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (sheets / VERDICTS).write_text(table)
+    assert main(["rate", "--read", str(sheets), "--out", str(tmp_path / "votes")]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert VERDICTS in told
+    assert len(told) < 500
+    assert not (tmp_path / "votes").exists()
+
+
 def test_no_folder_is_overwritten_and_a_missing_one_is_named(ballot: Ballot, sheets: Path, tmp_path: Path):
     with pytest.raises(UserError, match="not an empty folder"):
         write_sheets(ballot, sheets)

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 import torch
 
+from nijigan.cli.entry import main
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
+from nijigan.files import locked
+from nijigan.jsonio import to_json
 from nijigan.pages.ranking import ComparedModel
 from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.parts import PenaltyConfig
 from nijigan.recipe.recipe import Recipe
-from nijigan.sweep import combinations, sweep
+from nijigan.sweep import _SweepFile, combinations, sweep
 from nijigan.training import trainer
 from nijigan.training.rounds import Rounds
 from nijigan.training.session import Session
@@ -63,6 +66,21 @@ def test_lengths_in_kimg_override_a_recipes_epochs(tiny: Recipe) -> None:
         ({"resolution": ["16", "32"]}, "cannot be compared"),
         ({"name": ["a/../../b"]}, "cannot be the name of a recipe"),
         ({"lr": ["1e-4", "0.0001"]}, "the same training"),
+        ({"lr": ["1e-4", "1e-4"]}, "lr has the value 1e-4 twice"),
+        ({"lr": ["1e-4", ""]}, "empty or has control characters"),
+        ({"lr": ["1e-4", "  "]}, "empty or has control characters"),
+        ({"lr": []}, "lr has no value"),
+        ({"objective": ["bce", "mse\x1b[2J"]}, "empty or has control characters"),
+        ({"objective": ["bce", "\udcff"]}, "empty or has control characters"),
+        ({"batch_size": ["8", "1" + "0" * 5000]}, "batch_size=10{59}… is not valid"),
+        ({"batch_size": ["8", "1e999"]}, "batch_size=1e999 is not valid"),
+        ({"lr": ["1e999"]}, "lr=1e999 is not valid"),
+        ({"lr": ["nan"]}, "lr=nan is not valid"),
+        ({"kimg": ["NaN"]}, "kimg=NaN is not valid"),
+        ({"kimg": ["-Infinity"]}, "kimg=-Infinity is not valid"),
+        ({"mse_targets": ["[" * 100_000]}, "is not valid"),
+        ({"precision": ["fp32", "fp16"]}, "precision=fp16 cannot be trained: fp16 is slow"),
+        ({"condition.kind": ["none", "acgan"], "attributes": ["nose"]}, "cannot|not valid"),
         ({name: [str(n) for n in range(40)] for name in ("seed", "kimg", "batch_size")}, "64,000 combinations"),
     ],
 )
@@ -70,8 +88,68 @@ def test_a_sweep_that_cannot_run_is_refused_before_it_begins(
     vary: dict[str, list[str]], words: str, tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=words):
-        sweep(tiny, judged_faces, vary, tmp_path / "sweep")
+        sweep(tiny, judged_faces, vary, tmp_path / "sweep", device="cpu")
     assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize("name", ["compare.html", "seed=1", "seed=2/recipe.json", "seed=1/failure.txt", "sweep.json"])
+def test_files_that_no_sweep_wrote_are_refused(
+    name: str, tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path
+) -> None:
+    other = tmp_path / name
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("mine")
+    with pytest.raises(UserError, match=r"no sweep wrote it|not the file of a sweep"):
+        sweep(tiny, judged_faces, {"seed": ["1", "2"]}, tmp_path, device="cpu")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [other]
+    assert other.read_text() == "mine"
+
+
+def test_a_page_that_replaced_that_of_the_sweep_is_refused(
+    tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nijigan.sweep.train", lambda *_, **__: pytest.exit("trains"))
+    definition = _SweepFile(tiny, judged_faces.fingerprint, {"seed": ("1", "2")})
+    (tmp_path / "sweep.json").write_text(to_json(definition))
+    (tmp_path / "compare.html").write_text("mine")
+    with pytest.raises(UserError, match="not a page that nijigan wrote"):
+        sweep(tiny, judged_faces, {"seed": ["1", "2"]}, tmp_path, device="cpu")
+
+
+def test_a_file_for_a_folder_and_a_second_sweep_in_one_folder_are_refused(
+    tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="choose another --out"):
+        sweep(tiny, judged_faces, {"seed": ["1", "2"]}, tmp_path / "file", device="cpu")
+    with locked(tmp_path / "sweep" / "sweep.lock"), pytest.raises(UserError, match="Another process"):
+        sweep(tiny, judged_faces, {"seed": ["1", "2"]}, tmp_path / "sweep", device="cpu")
+    assert [path.name for path in (tmp_path / "sweep").iterdir()] == ["sweep.lock"]
+
+
+def test_a_combination_that_does_not_fit_the_memory_is_refused_before_the_first_run(
+    tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nijigan.training.dry_run.total_memory", lambda device: 8 * 10**8)
+    words = "batch_size=65536 cannot be trained: .* this device has 0.8 GB; add --accumulate"
+    with pytest.raises(UserError, match=words):
+        sweep(tiny, judged_faces, {"batch_size": ["8", "65536"]}, tmp_path / "sweep", device="cpu")
+    assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize(
+    "vary", ["lr", "=1", "lr=", "lr=1e-4,", "lr=1e-4,1e-4", "lr=1e-4,\x1b[2J", "lr=1e999", "a" * 9999]
+)
+def test_a_bad_vary_is_one_sentence_before_pictures_are_imported(
+    vary: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pictures").mkdir()
+    assert main(["sweep", "dcgan", "--data", str(tmp_path / "pictures"), "--vary", vary]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert len(told) < 400
+    assert "\x1b" not in told
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
 
 
 def test_what_would_fail_at_the_end_is_refused_at_the_start(

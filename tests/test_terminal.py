@@ -175,3 +175,13 @@ def test_too_little_address_space_is_a_sentence(monkeypatch, capsys: pytest.Capt
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (4 * 10**8, 4 * 10**8))
     assert main(["recipes"]) == 2
     assert "may use 400 MB of address space" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["papers"], ["papers", "--json"], ["recipes"], ["recipes", "--json"]])
+def test_a_reader_that_has_closed_the_pipe_is_no_failure(command: list[str], monkeypatch: pytest.MonkeyPatch):
+    """As after `nijigan papers | head -c 1`: rich by itself would exit with code 1."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main(command) == 0

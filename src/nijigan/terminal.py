@@ -57,10 +57,14 @@ def styled(stderr: bool = False) -> "Console":
     """A rich console for our own tables and progress bars, whose colours and cursor movements pass the filter."""
     from rich.console import Console
 
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # the BrokenPipeError: rich would end the program with code 1
+
     stream: Any = sys.stderr if stderr else sys.stdout
     if isinstance(stream, _Guard):
-        return Console(file=stream.unfiltered)
-    return Console(file=_Quiet(stream) if stderr and stream else stream)  # type: ignore[arg-type]
+        return Ours(file=stream.unfiltered)
+    return Ours(file=_Quiet(stream) if stderr and stream else stream)  # type: ignore[arg-type]
 
 
 @contextmanager

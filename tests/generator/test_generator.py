@@ -346,7 +346,7 @@ def test_a_failing_hub_is_a_user_error(monkeypatch):
 
 def test_a_hub_id_without_the_client_is_a_user_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(UserError, match=r"nijigan\[hub\]"):
+    with pytest.raises(UserError, match=r"in the folder of nijigan's source, run: pip install '\.\[hub\]'"):
         Generator.load("hf:user/model")
 
 

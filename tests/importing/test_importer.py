@@ -14,6 +14,7 @@ from PIL import Image
 from blobs import blob, encode, png, portrait, write, write_zip
 from nijigan.dataset import splits
 from nijigan.dataset.decode import decode
+from nijigan.dataset.dropped import Dropped
 from nijigan.dataset.faces import SPLITS, FaceDataset
 from nijigan.dataset.manifest import OWNED
 from nijigan.errors import UserError
@@ -21,6 +22,7 @@ from nijigan.files import folder_lock
 from nijigan.importing import importer
 from nijigan.importing.candidates import Duplicates
 from nijigan.importing.importer import import_faces
+from nijigan.importing.report import nothing_usable
 from nijigan.importing.store import split_faces
 from nijigan.procedural.faces import ATTRIBUTES, draw_face
 
@@ -79,6 +81,12 @@ def test_a_source_without_a_usable_picture_is_refused(tmp_path: Path, files: dic
     with pytest.raises(UserError, match="no usable picture"):
         import_faces([write(tmp_path / "pictures", files)], tmp_path / "faces")
     assert not (tmp_path / "faces").exists()
+
+
+def test_one_unusable_file_is_named_in_one_sentence() -> None:
+    told = nothing_usable("pictures", [Dropped("a.png", "unreadable", "It is outside the folder.")])
+    assert "; it holds 1 other file: a.png (It is outside the folder). Give" in told
+    assert "; it holds 2 other files: " in nothing_usable("pictures", [Dropped("a.txt", "not a picture")] * 2)
 
 
 def test_a_row_holds_what_the_file_says(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from nijigan.errors import UserError
 from nijigan.jsonio import read_json
 from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.recipe import Recipe
-from nijigan.training import hardware, session
+from nijigan.training import dry_run, hardware, session, train
 from nijigan.training.dry_run import _Held, plan
-from nijigan.training.session import Session
+from nijigan.training.session import Session, advise
 
 
 def test_a_plan_of_the_largest_recipe_says_what_does_not_fit(faces: FaceDataset, monkeypatch) -> None:
@@ -112,11 +112,34 @@ def test_a_batch_that_cannot_fit_is_refused(tiny: Recipe, faces: FaceDataset, mo
         _ = Session.new(replace(tiny, batch_size=65_536), faces, "cpu").state
 
 
+@pytest.mark.parametrize(("gigabytes", "refused"), [(24, True), (150, False)])
+def test_a_training_whose_activations_do_not_fit_is_refused_or_warned_of_before_it_writes(
+    gigabytes: int, refused: bool, faces: FaceDataset, tmp_path: Path, monkeypatch, caplog
+) -> None:
+    """The weights of r3gan take 4 GB; what its batch of 256 keeps for gradients takes some 200."""
+    monkeypatch.setattr(dry_run, "total_memory", lambda device: gigabytes * 10**9)
+    monkeypatch.setattr(Session, "faces", property(lambda self: pytest.fail("passed"), lambda self, value: None))
+    recipe = replace(RECIPES["r3gan"], precision="bf16")
+    with pytest.raises(UserError if refused else pytest.fail.Exception) as caught:
+        train(recipe, faces, tmp_path / "run", device="cpu")
+    told = str(caught.value) if refused else caplog.text
+    assert f"and this device has {gigabytes} GB; add --accumulate {16 if refused else 2}." in told
+    assert not (tmp_path / "run" / "recipe.json").exists()
+
+
+def test_the_estimate_of_memory_changes_no_training(tiny: Recipe, faces: FaceDataset) -> None:
+    session = Session.new(tiny, faces, "cpu")
+    before = torch.get_rng_state()
+    dry_run.check_memory(session)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert "state" not in vars(session)  # nothing is allocated
+
+
 def test_few_faces_lead_to_advice_unless_it_is_followed(tiny: Recipe, faces: FaceDataset, caplog) -> None:
-    Session.new(tiny, faces, "cpu")
+    advise(Session.new(tiny, faces, "cpu"))
     assert "--augment.p auto" in caplog.text
     caplog.clear()
-    Session.new(replace(tiny, augment=replace(tiny.augment, p="auto")), faces, "cpu")
+    advise(Session.new(replace(tiny, augment=replace(tiny.augment, p="auto")), faces, "cpu"))
     assert "--augment.p auto" not in caplog.text
 
 

@@ -39,7 +39,7 @@ from nijigan.training.dry_run import plan
 from nijigan.training.hardware import launch
 from nijigan.training.labels import TrainingLabels
 from nijigan.training.observer import validation
-from nijigan.training.observer.monitor import Monitor
+from nijigan.training.observer.monitor import Monitor, position, speed
 from nijigan.training.rounds import Rounds
 from nijigan.training.session import Session
 from nijigan.training.state import TrainingState
@@ -177,6 +177,18 @@ def test_every_grid_is_kept_and_later_ones_are_cut_away(tmp_path: Path) -> None:
     for images, left in ((2520, 5), (2016, 4), (1512, 3), (1008, 2), (504, 1), (0, 0)):  # where checkpoints lay
         Monitor(tmp_path, images, 3000)
         assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == names[:left]
+
+
+@pytest.mark.parametrize(
+    ("images", "total", "words"),
+    [
+        (16, 32, "0.016/0.032 kimg"), (400, 1000, "0.40/1 kimg"), (1234, 8000, "1.23/8 kimg"),
+        (12_480, 200_000, "12.5/200 kimg"), (0, 32, "0.000/0.032 kimg"),
+    ],
+)  # fmt: skip
+def test_short_runs_are_logged_with_more_digits(images: int, total: int, words: str) -> None:
+    assert position(images, total) == words
+    assert [speed(rate) for rate in (0.031, 9.44, 123.4)] == ["0.031 img/s", "9.4 img/s", "123 img/s"]
 
 
 def test_training_learns(faces: FaceDataset, tiny: Recipe, tmp_path: Path) -> None:

@@ -109,17 +109,28 @@ def chosen_scale(scale: int | None, size: int | None, resolution: int, default: 
     """The factor of --scale, or that by which faces get the size of --size.
 
     Raises:
-        UserError: both are given, or `size` is not a multiple of the resolution.
+        UserError: both are given, or one of them is out of range, or `size` is not a multiple of the resolution.
     """
-    if size is None:
-        return default if scale is None else scale
-    if scale is not None:
+    from nijigan.generator.request import LONGEST_SIDE
+
+    largest = LONGEST_SIDE // resolution
+    if size is not None and scale is not None:
         raise UserError("--scale and --size both set the size of the faces; give one of them.")
-    if size < 1 or size % resolution:
-        below = max(1, size // resolution)
-        near = [str(factor * resolution) for factor in dict.fromkeys((below, below + 1))]
+    if size is None:
+        scale = default if scale is None else scale
+        if not 1 <= scale <= largest:
+            raise UserError(f"--scale is {scale}, which is out of range; choose 1 to {largest} for this generator.")
+        return scale
+    if not 1 <= size <= largest * resolution:
         raise UserError(
-            f"Faces cannot have {size} pixels: this generator makes {resolution} pixels, enlarged by whole factors. "
+            f"--size is {size}, which is out of range; choose a multiple of {resolution} up to {largest * resolution} "
+            "for this generator."
+        )
+    if size % resolution:
+        below = max(1, size // resolution)
+        near = [str(factor * resolution) for factor in dict.fromkeys((below, below + 1)) if factor <= largest]
+        raise UserError(
+            f"--size cannot be {size}: this generator makes {resolution} pixels, enlarged by whole factors. "
             f"Choose {' or '.join(near)}."
         )
     return size // resolution

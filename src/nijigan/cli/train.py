@@ -221,16 +221,20 @@ class Sweep:
 
     def run(self) -> None:
         """Train, evaluate and compare."""
-        from nijigan.sweep import sweep
+        from nijigan.judges.evaluation import check_number
+        from nijigan.sweep import combinations, sweep
         from nijigan.training.hardware import keep_freed_memory
 
         keep_freed_memory()
-        vary = {}
+        vary: dict[str, list[str]] = {}
         for assignment in self.vary:
-            field, equals, values = assignment.partition("=")
-            if not equals or not all(values.split(",")) or field in vary:
+            field, equals, values = (part.strip() for part in assignment.partition("="))
+            if not equals or not field or field in vary:
                 raise UserError(
-                    f"--vary {assignment} is not valid; write FIELD=VALUE,VALUE with a new field, such as lr=1e-4,2e-4."
+                    f"--vary {assignment[:60]} is not valid; write FIELD=VALUE,VALUE with a new field, such as "
+                    "lr=1e-4,2e-4."
                 )
-            vary[field] = values.split(",")
+            vary[field] = [value.strip() for value in values.split(",")]
+        combinations(self.settings, vary)  # what can be refused is refused before pictures are imported
+        check_number(self.n)
         print(sweep(self.settings, open_or_import(self.data), vary, self.out, device=self.device, n=self.n))

@@ -310,7 +310,8 @@ def _download(hub_id: str) -> Path:
         import huggingface_hub
     except ImportError as error:
         raise UserError(
-            f"{HUB}{hub_id} needs the client of the Hugging Face Hub; install it with: pip install 'nijigan[hub]'."
+            f"{HUB}{hub_id} needs the client of the Hugging Face Hub; in the folder of nijigan's source, run: "
+            "pip install '.[hub]'."
         ) from error
     try:
         return Path(huggingface_hub.hf_hub_download(hub_id, HUB_FILE))

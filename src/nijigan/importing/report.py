@@ -91,6 +91,7 @@ def nothing_usable(sources: str, dropped: list[Dropped]) -> str:
             f"No face was found in the pictures in {sources} ({names}); import them without --crop and --faces-only to "
             "use the whole pictures."
         )
-    named = ", ".join(f"{row.file} ({row.detail or row.kind})" for row in dropped[:NAMED])
-    found = f"it holds {len(dropped):,} other files: {named}" if dropped else "it holds no file"
+    named = ", ".join(f"{row.file} ({(row.detail or row.kind).rstrip('.')})" for row in dropped[:NAMED])
+    files = "1 other file" if len(dropped) == 1 else f"{len(dropped):,} other files"
+    found = f"it holds {files}: {named}" if dropped else "it holds no file"
     return f"There is no usable picture in {sources}; {found}. Give JPEG, PNG, WebP or GIF pictures."

@@ -12,7 +12,9 @@ try:
     from starlette.responses import PlainTextResponse
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 except ImportError as error:
-    raise UserError("Rating requires a web server: pip install 'nijigan[studio]'.") from error
+    raise UserError(
+        "Rating requires a web server; in the folder of nijigan's source, run: pip install '.[studio]'."
+    ) from error
 
 MAX_BODY_BYTES = 1024
 """The longest body of a request. A vote has 40 bytes."""

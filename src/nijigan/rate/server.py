@@ -26,7 +26,9 @@ try:
 
     from nijigan.rate.gate import Gate, small_json
 except ImportError as error:
-    raise UserError("Rating requires a web server: pip install 'nijigan[studio]'.") from error
+    raise UserError(
+        "Rating requires a web server; in the folder of nijigan's source, run: pip install '.[studio]'."
+    ) from error
 
 HOST = "127.0.0.1"
 SHOWN_SIDE = 384

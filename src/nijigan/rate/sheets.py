@@ -27,6 +27,7 @@ SIDE = 160
 COLUMNS, ROWS = 7, 5
 
 _GOOD, _BAD = ("good", "g", "yes", "y", "1"), ("bad", "b", "no", "n", "0")
+_LONGEST = 20  # characters of a number, and of what a message quotes
 _GAP, _LINE = 8, 18  # pixels between faces, and under each for its number
 
 
@@ -73,8 +74,8 @@ def read_sheets(folder: Path) -> tuple[BallotKey, list[Vote]]:
     """Read what the sheets show, and the verdicts that were filled in. Numbers without a verdict are omitted.
 
     Raises:
-        UserError: a file is missing or damaged, a number occurs twice or does not exist, or a verdict or reason is not
-            understood.
+        UserError: a file is missing or damaged, there is no verdict, a number occurs twice or does not exist, or a
+            verdict or reason is not understood.
     """
     try:
         key = TypeAdapter(BallotKey).validate_json((folder / KEY).read_bytes())
@@ -88,29 +89,44 @@ def read_sheets(folder: Path) -> tuple[BallotKey, list[Vote]]:
         ) from error
     except ValueError as error:  # as pydantic's and Unicode's errors are
         raise UserError(f"{KEY} or {VERDICTS} in {folder} is damaged; write the sheets again.") from error
-    return key, [vote for _, vote in sorted(_rows(folder / VERDICTS, text, key))]
+    try:
+        votes = [vote for _, vote in sorted(_rows(folder / VERDICTS, text, key))]
+    except csv.Error as error:
+        raise UserError(f"{folder / VERDICTS} is not a table ({error}); write the sheets again.") from error
+    if not votes:
+        raise UserError(
+            f"{folder / VERDICTS} has no verdict yet; write good or bad into its column verdict, in the line of each "
+            "face that you rate, and run the command again."
+        )
+    return key, votes
 
 
 def _rows(path: Path, text: str, key: BallotKey) -> Iterator[tuple[int, Vote]]:
     """Each number with a verdict, in the order of the table."""
     seen: set[int] = set()
     delimiter = ";" if ";" in text.partition("\n")[0] else ","  # spreadsheets of some countries write semicolons
-    for line, row in enumerate(csv.DictReader(text.splitlines(), delimiter=delimiter), 2):
+    table = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    missing = [name for name in ("number", "verdict") if name not in (table.fieldnames or ())]
+    if missing:
+        raise UserError(f"{path} has no column {missing[0]}; make number,verdict,reason its first line again.")
+    for line, row in enumerate(table, 2):
         number, verdict, reason = ((row.get(name) or "").strip().lower() for name in ("number", "verdict", "reason"))
         if not (number or verdict):
             continue
         where = f"Line {line} of {path}"
-        if not number.isdecimal() or not 1 <= int(number) <= len(key.faces):
-            raise UserError(f"{where} has the number {number!r}; the sheets have the numbers 1 to {len(key.faces)}.")
+        if not number.isdecimal() or len(number) > _LONGEST or not 1 <= int(number) <= len(key.faces):
+            raise UserError(
+                f"{where} has the number {number[:_LONGEST]!r}; the sheets have the numbers 1 to {len(key.faces)}."
+            )
         if int(number) in seen:
             raise UserError(f"{where} repeats the number {number}; keep one line for each face.")
         seen.add(int(number))
         if not verdict:
             continue
         if verdict not in (*_GOOD, *_BAD):
-            raise UserError(f"{where} has the verdict {verdict!r}; write good or bad, or nothing.")
+            raise UserError(f"{where} has the verdict {verdict[:_LONGEST]!r}; write good or bad, or nothing.")
         if reason and reason not in REASONS:
-            raise UserError(f"{where} has the reason {reason!r}; write {', '.join(REASONS)}, or nothing.")
+            raise UserError(f"{where} has the reason {reason[:_LONGEST]!r}; write {', '.join(REASONS)}, or nothing.")
         at = int(number) - 1
         yield int(number), Vote(key.faces[at], key.sources[at], key.repeats[at], verdict in _GOOD, reason)
 

@@ -1,9 +1,11 @@
-"""Estimate the cost of a training from a few rounds, whose results are discarded."""
+"""Estimate the cost of a training: its memory from shapes, its time from a few rounds whose results are discarded."""
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,12 +16,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nijigan.aliases import Codes, Images
 from nijigan.dataset.faces import FaceDataset
+from nijigan.errors import UserError
 from nijigan.networks.numerics import fast_numerics
 from nijigan.recipe.recipe import Recipe
 from nijigan.terminal import duration
 from nijigan.training.hardware import own_randomness, synchronise, total_memory
-from nijigan.training.rounds import DIVERSITY_EVERY, Rounds, Updates
-from nijigan.training.session import Session
+from nijigan.training.rounds import DIVERSITY_EVERY, Rounds, Updates, micro_batch_size
+from nijigan.training.session import Session, advise
 from nijigan.training.state import TrainingState
 from nijigan.training.transfer import load_networks
 
@@ -31,6 +34,10 @@ _SECONDS = 2.0
 _PROGRAM_GIGABYTES = 0.6  # Python and torch themselves
 _EPOCH_ROUNDS = 4 * DIVERSITY_EVERY
 _TOTAL = 10**9  # images: schedules hardly move
+_CLEARLY = 1.5
+"""A training is refused if its estimated memory is more than this times the device's: the estimate may be too high."""
+
+log = logging.getLogger("nijigan")
 
 
 @dataclass(frozen=True)
@@ -63,9 +70,10 @@ class Plan:
 
     def __str__(self) -> str:
         recipe, epochs = self.recipe, self.recipe.kimg * 1000 / self.faces
+        length = f"{epochs:.1f}" if epochs >= 1 else f"{epochs:.2g}"
         parts = f" in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""
         return (
-            f"faces          {self.faces:,} for training; {recipe.kimg:g} kimg are {epochs:.1f} epochs\n"
+            f"faces          {self.faces:,} for training; {recipe.kimg:g} kimg are {length} epochs\n"
             f"parameters     generator {self.parameters[0]:,}, discriminator {self.parameters[1]:,}\n"
             f"arithmetic     {self.gflop_per_image:.3g} GFLOP per image, {recipe.precision}\n"
             f"memory         about {self.gigabytes:.2g} GB with batches of {recipe.batch_size}{parts}"
@@ -77,11 +85,33 @@ class Plan:
         """A remark if the device has less memory."""
         if self.available is None or self.gigabytes <= self.available:
             return ""
-        spare = max(0.1, self.available - _PROGRAM_GIGABYTES)
-        parts, size = self.recipe.accumulate, self.recipe.batch_size
-        fitting = [n for n in range(parts + 1, size // 2 + 1) if size % n == 0 and self.gigabytes * parts / n < spare]
-        advice = f"add --accumulate {fitting[0]}" if fitting else "choose a smaller --batch-size or --resolution"
+        advice = _advice(self.recipe, self.gigabytes, self.available)
         return f"; this device has {self.available:.2g} GB: {advice}"
+
+
+def check_memory(session: Session) -> None:
+    """Estimate the memory of a training before anything is allocated. It takes a second or two.
+
+    If the estimate is more than the device has, a warning says so.
+
+    Raises:
+        UserError: the estimate is more than 1.5 times what the device has.
+    """
+    place = session.fabric.device
+    if (memory := total_memory(place)) is None:
+        return
+    with own_randomness(place):
+        needed, available = _demand(session, _run_each_turn).gigabytes, memory / 1e9
+    if needed <= available:
+        return
+    advice = _advice(session.recipe, needed, available)
+    sentence = (
+        f"Training {session.recipe.name} with batches of {session.recipe.batch_size:,} takes about {needed:,.3g} GB of "
+        f"memory, and this device has {available:,.3g} GB; {advice}."
+    )
+    if needed > _CLEARLY * available:
+        raise UserError(sentence)
+    log.warning("%s", sentence)
 
 
 def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from: Path | None = None) -> Plan:
@@ -97,36 +127,59 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from:
         UserError: as in `train`.
     """
     session = Session.new(recipe, dataset, device)
-    recipe, state = session.recipe, session.state
-    if start_from is not None:
-        load_networks(state, recipe, session.labels.attributes, start_from)
-    micro, place = recipe.batch_size // recipe.accumulate, session.fabric.device
-    counted = min(micro, _PIXELS // recipe.resolution**2 + _IMAGES)
+    advise(session)
+    recipe, place = session.recipe, session.fabric.device
     with own_randomness(place), fast_numerics(place.type):
-        flop, held = _count_without_data(session, counted)
-        shown, seconds = _measure(session, micro, flop / counted)
+        demand = _demand(session, partial(_sum_of_turns, measure=_count))
+        if start_from is not None:
+            load_networks(session.state, recipe, session.labels.attributes, start_from)
+        shown, seconds = _measure(session, micro_batch_size(recipe, 1), demand.work)
     turns = 2 if recipe.alternate_epochs else 1
-    weights = 5 * _weights(state.generator) + 4 * _weights(state.discriminator)  # gradients, two moments, EMA
     return Plan(
         recipe=recipe,
         faces=dataset.count("train"),
-        parameters=(_weights(state.generator), _weights(state.discriminator)),
-        gflop_per_image=flop / turns / (counted * recipe.n_critic) / 1e9,
+        parameters=demand.parameters,
+        gflop_per_image=demand.work / turns / recipe.n_critic / 1e9,
         images_per_second=turns * shown * recipe.n_critic / seconds,
-        gigabytes=(4 * weights + held * micro / counted) / 1e9 + _PROGRAM_GIGABYTES,
+        gigabytes=demand.gigabytes,
         available=None if (memory := total_memory(place)) is None else memory / 1e9,
     )
 
 
-def _count_without_data(session: Session, batch: int) -> tuple[float, int]:
-    """Floating-point operations and bytes held of a round whose tensors have a shape but no content."""
-    meta = torch.device("meta")
+@dataclass(frozen=True)
+class _Demand:
+    """What a round needs, computed from shapes."""
+
+    parameters: tuple[int, int]
+    """Weights of the generator and of the discriminator."""
+    work: float
+    """Floating-point operations for one image of each turn, if they were counted."""
+    gigabytes: float
+    """Memory of the training in one process."""
+
+
+def _demand(session: Session, work_of: Callable[[Rounds], float]) -> _Demand:
+    """Run rounds of a small batch whose tensors have a shape but no content, and see what they need."""
+    recipe, meta = session.recipe, torch.device("meta")
+    micro = micro_batch_size(recipe, session.fabric.world_size)
+    batch = min(micro, _PIXELS // recipe.resolution**2 + _IMAGES)
     with meta:
-        state = TrainingState.start(session.recipe, meta, session.labels.attributes)
+        state = TrainingState.start(recipe, meta, session.labels.attributes)
     rounds = _rounds(session, batch, state, _Meta())
     with _Held() as held:
-        flop = _sum_of_turns(rounds, _count)
-    return flop, held.peak
+        work = work_of(rounds)
+    generator, discriminator = _weights(state.generator), _weights(state.discriminator)
+    weights = 5 * generator + 4 * discriminator  # gradients, two moments, EMA
+    memory = (4 * weights + held.peak * micro / batch) / 1e9 + _PROGRAM_GIGABYTES
+    return _Demand((generator, discriminator), work / batch, memory)
+
+
+def _advice(recipe: Recipe, gigabytes: float, available: float) -> str:
+    """How a training that takes too many gigabytes could fit into those available."""
+    spare = max(0.1, available - _PROGRAM_GIGABYTES)
+    parts, size = recipe.accumulate, recipe.batch_size
+    fitting = [n for n in range(parts + 1, size // 2 + 1) if size % n == 0 and gigabytes * parts / n < spare]
+    return f"add --accumulate {fitting[0]}" if fitting else "choose a smaller --batch-size or --resolution"
 
 
 def _measure(session: Session, micro: int, flop_per_image: float) -> tuple[int, float]:
@@ -194,10 +247,21 @@ def _rounds(session: Session, batch: int, state: TrainingState | None = None, fa
 
 def _sum_of_turns(rounds: Rounds, measure: Callable[[Rounds, Updates], float]) -> float:
     """What a round costs on average: the sum over the turns of networks that alternate."""
-    starts = [0]
-    if rounds.recipe.alternate_epochs:
-        starts.append(rounds.recipe.alternate_epochs * rounds.face_count)
-    return sum(_one_turn(rounds, start, measure) for start in starts)
+    return sum(_one_turn(rounds, start, measure) for start in _turns(rounds))
+
+
+def _run_each_turn(rounds: Rounds) -> float:
+    """Run the first round of each turn, which has all the lazy terms and so takes the most memory."""
+    for start in _turns(rounds):
+        rounds.state.images = start
+        rounds.run_updates(rounds.next_updates(_TOTAL))
+    return 0.0
+
+
+def _turns(rounds: Rounds) -> list[int]:
+    """Where the turns of networks that alternate begin, in images."""
+    alternate = rounds.recipe.alternate_epochs
+    return [0, alternate * rounds.face_count] if alternate else [0]
 
 
 def _one_turn(rounds: Rounds, start: int, measure: Callable[[Rounds, Updates], float]) -> float:

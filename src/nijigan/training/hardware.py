@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,12 +88,18 @@ def resolve_precision(precision: Precision, device: torch.device) -> Precision:
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.get_device_capability(device)[0] >= _AMPERE else "fp32"
+    return "bf16" if _bf16_is_fast(device) else "fp32"
+
+
+@cache
+def _bf16_is_fast(device: torch.device) -> bool:
+    """Measured once in a process, so that all runs of a sweep get the same answer."""
     log.info("Comparing the speed of bf16 and fp32 on this device.")
     try:
         fp32, bf16 = (_matmul_seconds(dtype, device) for dtype in (torch.float32, torch.bfloat16))
     except (RuntimeError, TypeError):  # a device without bf16
-        return "fp32"
-    return "bf16" if fp32 >= 1.5 * bf16 else "fp32"
+        return False
+    return fp32 >= 1.5 * bf16
 
 
 def total_memory(device: torch.device) -> int | None:

@@ -60,11 +60,6 @@ class Session:
         recipe = with_attributes(recipe, dataset).resolved(faces)
         # Each process would measure for itself, and one with a busy core might come to another answer.
         recipe = replace(recipe, precision=fabric.broadcast(resolve_precision(recipe.precision, fabric.device)))
-        if faces < _FEW and recipe.augment.p == 0:
-            log.warning(
-                "There are only %d faces to train on, which D soon knows by heart. Add --augment.p auto, or begin with "
-                "networks that were trained on other faces: --start-from RUN.", faces
-            )  # fmt: skip
         return cls(recipe, dataset, TrainingLabels.of(dataset, recipe.attributes), fabric)
 
     @classmethod
@@ -139,3 +134,18 @@ class Session:
         votes = self.fabric.all_reduce(torch.tensor(float(flag), device=self.fabric.device), reduce_op="sum")
         assert isinstance(votes, torch.Tensor)
         return bool(votes.item())
+
+
+def advise(session: Session) -> None:
+    """Warn of faces that are too few, or too small, for a new training with this recipe."""
+    recipe, faces = session.recipe, session.dataset.count("train")
+    if faces < _FEW and recipe.augment.p == 0:
+        log.warning(
+            "There are only %d faces to train on, which D soon knows by heart. Add --augment.p auto, or begin with "
+            "networks that were trained on other faces: --start-from RUN.", faces
+        )  # fmt: skip
+    if recipe.resolution > session.dataset.size:
+        log.warning(
+            "The faces are about %d pixels wide and will be enlarged to %d: expect blurred pictures.",
+            session.dataset.size, recipe.resolution,
+        )  # fmt: skip

@@ -27,10 +27,11 @@ from nijigan.recipe.recipe import Recipe
 from nijigan.runs import RUN_FILES, RunInfo
 from nijigan.terminal import shell
 from nijigan.training.checkpoint import Checkpoint, load_checkpoint, load_checkpoints, newest, save_state
+from nijigan.training.dry_run import check_memory
 from nijigan.training.hardware import own_randomness
 from nijigan.training.loop import run_loop
 from nijigan.training.observer.observer import Observer, SilentObserver
-from nijigan.training.session import Session
+from nijigan.training.session import Session, advise
 from nijigan.training.state import TrainingState
 from nijigan.training.transfer import start_from_run
 
@@ -82,11 +83,8 @@ def train(
         from nijigan.judges.real import check_judgeable  # loads the judges
 
         check_judgeable(dataset, "val")
-    if session.recipe.resolution > dataset.size:
-        log.warning(
-            "The faces are about %d pixels wide and will be enlarged to %d: expect blurred pictures.",
-            dataset.size, session.recipe.resolution,
-        )  # fmt: skip
+    advise(session)
+    check_memory(session)
     fabric = session.fabric
     with _folder_lock(out, fabric), _failures_as_sentences(session.recipe, out):
         found = _found(out, dataset, fabric, overwrite)
@@ -142,6 +140,7 @@ def resume(
     _check_unchanged(faces, info)
     recipe, longer = _lengthened(recipe, kimg)
     session = Session.resumed(recipe, faces, device, devices, nodes)
+    check_memory(session)
     with _folder_lock(out, session.fabric), _failures_as_sentences(recipe, out):
         with session.together():
             if session.fabric.is_global_zero and dataset is not None:

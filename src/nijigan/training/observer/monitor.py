@@ -76,7 +76,7 @@ class Monitor:
             self._next_word = now + _SILENCE
             rate = (images - self._begun_at) / (now - self._begun)
             left = duration((self._total - images) / rate) if rate else "unknown"
-            log.info("%.2f/%g kimg · %.0f img/s · %s left", images / 1000, self._total / 1000, rate, left)
+            log.info("%s · %s · %s left", position(images, self._total), speed(rate), left)
 
     def tick(self, line: dict[str, Any]) -> None:
         """Record one log line: a JSON object with `images`, `kimg` and the numbers to plot."""
@@ -92,9 +92,9 @@ class Monitor:
             plot_curves(self.lines, self.folder / "plots")
         summary = " · ".join(
             [
-                f"{line['kimg']:.1f}/{self._total / 1000:g} kimg",
+                position(line["images"], self._total),
                 f"epoch {line['epoch']:.2f}",
-                f"{line['images_per_second']:.0f} img/s",
+                speed(line["images_per_second"]),
                 f"{duration((self._total - line['images']) / line['images_per_second'])} left",
             ]
             + [f"{label} {line[key]:.2f}" for key, label in _SHOWN.items() if line[key] is not None]
@@ -162,3 +162,14 @@ class Monitor:
                     getattr(reason, "strerror", None) or reason,
                 )
             self._failed.add(name)
+
+
+def position(images: int, total: int) -> str:
+    """How far a run of `total` images is, such as `12.5/200 kimg`, with more digits the shorter the run is."""
+    digits = 1 if total >= 10_000 else 2 if total >= 1000 else 3
+    return f"{images / 1000:.{digits}f}/{total / 1000:g} kimg"
+
+
+def speed(images_per_second: float) -> str:
+    """A speed, such as `120 img/s` or `0.31 img/s`."""
+    return f"{images_per_second:.0f} img/s" if images_per_second >= 10 else f"{images_per_second:.2g} img/s"
