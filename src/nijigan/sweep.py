@@ -144,8 +144,8 @@ def _check_words(vary: Mapping[str, Sequence[str]]) -> None:
         for index, value in enumerate(values):
             if not value.strip() or not (field + value).isprintable():
                 raise UserError(
-                    f"{_short(field)}={_short(value)} has a value that is empty or has control characters; write "
-                    "FIELD=VALUE,VALUE, such as lr=1e-4,2e-4."
+                    f"--vary {_short(field)}={_short(','.join(values))} is not valid; write FIELD=VALUE,VALUE, such as "
+                    "lr=1e-4,2e-4, without empty values or control characters."
                 )
             if value in values[:index]:
                 raise UserError(f"{_short(field)} has the value {_short(value)} twice; list each value once.")

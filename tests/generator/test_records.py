@@ -142,6 +142,13 @@ def test_only_files_of_nijigan_are_replaced(conditional, tmp_path, name):
     assert path.read_bytes() != first
 
 
+def test_faces_are_not_written_among_those_of_a_dataset(conditional, tmp_path):
+    (tmp_path / "dataset.json").write_text("{}")
+    with pytest.raises(UserError, match="is a dataset of real faces; choose another folder"):
+        generate(conditional, tmp_path, n=2)
+    generate(conditional, tmp_path, n=2, overwrite=True)
+
+
 def test_a_folder_keeps_foreign_faces_and_those_of_other_generators(conditional, tmp_path):
     generate(conditional, tmp_path, n=2)
     generate(conditional, tmp_path, n=2, attributes={"hair": "red"})  # its own files

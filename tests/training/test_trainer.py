@@ -184,6 +184,7 @@ def test_every_grid_is_kept_and_later_ones_are_cut_away(tmp_path: Path) -> None:
     [
         (16, 32, "0.016/0.032 kimg"), (400, 1000, "0.40/1 kimg"), (1234, 8000, "1.23/8 kimg"),
         (12_480, 200_000, "12.5/200 kimg"), (0, 32, "0.000/0.032 kimg"),
+        (2016, 2016, "2.02/2.02 kimg"), (60_032, 60_032, "60.0/60 kimg"),
     ],
 )  # fmt: skip
 def test_short_runs_are_logged_with_more_digits(images: int, total: int, words: str) -> None:

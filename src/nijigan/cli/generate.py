@@ -124,9 +124,10 @@ class Generate:
                 request.generator, seeds, len(request.seeds), dataset=dataset, psi=request.psi,
                 attributes=request.attributes, progress=progress,
             )  # fmt: skip
-        narrate(f"Kept the best {self.best} of {found.candidates:,} faces, of which {found.good:,} count as good.")
+        found_in = f"{found.good:,} pass as good" if dataset else f"the face detector finds a face in {found.good:,}"
+        narrate(f"Judged {found.candidates:,} faces: {found_in}. Kept the best {self.best}.")
         if found.good < len(found.seeds):
-            narrate("Fewer faces count as good than are kept; generate more with --n.")
+            narrate("Fewer faces pass than are kept; generate more with --n.")
         return found.seeds
 
     def _real_faces(self) -> "FaceDataset | None":

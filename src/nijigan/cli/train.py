@@ -51,7 +51,7 @@ class Recipes:
         from rich.table import Table
 
         table = Table(box=None, padding=(0, 1, 0, 0))
-        for title in ("recipe", "px", "network", "loss", "lr ×1e-4 (G/D)", "batch", "kimg"):
+        for title in ("recipe", "px", "network", "loss", "lr/1e-4", "batch", "kimg"):
             table.add_column(title, no_wrap=True)
         for recipe in RECIPES.values():
             penalty = "clip" if recipe.clip else recipe.penalty.kind
@@ -151,7 +151,7 @@ class Train:
                 kimg = max(0.1, round(cost.images_per_second * self.minutes * 60 / 1000, 1))
                 settings = replace(settings, kimg=kimg, epochs=None)
                 cost = replace(cost, recipe=replace(cost.recipe, kimg=kimg))
-                _log.info("%g minutes at %.3g images/s are %g kimg.", self.minutes, cost.images_per_second, kimg)
+                _log.info("%g minutes at %.0f images/s are %g kimg.", self.minutes, cost.images_per_second, kimg)
             if self.dry_run:
                 print(cost.to_json() if self.json else cost)
                 return
@@ -163,10 +163,15 @@ class Train:
             settings, dataset, self.out or Path("runs") / settings.name, start_from=self.start_from,
             device=self.device, devices=self.devices, nodes=self.nodes, overwrite=self.overwrite,
         )  # fmt: skip
-        _log.info(
-            "Samples: %s. Generate more with `nijigan generate %s --n 64 --out grid.png`.", out / "samples", shell(out)
-        )
+        _tell_samples(out)
         leave(self.devices * self.nodes)
+
+
+def _tell_samples(run: Path) -> None:
+    """Say where the faces of a run are, and how to generate more."""
+    _log.info(
+        "Samples: %s. Generate more with `nijigan generate %s --n 64 --out grid.png`.", run / "samples", shell(run)
+    )
 
 
 @dataclass(frozen=True)
@@ -193,10 +198,11 @@ class Resume:
 
         keep_freed_memory()
 
-        resume(
+        out = resume(
             self.folder, dataset=open_or_import(self.data) if self.data else None, kimg=self.kimg,
             device=self.device, devices=self.devices, nodes=self.nodes,
         )  # fmt: skip
+        _tell_samples(out)
         leave(self.devices * self.nodes)
 
 

@@ -19,6 +19,7 @@ MARK = "nijigan "
 
 _KEY = MARK.strip()
 _DESCRIPTION = 0x010E  # EXIF's ImageDescription
+_DATASET = "dataset.json"  # in the folder of a dataset; `dataset.manifest` would load pyarrow
 _LONGEST_IN_JPEG = 60_000  # bytes; an EXIF block of a JPEG has at most 65,533
 _END_OF_ZIP = b"PK\5\6"
 _COMMENT_IN_ZIP = 18  # bytes from the end of these four to the comment
@@ -91,7 +92,7 @@ def check_replaceable(path: Path, overwrite: bool) -> None:
 
 
 def check_folder(folder: Path, names: str, weights: str, overwrite: bool) -> None:
-    """Refuse, with a `UserError`, a folder whose faces another program or another generator made.
+    """Refuse, with a `UserError`, a dataset, or a folder whose faces another program or another generator made.
 
     Args:
         folder: the folder; it need not exist.
@@ -99,6 +100,8 @@ def check_folder(folder: Path, names: str, weights: str, overwrite: bool) -> Non
         weights: `Generator.weights_hash` of the generator that writes into the folder.
         overwrite: allow any folder.
     """
+    if not overwrite and (folder / _DATASET).is_file():
+        raise UserError(f"{folder} is a dataset of real faces; choose another folder, or mix them with --overwrite.")
     for path in [] if overwrite else folder.glob(names):
         record = _read(path)
         if record is None:

@@ -18,11 +18,11 @@ Three figures are measured on 2,000 points of the trained generator:
   assignment. Its floor is the distance between two samples of the data, `Mixture.floor`.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import pairwise
 from math import cos, inf, pi
 from multiprocessing import get_context
 from typing import Literal, get_args, get_type_hints
@@ -169,14 +169,18 @@ def run_all(
     check(steps >= 1 and workers >= 1, "The number of steps and the number of workers must be at least 1.")
     check_seed(seed)
     cells = [(objective, penalty, data) for data in MIXTURES for objective in OBJECTIVES for penalty in PENALTIES]
-    outcomes = []
     progress(0, len(cells))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers > 1 else nullcontext() as pool:
-        run: Callable[..., Iterator[Outcome]] = pool.map if pool else map
-        for outcome in run(run_experiment, *zip(*cells, strict=True), repeat(steps), repeat(seed)):
-            outcomes.append(outcome)
+    if workers == 1:
+        outcomes = []
+        for cell in cells:
+            outcomes.append(run_experiment(*cell, steps, seed))
             progress(len(outcomes), len(cells))
-    return outcomes
+        return outcomes
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(run_experiment, *cell, steps, seed) for cell in cells]
+        for done, _ in enumerate(as_completed(futures), 1):
+            progress(done, len(cells))
+    return [future.result() for future in futures]
 
 
 def coverage(points: Points, mixture: Mixture) -> tuple[int, float]:

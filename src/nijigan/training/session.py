@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Self
 
 import torch
@@ -140,12 +140,17 @@ def advise(session: Session) -> None:
     """Warn of faces that are too few, or too small, for a new training with this recipe."""
     recipe, faces = session.recipe, session.dataset.count("train")
     if faces < _FEW and recipe.augment.p == 0:
-        log.warning(
-            "There are only %d faces to train on, which D soon knows by heart. Add --augment.p auto, or begin with "
-            "networks that were trained on other faces: --start-from RUN.", faces
-        )  # fmt: skip
+        _warn_once(
+            f"{faces} training faces are few, and the discriminator will overfit. Add --augment.p auto, or begin with "
+            "networks that were trained on other faces: --start-from RUN."
+        )
     if recipe.resolution > session.dataset.size:
-        log.warning(
-            "The faces are about %d pixels wide and will be enlarged to %d: expect blurred pictures.",
-            session.dataset.size, recipe.resolution,
-        )  # fmt: skip
+        _warn_once(
+            f"The faces are about {session.dataset.size} pixels wide and will be enlarged to {recipe.resolution}: "
+            "expect blurred pictures."
+        )
+
+
+@cache  # a plan, and each run of a sweep, has the same advice
+def _warn_once(text: str) -> None:
+    log.warning("%s", text)

@@ -167,7 +167,8 @@ class Monitor:
 def position(images: int, total: int) -> str:
     """How far a run of `total` images is, such as `12.5/200 kimg`, with more digits the shorter the run is."""
     digits = 1 if total >= 10_000 else 2 if total >= 1000 else 3
-    return f"{images / 1000:.{digits}f}/{total / 1000:g} kimg"
+    end = f"{total / 1000:.{digits}f}".rstrip("0").rstrip(".")
+    return f"{images / 1000:.{digits}f}/{end} kimg"
 
 
 def speed(images_per_second: float) -> str:
