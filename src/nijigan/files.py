@@ -112,6 +112,12 @@ def _remove_abandoned(place: Path) -> None:
         os.close(descriptor)
 
 
+def check_regular(path: Path) -> None:
+    """Raise an OSError if `path` is a pipe, a device or a folder; reading a pipe could wait for ever."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, completely or not at all."""
     with replacing(path) as temporary:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nijigan.errors import UserError
+from nijigan.files import check_regular
 
 T = TypeVar("T")
 
@@ -33,7 +34,8 @@ def parse_json(kind: type[T], text: str, source: str) -> T:
 def read_json(kind: type[T], path: Path) -> T:
     """Read a dataclass from a JSON file, as in `parse_json`. An unreadable file raises a `UserError` that names it."""
     try:
+        check_regular(path)
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Could not read {path}: {error}.") from error
+        raise UserError(f"Could not read {path}: {getattr(error, 'strerror', None) or error}.") from error
     return parse_json(kind, text, str(path))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nijigan.errors import UserError, check
+from nijigan.files import check_regular
 from nijigan.jsonio import to_json
 
 _KEYS = {"images", "kimg", "d_loss", "g_loss", "real_score", "fake_score"}
@@ -47,6 +48,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / "log.jsonl"
     try:
+        check_regular(path)
         texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []

@@ -18,6 +18,7 @@ from nijigan.cli.data import Import, Inspect, Split
 from nijigan.cli.generate import Generate, Walk
 from nijigan.cli.judge import Compare, Evaluate, Rate
 from nijigan.cli.lab import Lab
+from nijigan.cli.limits import check_limits, is_lack_of_memory
 from nijigan.cli.requests import take_attributes, vocabulary_text
 from nijigan.cli.train import Demo, Papers, Recipes, Resume, Sweep, Train
 from nijigan.errors import UserError
@@ -26,8 +27,6 @@ from nijigan.recipe.recipe import Recipe
 from nijigan.terminal import colours_kept, guarded
 
 log = logging.getLogger("nijigan")
-LEAST_ADDRESS_SPACE = 800_000_000
-"""Bytes of address space (`ulimit -v`) that every command needs."""
 _DESCRIPTION = "Train, evaluate and run GANs that generate anime faces."
 
 Command = (
@@ -69,7 +68,9 @@ def parse(arguments: Sequence[str]) -> Command:
     try:
         command = _parse(arguments, RECIPES["dcgan"])
     except UserError as error:
-        if trains:  # the options may contradict dcgan but suit the recipe that is named after them
+        if trains and not {"-h", "--help"} & set(
+            arguments
+        ):  # the options may contradict dcgan but suit the recipe that is named after them
             raise UserError(f"{error} Or name the recipe first: nijigan {arguments[0]} RECIPE ...") from error
         raise
     if isinstance(command, Train | Sweep) and command.recipe != "dcgan":
@@ -84,14 +85,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with guarded():
             try:
-                _check_address_space()
+                words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+                check_limits(words[0])
                 with colours_kept():
-                    command = parse((sys.argv[1:] if arguments is None else arguments) or ["--help"])
+                    command = parse(words)
                 command.run()
             except UserError as error:
                 narrate(f"nijigan: {error}")
                 return 2
-            except MemoryError:
+            except (MemoryError, RuntimeError, ImportError) as error:
+                if not is_lack_of_memory(error):
+                    raise
                 narrate(
                     "nijigan: There is too little memory for this; close other programs or raise the limit (ulimit -v)."
                 )
@@ -105,20 +109,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the program that reads our output, such as `head`, has closed the pipe
         pass
     return 0
-
-
-def _check_address_space() -> None:
-    """Refuse a limit under which libraries hang or crash instead of raising a MemoryError."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESS_SPACE:
-        raise UserError(
-            f"This process may use {limit / 1e6:,.0f} MB of address space, and nijigan needs "
-            f"{LEAST_ADDRESS_SPACE / 1e6:,.0f}; raise the limit (ulimit -v)."
-        )
 
 
 def _parse(arguments: Sequence[str], recipe: Recipe) -> Command:

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nijigan.errors import UserError
+from nijigan.files import check_regular
 
 Shape = tuple[int, ...]
 PIXELS, FLOATS = "|u1", "<f4"
@@ -118,6 +119,7 @@ def open_cache(path: Path, shape: Shape, dtype: str = PIXELS) -> npt.NDArray[Any
     """
     header = _header(shape, dtype)
     try:
+        check_regular(path)
         state = path.stat()
         with path.open("rb") as stream:
             if not _is_whole(path, state, stream, header):

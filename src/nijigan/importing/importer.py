@@ -109,6 +109,7 @@ class ImportOptions:
         check(
             self.duplicates in get_args(Duplicates), f"duplicates is {self.duplicates!r}; choose exact, near or none."
         )
+        check(self.min_size >= 1, f"min_size is {self.min_size}; choose 1 pixel or more.")
         check(self.min_count >= 0, f"min_count is {self.min_count}; choose 0 (keep all values) or more.")
         check(
             0 <= self.crop_margin <= 1,

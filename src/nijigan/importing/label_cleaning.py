@@ -40,7 +40,10 @@ def parse_merge(text: str) -> Merge:
     merge = Merge(attribute.strip() if colon else None, (value if colon else old).strip(), new.strip())
     named = merge.attribute is None or re.fullmatch(r"[a-z]\w*", merge.attribute)
     if not (equals and merge.old and merge.new and named) or "=" in merge.old:
-        raise UserError(f"merge {text!r} is not valid; write old=new or attribute:old=new, such as hair:orange=red.")
+        raise UserError(
+            f"merge {text!r} is not valid; write old=new or attribute:old=new, such as hair:orange=red; "
+            "repeat the option for more."
+        )
     return merge
 
 

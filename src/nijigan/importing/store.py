@@ -21,12 +21,14 @@ from nijigan.dataset.decode import decode, to_png
 from nijigan.dataset.faces import FaceDataset
 from nijigan.dataset.manifest import (
     COLUMNS,
+    DAMAGE,
     FAMILY,
     FORMAT,
     OWNED,
     SHEETS,
     SPLITS,
     check_strangers,
+    damaged,
     fingerprint,
     read_manifest,
     write_manifest,
@@ -61,7 +63,10 @@ class Origin:
 def stored_faces(dataset: FaceDataset) -> tuple[pa.Table, list[Origin]]:
     """All columns of a dataset but the image, ordered by id, and where the picture of each face is."""
     rows = dataset.table.append_column("phash", dataset.columns(["phash"])["phash"])
-    counts = [(str(file), pq.read_metadata(file).num_rows) for file in dataset.files]
+    try:
+        counts = [(str(file), pq.read_metadata(file).num_rows) for file in dataset.files]
+    except DAMAGE as error:
+        raise damaged(dataset.path, error) from error
     return rows, [Origin(file, row, plain=True) for file, count in counts for row in range(count)]
 
 

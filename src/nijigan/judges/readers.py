@@ -25,7 +25,7 @@ from nijigan.aliases import Codes, Images, Progress
 from nijigan.dataset.cache import cache_file
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
-from nijigan.files import ASSETS, replacing
+from nijigan.files import ASSETS, check_regular, replacing
 from nijigan.generator.file import hash_weights
 from nijigan.jsonio import parse_json
 from nijigan.judges import anime
@@ -190,6 +190,7 @@ def _own(dataset: FaceDataset, progress: Progress | None) -> AttributeReader:
 
 def _open(path: Path, name: str) -> AttributeReader:
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             text, tensors = unpack(file)
             header = parse_json(AttributeReaderHeader, text or "", str(path))

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from nijigan.aliases import Progress
 from nijigan.errors import UserError
-from nijigan.files import replacing_folder, write_text
+from nijigan.files import check_regular, replacing_folder, write_text
 from nijigan.pictures import resize
 from nijigan.rate.ballot import Ballot, BallotKey
 from nijigan.rate.store import Vote
@@ -78,6 +78,8 @@ def read_sheets(folder: Path) -> tuple[BallotKey, list[Vote]]:
             verdict or reason is not understood.
     """
     try:
+        for name in (KEY, VERDICTS):
+            check_regular(folder / name)
         key = TypeAdapter(BallotKey).validate_json((folder / KEY).read_bytes())
         if not len(key.faces) == len(key.sources) == len(key.repeats):
             raise ValueError("lists of different lengths")

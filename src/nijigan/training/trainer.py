@@ -10,6 +10,7 @@ same result as an uninterrupted one, on the same machine with the same versions 
 
 import json
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from nijigan.dataset.faces import FaceDataset
-from nijigan.errors import TrainingFailedError, UserError
+from nijigan.errors import TrainingFailedError, UserError, check
 from nijigan.files import locked, remove, sweep, write_text
 from nijigan.interrupt import stoppable
 from nijigan.jsonio import parse_json, read_json
@@ -250,7 +251,8 @@ def _check_unchanged(faces: FaceDataset, info: RunInfo) -> None:
 def _lengthened(recipe: Recipe, kimg: float | None) -> tuple[Recipe, bool]:
     """The recipe at its new length, and whether that is longer than before."""
     length = recipe.kimg if kimg is None else kimg
-    if not length >= recipe.kimg:
+    check(math.isfinite(length), f"--kimg is {length}; write a number of thousands of images.")
+    if length < recipe.kimg:
         raise UserError(f"The run is {recipe.kimg:g} kimg long already; --kimg can only make it longer.")
     if length == recipe.kimg:
         return recipe, False
