@@ -102,6 +102,21 @@ def write_parquet(path: Path, columns: dict, features: dict | None = None) -> Pa
     return path
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"[" + b'{"a":1},' * 1_000_001 + b"{}]", "1,000,002 objects, more than the limit of 1,000,000"),
+        (b"[" * 1_000_001, "1,000,001 lists"),
+        (b"\n" * 3_000_001, "3,000,001 lines"),
+        (b"\r" * 3_000_001, "3,000,001 lines"),
+        (b"," * 10_000_001, "10,000,001 commas"),
+    ],
+)
+def test_tables_with_too_many_values_are_refused_before_they_are_read(text: bytes, said: str) -> None:
+    with pytest.raises(UserError, match=f"t.json has {said}"):
+        decode_text("t.json", text)
+
+
 def test_parquet_gives_the_cells_of_csv(tmp_path: Path) -> None:
     columns = {
         "file": ["a.png", "b.png", "c.png"],

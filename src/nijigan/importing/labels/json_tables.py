@@ -8,7 +8,7 @@ from typing import Any
 
 from nijigan.errors import UserError
 from nijigan.importing.labels.picture_names import is_file_name, mentions_file, name_among
-from nijigan.importing.labels.tables import NESTED, Cell, Table, check_size
+from nijigan.importing.labels.tables import MAX_OBJECTS, NESTED, Cell, Table, check_size
 from nijigan.importing.labels.vocabulary import names_pictures
 from nijigan.safe_text import safe
 
@@ -132,6 +132,8 @@ def _by_name(name: str, entries: Iterable[tuple[str, Any]], malformed: int = 0) 
     """The table of pictures and their labels: an object, or else tags or one value."""
     records, values = [], []
     entries = list(entries)
+    if len(entries) > MAX_OBJECTS:
+        raise UserError(f"{name} names more than the limit of {MAX_OBJECTS:,} pictures; save it as Parquet.")
     taken = {header for _, labels in entries if isinstance(labels, dict) for header in labels}
     names = "file_name" if "file_name" not in taken else "keys"
     while names in taken:

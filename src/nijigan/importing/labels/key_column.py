@@ -138,9 +138,8 @@ class _Column:
 
 def _check_others(name: str, table: Table, best: _Column, others: Iterable[_Column], names: PictureNames) -> None:
     """Refuse a table with a column that looks like one of file names, but does not agree with the best one."""
-    near = None
+    near = NearNames(names)
     for other in others:
-        near = near or NearNames(names)
         unread = table.unusable.get(other.column) == UNREAD and other.usual and best.numbers
         if not unread and not other.contradicts(best, near):
             continue

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TypeVar
 from urllib.parse import unquote
@@ -57,11 +58,13 @@ class NearNames:
     """The pictures by what people and programs leave of their names. This labels nothing, but raises doubts."""
 
     def __init__(self, names: PictureNames) -> None:
-        pictures = list(names.paths())
-        self._forms = [
-            _unique((_relaxed(name, without_folders), row) for row, name in pictures)
-            for without_folders in (False, True)
-        ]
+        self._names = names
+
+    @cached_property
+    def _forms(self) -> list[dict[str, int | None]]:
+        """The pictures by their paths and by their names."""
+        pictures = list(self._names.paths())
+        return [_unique((_relaxed(name, short), row) for row, name in pictures) for short in (False, True)]
 
     def find(self, cells: Sequence[str | None]) -> Places:
         """The position of the one picture whose name each cell resembles."""
