@@ -25,13 +25,7 @@ from nijigan.importing.labels.tag_words import (
     words_table,
 )
 from nijigan.importing.labels.vocabulary import PictureLabels
-from nijigan.importing.sources import SourceFile, printable, read
-
-USUAL_NAMES = {
-    "annotation", "annotations", "attributes", "data", "dataset", "label", "labels", "list_attr_celeba", "metadata",
-    "tag", "tags", "test", "train", "val", "valid", "validation",
-}  # fmt: skip
-"""Names of files that are used without being asked for, in lower case and without their suffix."""
+from nijigan.importing.sources import USUAL_NAMES, SourceFile, printable, read
 
 
 def label(
