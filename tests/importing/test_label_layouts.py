@@ -1,4 +1,4 @@
-"""A sweep: the same labels of the same 40 pictures in twelve layouts and four formats give the same result or none."""
+"""A sweep: the same labels of the same 40 pictures in many layouts and all formats give the same result or none."""
 
 import csv
 import io
@@ -51,6 +51,45 @@ LAYOUTS: dict[str, Callable[[int, int], Row]] = {
 }  # fmt: skip
 REFUSED = {"two ids": "--id-column", "no header": "the header is about a picture"}
 
+NUMBERED: dict[str, Callable[[int, int], Row]] = {
+    "another suffix": lambda row, n: {"": row, "image_path": f"{n}.png", **base(n)},
+    "an unread suffix": lambda row, n: {"id": row, "source": f"old_{n}.tiff", **base(n)},
+    "padded": lambda row, n: {"": row, "file": f"{n:05}.jpg", **base(n)},
+    "padded stems": lambda row, n: {"id": row, "key": f"{n:05}", **base(n)},
+    "query": lambda row, n: {"id": row, "url": f"https://x.org/p/{n}.jpg?s=1", **base(n)},
+    "query without suffix": lambda row, n: {"id": row, "url": f"https://x.org/p/{n}?s=1", **base(n)},
+    "two files": lambda row, n: {"original": f"{row}.jpg", "renamed": f"{n}.png", **base(n)},
+    "some of the files": lambda row, n: {"id": row, "file": f"{n}.{'jpg' if n == row else 'png'}", **base(n)},
+    "unlike": lambda row, n: {"id": row, "image": f"girl-{n}", **base(n)},
+    "unlike file": lambda row, n: {"row": row, "source": f"https://x.org/{n}/big.jpeg#top", **base(n)},
+    "annotation": lambda row, n: {"id": row, "xml": f"{n}.xml", **base(n)},
+    "floats": lambda row, n: {"id": row, "image_id": float(n), **base(n)},
+    "markup": lambda row, n: {"id": row, "x": f'<img src="{n}.jpg">', **base(n)},
+    "record": lambda row, n: {"id": row, "image": {"path": f"{n}.jpg", "bytes": None}, **base(n)},
+    "record of a stem": lambda row, n: {"id": row, "image": {"path": str(n), "width": 64}, **base(n)},
+    "deep record": lambda row, n: {"id": row, "meta": {"files": [{"url": f"{n}.jpg"}], "width": 64}, **base(n)},
+    "list": lambda row, n: {"id": row, "images": [f"{n}.jpg"], **base(n)},
+    "list of a record": lambda row, n: {"id": row, "images": [{"path": f"{n}.jpg"}], **base(n)},
+    "list of several": lambda row, n: {"id": row, "images": [f"{n}.jpg", f"{(n + 1) % 40}.jpg"], **base(n)},
+    "list of lists": lambda row, n: {"id": row, "file": [[f"{n}.jpg"]], **base(n)},
+    "map": lambda row, n: {"id": row, "file": [("path", f"{n}.jpg")], **base(n)},
+    "bytes": lambda row, n: {"id": row, "file_name": f"{n}.jpg".encode(), **base(n)},
+    "list of bytes": lambda row, n: {"id": row, "file_name": [f"{n}.jpg".encode()], **base(n)},
+    "record of bytes": lambda row, n: {"id": row, "image": {"path": f"{n}.jpg".encode()}, **base(n)},
+}  # fmt: skip
+"""Layouts with numbers of rows, which happen to be the names of other pictures."""
+READ = {
+    "record",
+    "deep record",
+    "list",
+    "list of a record",
+    "list of lists",
+    "bytes",
+    "list of bytes",
+    "record of bytes",
+}
+"""Those of them that are read in formats that have such cells."""
+
 
 def expected(layout: str) -> dict[int, dict[str, str]]:
     if layout in ("missing", "words for missing"):
@@ -68,19 +107,41 @@ def separated(rows: list[Row], delimiter: str) -> bytes:
     return stream.getvalue().encode()
 
 
+def kind_of(cell: Any) -> pa.DataType | None:
+    """The type of a column of pairs; None to infer that of others."""
+    return pa.map_(pa.string(), pa.string()) if isinstance(cell, list) and isinstance(cell[0], tuple) else None
+
+
 def parquet(rows: list[Row]) -> bytes:
     stream = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), stream)
+    table = pa.table({header: pa.array([row[header] for row in rows], kind_of(rows[0][header])) for header in rows[0]})
+    pq.write_table(table, stream)
     return stream.getvalue()
+
+
+def json_bytes(document: object) -> bytes:
+    return json.dumps(document, default=bytes.decode).encode()
+
+
+def by_row(rows: list[Row]) -> bytes:
+    """The rows as `DataFrame.to_json(orient="index")` writes them."""
+    kept = [{header: cell for header, cell in row.items() if header not in ("", "id", "row")} for row in rows]
+    return json_bytes(dict(enumerate(kept)))
+
+
+def of_columns(rows: list[Row]) -> bytes:
+    """The rows as `DataFrame.to_json()` writes them."""
+    return json_bytes({header: {number: row[header] for number, row in enumerate(rows)} for header in rows[0]})
 
 
 FORMATS: dict[str, Callable[[list[Row]], bytes]] = {
     "csv": lambda rows: separated(rows, ","),
     "tsv": lambda rows: separated(rows, "\t"),
-    "jsonl": lambda rows: "\n".join(map(json.dumps, rows)).encode(),
-    "json": lambda rows: json.dumps(rows).encode(),
+    "jsonl": lambda rows: b"\n".join(map(json_bytes, rows)),
+    "json": json_bytes,
     "parquet": parquet,
 }
+MORE_FORMATS = {**FORMATS, "json by row": by_row, "json of columns": of_columns}
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -94,3 +155,50 @@ def test_every_layout_and_format_gives_the_same_labels_or_a_refusal(tmp_path: Pa
             label(PICTURES, [], path)
     else:
         assert label(PICTURES, [], path)[0] == expected(layout)
+
+
+@pytest.mark.parametrize("suffix", MORE_FORMATS)
+@pytest.mark.parametrize("layout", NUMBERED)
+def test_numbers_of_rows_never_stand_in_for_names_of_files(tmp_path: Path, layout: str, suffix: str) -> None:
+    rows = [NUMBERED[layout](row, n) for row, n in enumerate(ORDER)]
+    path = tmp_path / f"given.{suffix.split()[0]}"
+    path.write_bytes(MORE_FORMATS[suffix](rows))
+    if layout in READ and suffix not in ("csv", "tsv"):
+        labels, _ = label(PICTURES, [], path)
+        assert {n: {name: found[name] for name in ("hair", "year")} for n, found in labels.items()} == TRUTH
+    elif layout == "map" and "json" in suffix:  # pairs there
+        assert label(PICTURES, [], path)[0] == TRUTH
+    else:
+        with pytest.raises(UserError, match="--id-column") as refusal:
+            label(PICTURES, [], path)
+        for column in list(rows[0])[:2]:
+            assert repr(column) in str(refusal.value) or column in ("", "id", "row")
+
+
+def test_numbers_of_rows_are_names_if_the_user_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "given.csv"
+    path.write_text("id,file,hair\n0,17.png,red\n1,3.png,blue\n")
+    with pytest.raises(UserError, match=r"the cells of 'id' .* 'file' .*'17.png' in the row of '0'.*--id-column 'id'"):
+        label(PICTURES, [], path)
+    assert label(PICTURES, [], path, id_column="id")[0] == {0: {"hair": "red"}, 1: {"hair": "blue"}}
+    path = path.rename(tmp_path / "metadata.csv")
+    assert label(PICTURES, [SourceFile("pics/metadata.csv", str(path))])[0] == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,file_url,hair\n{n},https://x.org/{n}.png?s=1,{hair}",  # the pictures have another suffix now
+        "id,name,hair\n{n},Miku {row},{hair}",
+        "id,box,hair\n{n},{row}.0,{hair}",
+        "file,source,hair\n{n},https://x.org/x{row}.png,{hair}",
+        "key,source,hair\n{n}.jpg,https://x.org/x{row}.png,{hair}",
+    ],
+)
+def test_other_columns_do_not_make_ids_doubtful(tmp_path: Path, text: str) -> None:
+    header, line = text.split("\n")
+    rows = [line.format(row=row // 8, n=n, hair=HAIR[n % 4]) for row, n in enumerate(ORDER)]
+    path = tmp_path / "given.csv"
+    path.write_text("\n".join([header, *rows]))
+    labels = label(PICTURES, [], path)[0]
+    assert {n: found["hair"] for n, found in labels.items()} == {n: found["hair"] for n, found in TRUTH.items()}

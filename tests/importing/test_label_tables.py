@@ -102,6 +102,21 @@ def write_parquet(path: Path, columns: dict, features: dict | None = None) -> Pa
     return path
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"[" + b'{"a":1},' * 1_000_001 + b"{}]", "1,000,002 objects, more than the limit of 1,000,000"),
+        (b"[" * 1_000_001, "1,000,001 lists"),
+        (b"\n" * 3_000_001, "3,000,001 lines"),
+        (b"\r" * 3_000_001, "3,000,001 lines"),
+        (b"," * 10_000_001, "10,000,001 commas"),
+    ],
+)
+def test_tables_with_too_many_values_are_refused_before_they_are_read(text: bytes, said: str) -> None:
+    with pytest.raises(UserError, match=f"t.json has {said}"):
+        decode_text("t.json", text)
+
+
 def test_parquet_gives_the_cells_of_csv(tmp_path: Path) -> None:
     columns = {
         "file": ["a.png", "b.png", "c.png"],
@@ -121,13 +136,14 @@ def test_parquet_gives_the_cells_of_csv(tmp_path: Path) -> None:
         tmp_path / "t.parquet", columns, {"kind": classes, "kinds": {"_type": "Sequence", "feature": classes}}
     )
     table = parquet_table("t.parquet", path)
-    assert table.header == [name for name in columns if name not in ("box", "image")] + ["box"]
+    assert table.header == [name for name in columns if name != "box"] + ["box"]
     assert table.rows == [
-        ["a.png", "blue", "2003.0", "0.1", "True", ("x", "y"), "safe", ("safe",), "1970-01-01", None],
-        ["b.png", None, None, "1.0", "False", None, "art", ("odd",), "1970-01-02", None],
-        ["c.png", "red", "2004.0", "2.5", None, ("z",), None, None, None, None],
+        ["a.png", "blue", "2003.0", "0.1", "True", ("x", "y"), "safe", ("safe",), "1970-01-01", "a", None],
+        ["b.png", None, None, "1.0", "False", None, "art", ("odd",), "1970-01-02", "a", None],
+        ["c.png", "red", "2004.0", "2.5", None, ("z",), None, None, None, "a", None],
     ]
-    assert table.unusable == {9: "its cells are nested"}
+    assert table.unusable == dict.fromkeys((9, 10), "its cells are nested")
+    assert parquet_table("t.parquet", path, of_pictures=True).header == [name for name in columns if name != "image"]
 
 
 def test_parquet_files_of_other_writers(tmp_path: Path) -> None:

@@ -138,6 +138,18 @@ def test_a_table_without_a_header_is_refused(tmp_path: Path, rows: str) -> None:
         matched(tmp_path, rows, pictures=pictures)
 
 
+def test_columns_of_one_name_that_disagree_have_to_be_renamed(tmp_path: Path) -> None:
+    rows = "".join(f"{n}.jpg,{29 - n}.jpg,red\n" for n in range(30))
+    with pytest.raises(UserError, match="both name pictures, but not the same ones. Rename the wrong one"):
+        matched(tmp_path, f"file,file,hair\n{rows}", pictures=numbered(30))
+    with pytest.raises(UserError, match=r"more than one column 'file' \(id_column\); rename all but the one"):
+        matched(tmp_path, f"file,file,hair\n{rows}", pictures=numbered(30), id_column="file")
+    with pytest.raises(UserError, match="--id-column 'file' or --id-column 'File'"):
+        matched(tmp_path, f"file,File,hair\n{rows}", pictures=numbered(30))
+    labels, _ = matched(tmp_path, f"file,File,hair\n{rows.splitlines()[0]}", pictures=numbered(30), id_column="File")
+    assert list(labels) == ["pictures/29.jpg"]
+
+
 def test_the_report_says_what_became_of_each_column(tmp_path: Path) -> None:
     header = [
         "file",

@@ -11,7 +11,7 @@ from blobs import blob, encode, write, write_zip
 from nijigan.dataset import picture_rows
 from nijigan.errors import UserError
 from nijigan.importing import sources
-from nijigan.importing.sources import Listing, list_sources, read
+from nijigan.importing.sources import Listing, list_sources, overlooked_labels, read
 
 PICTURE = encode(blob(0))
 
@@ -273,3 +273,56 @@ def test_archives_of_other_systems_have_readable_names(
         data = data.replace(f"{n}{'x' * (len(raw) - 1)}".encode(), raw)
     path.write_bytes(data)
     assert [picture.name for picture in list_sources([path]).pictures] == [f"a.zip/{name}" for name in expected]
+
+
+def test_parquet_files_in_archives_have_a_reason_of_their_own(tmp_path: Path) -> None:
+    listing = list_sources(
+        [write_zip(tmp_path / "x.zip", {"set/faces-00000.parquet": b"PAR1", "set/dataset.json": b""})]
+    )
+    assert listing.aside == [
+        ("x.zip/set/faces-00000.parquet", "Parquet files in archives are not read; unpack the archive")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["labels.xlsx"], ["Not read: labels.xlsx; save it as CSV."]),
+        (
+            ["Tags.feather", "labels.csv.gz", "a/labels.csv.bak", "list_attr_celeba.txt", "metadata"],
+            [
+                "Not read: Tags.feather, labels.csv.gz, list_attr_celeba.txt, metadata, labels.csv.bak; save them as "
+                "CSV."
+            ],
+        ),
+        (
+            ["0.txt", "a/1.png.txt", "a/2.txt", "0.json"],
+            [
+                "Not read: 1 .json files that are named like pictures; put their tags into one table to use them.",
+                "Not read: 2 .txt files that are named like pictures; put their tags into one table to use them.",
+            ],
+        ),
+        (["train.zip", "train.tar.gz", "train.py", "labels.csv", "notes.txt", "data.parquet"], []),
+        (
+            ["red/3.png", "blue/4.png"],
+            [
+                "Names of folders, such as a and blue, are not labels. To use them, write a table with the header "
+                "file_name,label and lines such as a/1.jpg,a, and name it with --tags."
+            ],
+        ),
+        (["train/3.png", "0001/4.png", "b/c/5.png"], []),
+    ],
+)
+def test_what_may_hold_labels_and_is_not_read_is_named(tmp_path: Path, files: list[str], said: list[str]) -> None:
+    listing = list_sources([write(tmp_path / "p", dict.fromkeys(["0.png", "a/1.png", *files], b""))])
+    assert overlooked_labels(listing, None, labelled=False) == said
+    packed = list_sources([write_zip(tmp_path / "p.zip", dict.fromkeys(["0.png", "a/1.png", *files], b""))])
+    assert (
+        sorted(overlooked_labels(packed, None, labelled=False)) == sorted(said) or len(files) == 5
+    )  # in another order
+    assert [line for line in overlooked_labels(listing, None, labelled=True) if "folders" in line] == []
+
+
+def test_a_table_that_the_user_named_is_not_called_unread(tmp_path: Path) -> None:
+    listing = list_sources([write(tmp_path / "p", {"0.png": b"", "tags.txt": b""})])
+    assert overlooked_labels(listing, tmp_path / "p" / "tags.txt", labelled=True) == []

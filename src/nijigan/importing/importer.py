@@ -48,7 +48,7 @@ from nijigan.importing.labels.tag_report import TagReport
 from nijigan.importing.measure import measure
 from nijigan.importing.readings import parse_label, read_unlabelled
 from nijigan.importing.report import NAMED, ImportReport, nothing_usable
-from nijigan.importing.sources import Listing, SourceFile, close, list_sources
+from nijigan.importing.sources import Listing, SourceFile, close, list_sources, overlooked_labels
 from nijigan.importing.store import write_faces
 from nijigan.terminal import shell
 
@@ -77,7 +77,7 @@ class ImportOptions:
     """Drop new pictures in which the detector finds no face."""
     tags: Path | None = None
     """A table of labels: CSV, TSV, JSON, JSON lines or Parquet. Default: tables in the sources with one of the
-    `nijigan.importing.labels.matching.USUAL_NAMES`, such as metadata.csv or tags.csv."""
+    `nijigan.importing.sources.USUAL_NAMES`, such as metadata.csv or tags.csv."""
     tag_map: Path | None = None
     """The meaning of booru tags: lines of `tag,attribute=value`, or the same as JSON."""
     id_column: str | None = None
@@ -198,7 +198,8 @@ def _import(sources: Sequence[Path], out: Path, options: ImportOptions, progress
         labels = _label(candidates, choice, options, progress)
         holdout = DEFAULT_HOLDOUT if options.holdout is None else options.holdout
         faces = _faces(candidates, choice, labels, holdout)
-        notes = [*_links(listing), *_crop_notes(crops, candidates, choice, options, progress)]
+        overlooked = overlooked_labels(listing, options.tags, labelled=any(tags.values()))
+        notes = [*_links(listing), *overlooked, *_crop_notes(crops, candidates, choice, options, progress)]
         duplicates = list_duplicates(candidates, choice)
         dropped += [row for row, _ in duplicates]
         _name(progress, "Writing the dataset")

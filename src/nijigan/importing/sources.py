@@ -4,6 +4,7 @@ import os
 import stat
 import struct
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,15 @@ from nijigan.safe_text import safe
 
 TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
+USUAL_NAMES = {
+    "annotation", "annotations", "attributes", "data", "dataset", "label", "labels", "list_attr_celeba", "metadata",
+    "tag", "tags", "test", "train", "val", "valid", "validation",
+}  # fmt: skip
+"""Names of files that are used without being asked for, in lower case and without their suffix."""
+
+_NO_TABLES = (".parquet", ".py", ".sh", ".md", ".html", ".ipynb", ".log", ".pt", ".pth", ".ckpt", ".safetensors")
+"""Files that are never tables of text, or that have a reason of their own for not being read."""
+
 MAX_ENTRIES = 5_000_000
 MAX_FILE_BYTES = 2**28
 """The size limit of a file. No picture within the pixel limit is larger."""
@@ -27,6 +37,8 @@ MAX_ARCHIVE_BYTES = 2**40
 MAX_RATIO = 200
 """The largest ratio of unpacked to packed bytes of an archive. Pictures are near 1, archive bombs reach 1,000."""
 
+NAMED = 5
+"""Files that a sentence names."""
 NOT_REGULAR = "not a regular file"
 _UTF8 = 0x800
 """The flag of an archive's entry that says that its name is UTF-8."""
@@ -91,6 +103,52 @@ def _list_source(source: Path, listing: Listing, follow_links: bool) -> None:
         listing.aside.append((printable(source.name), NOT_REGULAR))
     else:
         raise UserError(f"{source} does not exist; give a folder of pictures, a .zip or a Parquet file.")
+
+
+def overlooked_labels(listing: Listing, tags: Path | None, labelled: bool) -> list[str]:
+    """Sentences about what may hold labels and is not read: other kinds of tables, sidecars, names of folders.
+
+    Args:
+        listing: the files in the sources.
+        tags: the table that the user named, which is read whatever its suffix.
+        labelled: whether pictures have labels. Names of folders are not spoken of then.
+    """
+    aside = [PurePosixPath(name) for name, _ in listing.aside]
+    unread = [path.name for path in aside if _is_unread_table(path) and not (tags and path.name == tags.name)]
+    text = []
+    if unread:
+        more = ", …" if len(unread) > NAMED else ""
+        text.append(f"Not read: {', '.join(unread[:NAMED])}{more}; save {'it' if len(unread) == 1 else 'them'} as CSV.")
+    pictures = [PurePosixPath(picture.name) for picture in listing.pictures]
+    beside = {*pictures, *(path.with_suffix("") for path in pictures)}
+    others = [*aside, *(PurePosixPath(table.name) for table in listing.tables)]
+    sidecars = Counter(path.suffix.lower() for path in others if path.suffix and path.with_suffix("") in beside)
+    text += [
+        f"Not read: {count:,} {suffix} files that are named like pictures; put their tags into one table to use them."
+        for suffix, count in sorted(sidecars.items())
+    ]
+    folders = sorted({_class_folder(picture) for picture in listing.pictures} - {""})
+    if len(folders) > 1 and not labelled:
+        text.append(
+            f"Names of folders, such as {folders[0]} and {folders[1]}, are not labels. To use them, write a table with "
+            f"the header file_name,label and lines such as {folders[0]}/1.jpg,{folders[0]}, and name it with --tags."
+        )
+    return text
+
+
+def _is_unread_table(path: PurePosixPath) -> bool:
+    """Whether a file is called like a table, but ends otherwise: `labels.xlsx`, `labels.csv.gz`."""
+    suffix = path.suffix.lower()
+    usual = path.name.partition(".")[0].lower() in USUAL_NAMES
+    packed = suffix in ARCHIVES and PurePosixPath(path.stem).suffix.lower() not in TABLES  # archives of pictures
+    return usual and not packed and suffix not in (*TABLES, *_NO_TABLES)
+
+
+def _class_folder(picture: SourceFile) -> str:
+    """The folder of a picture directly below its source, unless its name is that of a split or a number."""
+    inner = picture.name.split("/")[1:-1]
+    folder = inner[0] if len(inner) == 1 and not picture.file.lower().endswith(".parquet") else ""
+    return "" if folder.isdigit() or folder.lower() in USUAL_NAMES else folder
 
 
 def _list_folder(root: Path, listing: Listing, follow_links: bool) -> None:
@@ -160,6 +218,8 @@ def _add(entry: SourceFile, listing: Listing) -> None:
         inner = suffix == ".zip"  # a .zip that is named as a source is listed, not added
         reason = "an archive within a source; import it on its own" if inner else "only .zip archives are read"
         listing.aside.append((entry.name, reason))
+    elif suffix == ".parquet":  # others are listed by their rows
+        listing.aside.append((entry.name, "Parquet files in archives are not read; unpack the archive"))
     else:
         listing.aside.append((entry.name, "its name is not that of a picture"))
 

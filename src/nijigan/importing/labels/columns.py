@@ -1,12 +1,11 @@
-"""Decide what the columns of a table are: the one that names pictures, and the attributes."""
+"""Decide which columns of a table are attributes, and whether it has a header."""
 
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from nijigan.errors import UserError
-from nijigan.importing.labels.picture_names import SEVERAL, PictureNames, is_file_name
+from nijigan.importing.labels.picture_names import Places, is_file_name, mentions_file
 from nijigan.importing.labels.tables import Cell, Table
 from nijigan.importing.labels.vocabulary import MISSING, TAG_COLUMNS, PictureLabels, attribute, names_pictures, value
 from nijigan.safe_text import safe
@@ -19,9 +18,6 @@ MOST = 10
 
 LONGEST_CELL = 1000
 """Longer values are cut off, in characters. They are longer than any value of an attribute, and take memory."""
-
-Places = list[int | None]
-"""For each row, the position of the picture that it is about; None for no picture, `SEVERAL` for more than one."""
 
 
 @dataclass
@@ -59,68 +55,6 @@ class Columns:
             words = ", ".join(f"{word!r} ({count:,})" for word, count in self.missing.most_common(5))
             text += f" Cells that count as no tag, unless --merge renames them: {words}."
         return text
-
-
-def find_key(name: str, table: Table, names: PictureNames, id_column: str | None) -> tuple[int, Places]:
-    """Find the column whose cells name the pictures.
-
-    Columns with file names go before columns with ids or numbers. Of columns that match other pictures in the same
-    row, only one that is surely no name is passed over.
-
-    Returns:
-        The column, and the picture that its cell in each row names.
-
-    Raises:
-        UserError: two columns name different pictures, or there is no column `id_column`.
-    """
-    if id_column is not None:
-        chosen = [column for column, header in enumerate(table.header) if _same_header(header, id_column)]
-        if len(chosen) != 1:
-            raise UserError(
-                f"{name} has {'no' if not chosen else 'more than one'} column {id_column!r} (id_column); its columns "
-                f"are {listed(table)}."
-            )
-        return chosen[0], names.find(texts(table, chosen[0]))
-    found = {column: names.find(texts(table, column)) for column in range(len(table.header))}
-    found = {column: places for column, places in found.items() if any(place is not None for place in places)}
-    if not found:
-        usual = [column for column, header in enumerate(table.header) if names_pictures(header)]
-        return (usual or [0])[0], [None] * len(table.rows)
-    rivals = [_Rival(table, column, places) for column, places in found.items()]
-    rivals.sort(key=lambda rival: (-rival.files, -rival.hits, not rival.usual))
-    for best in rivals:
-        if all(other is best or best.prevails(other) for other in rivals):
-            return best.column, best.places
-    one, two = (shown(table, rival.column) for rival in rivals[:2])
-    raise UserError(
-        f"{name}: the columns {one} and {two} both name pictures, but not the same ones. Choose the right one with "
-        "--id-column."
-    )
-
-
-class _Rival:
-    """A column whose cells name pictures."""
-
-    def __init__(self, table: Table, column: int, places: Places) -> None:
-        header, cells = table.header[column], texts(table, column)
-        self.column, self.places = column, places
-        matched = [(cell, place) for cell, place in zip(cells, places, strict=True) if place is not None]
-        self.hits = len(matched)
-        self.files = sum(is_file_name(cell or "") for cell, _ in matched) * 2 > self.hits
-        self.distinct = len({cell for cell, _ in matched})
-        self.usual, self.nameless = names_pictures(header), _is_nameless(header)
-
-    def prevails(self, other: "_Rival") -> bool:
-        """Whether the other column is no rival: it names the same pictures, or it is surely no name at all."""
-        pairs = zip(self.places, other.places, strict=True)
-        if all(theirs in (None, SEVERAL, ours) or ours == SEVERAL for ours, theirs in pairs):
-            return True
-        covers = self.hits >= other.hits
-        if self.files and not other.files:  # file names and numbers of rows
-            return other.nameless or (covers and self.distinct == self.hits)
-        # An attribute whose values happen to be numbers: few of them, under a header of its own.
-        few = other.distinct * 2 <= other.hits
-        return self.files == other.files and covers and few and self.usual and not other.usual
 
 
 def has_no_header(table: Table, key: int, places: Places) -> bool:
@@ -174,7 +108,7 @@ def _attribute(table: Table, column: int, keep: Collection[str], missing: Counte
         ValueError: the column is no attribute; the message says why.
     """
     header = table.header[column]
-    if _is_nameless(header):
+    if is_nameless(header):
         raise ValueError("it has no name")
     if column in table.unusable:
         raise ValueError(table.unusable[column])
@@ -219,8 +153,14 @@ def _values(cells: Sequence[Cell], keep: Collection[str], missing: Counter[str])
 
 
 def texts(table: Table, column: int) -> list[str | None]:
-    """The cells of a column that are texts."""
-    return [cell if isinstance(cell, str) else None for cell in table.column(column)]
+    """The cells of a column as names of pictures: texts, lists of one text, and lists with names of files."""
+    return [_joined(cell) if isinstance(cell, tuple) else cell for cell in table.column(column)]
+
+
+def _joined(items: tuple[str, ...]) -> str | None:
+    """One item itself. Several name no picture, but can show that the column is one of files."""
+    text = ", ".join(items)
+    return text if len(items) == 1 or mentions_file(text) else None
 
 
 def _shape(cell: str) -> str:
@@ -228,13 +168,9 @@ def _shape(cell: str) -> str:
     return re.sub(r"\d+", "0", cell)
 
 
-def _is_nameless(header: str) -> bool:
+def is_nameless(header: str) -> bool:
     """Whether a column has no name, or one that pandas gave to a column of row numbers."""
     return re.fullmatch(r"(unnamed: ?\d+|__index_level_\d+__)?", header.strip().lower()) is not None
-
-
-def _same_header(header: str, wanted: str) -> bool:
-    return header.strip().lower() == wanted.strip().lower()
 
 
 def shown(table: Table, column: int) -> str:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from nijigan.errors import UserError
-from nijigan.importing.labels.picture_names import is_file_name
-from nijigan.importing.labels.tables import Cell, Table, check_size
+from nijigan.importing.labels.picture_names import is_file_name, mentions_file, name_among
+from nijigan.importing.labels.tables import MAX_OBJECTS, NESTED, Cell, Table, check_size
 from nijigan.importing.labels.vocabulary import names_pictures
 from nijigan.safe_text import safe
 
@@ -131,12 +131,18 @@ def _is_by_name(document: Any) -> bool:
 def _by_name(name: str, entries: Iterable[tuple[str, Any]], malformed: int = 0) -> Table:
     """The table of pictures and their labels: an object, or else tags or one value."""
     records, values = [], []
+    entries = list(entries)
+    if len(entries) > MAX_OBJECTS:
+        raise UserError(f"{name} names more than the limit of {MAX_OBJECTS:,} pictures; save it as Parquet.")
+    taken = {header for _, labels in entries if isinstance(labels, dict) for header in labels}
+    names = "file_name" if "file_name" not in taken else "keys"
+    while names in taken:
+        names += "s"
     for key, labels in entries:
         if isinstance(labels, dict):
-            cells = {header: cell for header, cell in labels.items() if header != "file_name"}
-            records.append({"file_name": key} | cells)
+            records.append({names: key} | labels)
         else:
-            records.append({"file_name": key} | ({"tags": labels} if labels is not None else {}))
+            records.append({names: key} | ({"tags": labels} if labels is not None else {}))
             values.append(labels)
     table = _as_records(name, records, malformed)
     table.places = {0: "the keys"}
@@ -209,8 +215,23 @@ def _cell(table: Table, column: int, value: Any) -> Cell:
             return tuple(filter(None, items)) or None
     elif not isinstance(value, dict):
         return scalar(value)
-    table.unusable[column] = "its cells are nested"
-    return None
+    table.unusable[column] = NESTED
+    return _name_inside(value)
+
+
+def _name_inside(value: list[Any] | dict[str, Any]) -> str | None:
+    """The name of a picture in a nested cell, such as `{"path": "1.png"}`. Names of several files are joined."""
+    texts: list[str] = []
+    left: list[tuple[str, Any]] = [("", value)]
+    while left:
+        key, item = left.pop()
+        if isinstance(item, dict):
+            left += item.items()
+        elif isinstance(item, list):
+            left += [(key, inner) for inner in item]
+        elif (isinstance(item, str) and mentions_file(item)) or (names_pictures(key) and scalar(item)):
+            texts.append(str(item))
+    return name_among(texts)
 
 
 def scalar(value: Any) -> str | None:

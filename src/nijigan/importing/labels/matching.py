@@ -6,13 +6,14 @@ from posixpath import dirname
 
 from nijigan.dataset.manifest import READ
 from nijigan.errors import UserError
-from nijigan.importing.labels.columns import Places, find_attributes, find_key, has_no_header, listed, shown, texts
+from nijigan.importing.labels.columns import find_attributes, has_no_header, listed, shown, texts
 from nijigan.importing.labels.csv_tables import csv_table, read_csv
 from nijigan.importing.labels.json_tables import json_table
+from nijigan.importing.labels.key_column import find_key
 from nijigan.importing.labels.near_misses import near_misses
 from nijigan.importing.labels.parquet_tables import parquet_table
 from nijigan.importing.labels.picture_columns import labels_of_parquet_files
-from nijigan.importing.labels.picture_names import SEVERAL, Location, PictureNames, first_listings, locate
+from nijigan.importing.labels.picture_names import SEVERAL, Location, PictureNames, Places, first_listings, locate
 from nijigan.importing.labels.tables import Table, decode_text, read_file
 from nijigan.importing.labels.tag_report import TagReport
 from nijigan.importing.labels.tag_words import (
@@ -24,13 +25,7 @@ from nijigan.importing.labels.tag_words import (
     words_table,
 )
 from nijigan.importing.labels.vocabulary import PictureLabels
-from nijigan.importing.sources import SourceFile, printable, read
-
-USUAL_NAMES = {
-    "annotation", "annotations", "attributes", "data", "dataset", "label", "labels", "list_attr_celeba", "metadata",
-    "tag", "tags", "test", "train", "val", "valid", "validation",
-}  # fmt: skip
-"""Names of files that are used without being asked for, in lower case and without their suffix."""
+from nijigan.importing.sources import USUAL_NAMES, SourceFile, printable, read
 
 
 def label(
@@ -151,8 +146,8 @@ class _Matcher:
             self.report.hints.append(f"{name}: {hint}")
         self.report.files.append(name)
         self.report.malformed += table.malformed
-        for cell, place, found in zip(table.column(key), places, labels, strict=True):
-            self._add_line(cell if isinstance(cell, str) else None, place, found)
+        for cell, place, found in zip(texts(table, key), places, labels, strict=True):
+            self._add_line(cell, place, found)
 
     def _near_misses(self, table: Table, names: PictureNames, key: int, places: Places) -> str:
         """What to say about ids that resemble names of pictures, in any column if none names pictures."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from nijigan.dataset.manifest import COLUMNS, DAMAGE, READ, open_parquet, read_table, stores_faces
 from nijigan.errors import UserError
-from nijigan.importing.labels.columns import find_attributes
+from nijigan.importing.labels.columns import find_attributes, texts
 from nijigan.importing.labels.parquet_tables import parquet_table
 from nijigan.importing.labels.tag_report import TagReport
 from nijigan.importing.labels.vocabulary import PictureLabels, is_attribute, names_pictures, value
@@ -112,14 +112,14 @@ def _labels_in_parquet(
     """
     stored, wanted = dataset
     try:
-        table = parquet_table(file.name, file)
+        table = parquet_table(file.name, file, of_pictures=True)
     except UserError as error:
         report.unused.append((file.name, str(error)))
         return [{} for _ in stored]
     if wanted is not None:
         table = table.select([column for column, header in enumerate(table.header) if header in wanted])
     for column, header in enumerate(table.header):
-        cells = table.column(column)
+        cells = texts(table, column)
         if names_pictures(header) and len(set(cells)) == len(cells):
             for position, row in rows.items():
                 if isinstance(cell := cells[row], str):

@@ -1,5 +1,6 @@
 """Find the picture that a cell of a table names."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,14 @@ DEEPEST = 30
 SEVERAL = -1
 """The place of an id that names several pictures."""
 
+Places = list[int | None]
+"""For each row, the position of the picture that it is about; None for no picture, `SEVERAL` for more than one."""
+
+_UNREAD_SUFFIXES = (".avif", ".bmp", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".svg", ".tga", ".tif", ".tiff")
+"""Suffixes of pictures that are not read. Tables name them all the same, for pictures that were converted since."""
+
+_FILE = re.compile(rf"\S(?:{'|'.join(map(re.escape, (*SUFFIXES, *_UNREAD_SUFFIXES)))})(?![a-z0-9])", re.IGNORECASE)
+
 
 def clean(cell: str) -> str:
     """A cell as a name with forward slashes, without detours such as `./`."""
@@ -28,6 +37,18 @@ def clean(cell: str) -> str:
 def is_file_name(cell: str) -> bool:
     """Whether a cell looks like the name of a picture's file."""
     return PurePosixPath(cell.strip().lower()).suffix in SUFFIXES
+
+
+def mentions_file(cell: str) -> bool:
+    """Whether the name of a picture's file is anywhere in a cell, such as in a URL with a query."""
+    return _FILE.search(cell) is not None
+
+
+def name_among(texts: Iterable[str]) -> str | None:
+    """The name of a picture among the texts in a nested cell: the names of files, joined; or else the only text."""
+    short = dict.fromkeys(text.strip() for text in texts if len(text) <= LONGEST_PATH)
+    files = [text for text in short if mentions_file(text)]
+    return ", ".join(files) or (next(iter(short)) if len(short) == 1 else None)
 
 
 @dataclass(frozen=True)
@@ -90,7 +111,7 @@ class PictureNames:
                 self._sources.setdefault(folder, []).append(row)
         self._indices: dict[Callable[[str], str], dict[str, int]] = {}
 
-    def find(self, cells: Sequence[str | None]) -> list[int | None]:
+    def find(self, cells: Sequence[str | None]) -> Places:
         """The positions of the pictures that the cells of one column name.
 
         A cell is compared letter for letter first. Cells that match nothing are compared by NFC and then by their loose

@@ -15,6 +15,21 @@ MAX_CELLS = 20_000_000
 MAX_BYTES = 2**26
 """The size limit of a table of text."""
 
+MAX_OBJECTS = 1_000_000
+"""The limit of JSON objects, and of JSON lists."""
+
+MAX_LINES = 3_000_000
+"""The limit of lines of text."""
+
+MAX_COMMAS = 10_000_000
+"""The limit of commas, which separate most of the values in a table of text."""
+
+NESTED = "its cells are nested"
+"""Why a column is no attribute. Its cells are the names of files in them."""
+
+UNREAD = "its cells are of a type that is not read"
+"""Why a column is no attribute. Its cells are empty here."""
+
 
 @dataclass
 class Table:
@@ -70,11 +85,23 @@ def read_file(path: Path) -> bytes:
 def decode_text(name: str, data: bytes) -> str:
     """The text of a file, which must be UTF-8.
 
+    Every value that is read takes many times its size in memory, so that values are counted, roughly, before that.
+
     Raises:
-        UserError: it is not, or is too large.
+        UserError: it is not, or is too large, or holds too many values.
     """
     if len(data) > MAX_BYTES:
         raise UserError(f"{name} is larger than {MAX_BYTES:,} bytes; keep only file names and labels in it.")
+    for marks, limit, what in (
+        (b"{", MAX_OBJECTS, "objects"), (b"[", MAX_OBJECTS, "lists"), (b"\n", MAX_LINES, "lines"),
+        (b"\r", MAX_LINES, "lines"), (b",", MAX_COMMAS, "commas"), (b";", MAX_COMMAS, "semicolons"),
+        (b"\t", MAX_COMMAS, "tabs"),
+    ):  # fmt: skip
+        if (count := data.count(marks)) > limit:
+            raise UserError(
+                f"{name} has {count:,} {what}, more than the limit of {limit:,} for a table; keep only file names and "
+                "labels in it, or save it as Parquet."
+            )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nijigan.errors import UserError
 from nijigan.importing.labels.csv_tables import csv_rows
-from nijigan.importing.labels.tables import Cell, Table, decode_text, read_file
+from nijigan.importing.labels.tables import NESTED, Cell, Table, decode_text, read_file
 from nijigan.importing.labels.vocabulary import TAG_COLUMNS, PictureLabels, attribute, value
 from nijigan.safe_text import LONGEST_VALUE, safe
 
@@ -87,7 +87,8 @@ def words_table(rows: Sequence[Sequence[str]]) -> Table:
 def tag_columns(table: Table, key: int) -> list[int]:
     """The columns of tags: those that are called so, otherwise all but the key."""
     named = [column for column, header in enumerate(table.header) if header.strip().lower() in TAG_COLUMNS]
-    return [column for column in named or range(len(table.header)) if column != key]
+    flat = [column for column in range(len(table.header)) if table.unusable.get(column) != NESTED]
+    return [column for column in named or flat if column != key]
 
 
 def labels_of(cells: Sequence[Cell], meaning: Meaning, unknown: dict[str, int]) -> tuple[PictureLabels, bool]:

@@ -36,10 +36,18 @@ _PICTURES = re.compile(
     r"(?:name|file|path|id|url|key|stem|image|img|picture|pic|photo|filename|filepath)s?"
 )
 
+_FILES = re.compile(r"(file|path|image|img|picture|pic|photo)s?([ _-]?(name|path|file)s?)?$")
+
 
 def names_pictures(header: str) -> bool:
     """Whether a column with this header usually names pictures, such as `file_name`, `image_path`, `img` or `id`."""
     return _PICTURES.fullmatch(header.strip().lower()) is not None
+
+
+def names_files(header: str) -> bool:
+    """Whether a column with this header usually holds names of files, such as `image_path`, but not `id` or `name`."""
+    header = header.strip().lower()
+    return names_pictures(header) and _FILES.search(header) is not None
 
 
 def is_attribute(name: str) -> bool:
