@@ -202,3 +202,12 @@ def test_other_columns_do_not_make_ids_doubtful(tmp_path: Path, text: str) -> No
     path.write_text("\n".join([header, *rows]))
     labels = label(PICTURES, [], path)[0]
     assert {n: found["hair"] for n, found in labels.items()} == {n: found["hair"] for n, found in TRUTH.items()}
+
+
+def test_ids_with_gaps_are_no_numbers_of_rows(tmp_path: Path) -> None:
+    pictures = [SourceFile(f"pics/{100_003 + 7 * n}.jpg", f"{n}.jpg") for n in range(40)]
+    rows = [f"{100_003 + 7 * n},https://x.org/{n}_p0.jpg,{HAIR[n % 4]}" for n in ORDER]
+    path = tmp_path / "given.csv"
+    path.write_text("\n".join(["id,source,hair", *rows]))
+    labels = label(pictures, [], path)[0]
+    assert {n: found["hair"] for n, found in labels.items()} == {n: found["hair"] for n, found in TRUTH.items()}

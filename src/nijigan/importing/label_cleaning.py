@@ -113,8 +113,8 @@ def fill_gaps(columns: dict[str, Column], survivor: npt.NDArray[np.int64]) -> li
                 values[row] = options.pop()
         if differ:
             notes.append(
-                f"{name}: {differ:,} pictures have another tag than the face that stays in their place. It keeps its "
-                "own; to change tags, import into a new folder."
+                f"{name}: {differ:,} pictures have another tag than the face that stays in their place, which keeps "
+                "its own. To change the tags of faces that are in a dataset, import into a new folder."
             )
     return notes
 

@@ -13,6 +13,8 @@ from nijigan.importing.labels.vocabulary import names_files, names_pictures
 from nijigan.safe_text import safe
 
 _NUMBER = re.compile(r"\d+(\.0*)?")
+_LONGEST = 19
+"""More digits than row numbers have."""
 _LONGEST_SHOWN = 100
 
 
@@ -93,6 +95,7 @@ class _Column:
         self.hits = len(matched)
         self.files = sum(map(is_file_name, matched)) * 2 > self.hits
         self.numbers = sum(_NUMBER.fullmatch(cell) is not None for cell in matched) * 2 > self.hits
+        self.row_numbers = self.numbers and _without_gaps(cells)
         self.distinct = len(set(matched))
         self.usual, self.nameless = names_pictures(header), is_nameless(header)
         self.headed_files = column not in table.places and names_files(header)
@@ -131,9 +134,16 @@ class _Column:
         agree = sum(theirs == ours for ours, theirs in named)
         differ = sum(theirs is not None and theirs != ours for ours, theirs in named)
         # Under the header of a column of files, numbers are no numbers of rows.
-        if looks and best.numbers and (self.usual or not best.headed_files):
+        if looks and best.row_numbers and (self.usual or not best.headed_files):
             return differ > 0 or agree * 2 < len(named)
         return differ > agree
+
+
+def _without_gaps(cells: Sequence[str | None]) -> bool:
+    """Whether nearly all numbers from the lowest to the highest occur, in any order, as numbers of rows do."""
+    given = [cell for cell in cells if cell and len(cell) < _LONGEST and _NUMBER.fullmatch(cell)]
+    numbers = {int(cell.partition(".")[0]) for cell in given}
+    return len(numbers) * 10 >= (max(numbers, default=0) - min(numbers, default=0) + 1) * 9
 
 
 def _check_others(name: str, table: Table, best: _Column, others: Iterable[_Column], names: PictureNames) -> None:
