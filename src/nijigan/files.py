@@ -113,8 +113,8 @@ def _remove_abandoned(place: Path) -> None:
 
 
 def check_regular(path: Path) -> None:
-    """Raise an OSError if `path` is a pipe, a device or a folder; reading a pipe could wait for ever."""
-    if path.exists() and not path.is_file():
+    """Raise an OSError if `path` is a pipe or a device; reading a pipe could wait for ever."""
+    if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 

@@ -81,7 +81,8 @@ def test_a_generator_with_attributes_is_shown_value_by_value(tmp_path):
     assert "Conditional accuracy: hair" in page.text
     assert "20 faces were generated for each of 2 values" in page.text
     assert "(people) recognises the requested value in 37.5 % of the faces." in page.text
-    assert "For real faces it recognises the labelled value in 80.0 %. Chance is 50.0 %." in page.text
+    sentence = "For real faces it recognises the labelled value in 80.0 %, over the values with ten or more real faces."
+    assert f"{sentence} Chance is 50.0 %." in page.text
     assert "red 81 real 75.0 % 50.0 to 90.0 85.0 % 30.0 10.0 to 50.0" in page.text
     assert "blue 0 real 0.0 % 0.0 to 10.0 – too few faces" in page.text
     (table,) = re.findall(r'<table class="confusion">.*?</table>', html, re.DOTALL)

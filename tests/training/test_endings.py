@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,14 @@ from nijigan.training.session import Session
 def checkpoint(run: Path) -> dict[str, torch.Tensor]:
     with safe_open(max((run / "checkpoints").glob("*.safetensors")), framework="pt") as file:
         return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+
+
+@pytest.fixture(autouse=True)
+def hang_up() -> Iterator[None]:
+    """SIGHUP does what it does by default, also where the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +239,6 @@ def test_a_terminal_that_is_closed_saves(faces: FaceDataset, tmp_path: Path) -> 
         import termios
 
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 
     process = start(run, faces, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=attach)
     os.close(theirs)

@@ -251,7 +251,7 @@ def _check_unchanged(faces: FaceDataset, info: RunInfo) -> None:
 def _lengthened(recipe: Recipe, kimg: float | None) -> tuple[Recipe, bool]:
     """The recipe at its new length, and whether that is longer than before."""
     length = recipe.kimg if kimg is None else kimg
-    check(math.isfinite(length), f"--kimg is {length}; write a number of thousands of images.")
+    check(math.isfinite(length), f"--kimg is {length}; write a finite number of thousands of images.")
     if length < recipe.kimg:
         raise UserError(f"The run is {recipe.kimg:g} kimg long already; --kimg can only make it longer.")
     if length == recipe.kimg:
