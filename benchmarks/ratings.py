@@ -34,7 +34,6 @@ RATINGS = Path(__file__).parents[1] / "results" / "ratings"
 TAPS = (2, 4, 7, 10, 14, 15)  # blocks of Lite0 whose channels are averaged
 PENALTY = 1e-5
 FOLDS = 5  # of the real faces
-BATCH = 32
 FAMILIES = {"old-style": "box", "packaged": "box", "few-20": "few", "sngan96-100": "sngan96", "old-r3": "old-r3",
             "dcgan-500": "dcgan-500"}  # fmt: skip
 """Runs of rated generators whose names do not begin with that of the run."""

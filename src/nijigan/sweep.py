@@ -117,9 +117,9 @@ def combinations(recipe: Recipe, vary: Mapping[str, Sequence[str]]) -> list[tupl
     if not vary:
         raise UserError("A sweep needs a field to vary: add --vary FIELD=VALUE,VALUE, such as --vary lr=1e-4,2e-4.")
     _check_words(vary)
-    combinations = math.prod(len(values) for values in vary.values())
-    if combinations > MAX_RUNS:
-        raise UserError(f"These values make {combinations:,} combinations, and each is a training; vary less.")
+    count = math.prod(len(values) for values in vary.values())
+    if count > MAX_RUNS:
+        raise UserError(f"These values make {count:,} combinations, and each is a training; vary less.")
     variants = []
     for values in itertools.product(*vary.values()):
         settings = dict(zip(vary, values, strict=True))

@@ -68,9 +68,8 @@ def parse(arguments: Sequence[str]) -> Command:
     try:
         command = _parse(arguments, RECIPES["dcgan"])
     except UserError as error:
-        if trains and not {"-h", "--help"} & set(
-            arguments
-        ):  # the options may contradict dcgan but suit the recipe that is named after them
+        # The options may contradict dcgan but suit the recipe that is named after them.
+        if trains and not _asks_for_help(arguments):
             raise UserError(f"{error} Or name the recipe first: nijigan {arguments[0]} RECIPE ...") from error
         raise
     if isinstance(command, Train | Sweep) and command.recipe != "dcgan":
@@ -135,7 +134,7 @@ def _command(arguments: Sequence[str], recipe: Recipe) -> Command:
     if kind is None:
         tyro.cli(Command, prog="nijigan", description=_DESCRIPTION, args=arguments, config=config)
         raise SystemExit(2)  # tyro has ended the program already
-    helps = {"--help", "-h"} & set(rest) and kind in (Generate, Walk)
+    helps = _asks_for_help(rest) and kind in (Generate, Walk)
     command: Command = tyro.cli(
         kind,
         prog=f"nijigan {name}",
@@ -146,6 +145,10 @@ def _command(arguments: Sequence[str], recipe: Recipe) -> Command:
         registry=help_rules(),
     )
     return command
+
+
+def _asks_for_help(arguments: Sequence[str]) -> bool:
+    return "--help" in arguments or "-h" in arguments
 
 
 def _options(arguments: Sequence[str]) -> dict[str, str]:

@@ -47,8 +47,8 @@ from nijigan.importing.labels.matching import label as find_labels
 from nijigan.importing.labels.tag_report import TagReport
 from nijigan.importing.measure import measure
 from nijigan.importing.readings import parse_label, read_unlabelled
-from nijigan.importing.report import NAMED, ImportReport, nothing_usable
-from nijigan.importing.sources import Listing, SourceFile, close, list_sources, overlooked_labels
+from nijigan.importing.report import ImportReport, nothing_usable
+from nijigan.importing.sources import NAMED, Listing, SourceFile, close, list_sources, overlooked_labels
 from nijigan.importing.store import write_faces
 from nijigan.terminal import shell
 

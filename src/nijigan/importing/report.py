@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass
 
 from nijigan.dataset.dropped import Dropped
 from nijigan.importing.labels.tag_report import TagReport
-
-NAMED = 5
+from nijigan.importing.sources import NAMED
 
 
 @dataclass(frozen=True)

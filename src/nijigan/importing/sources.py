@@ -38,7 +38,7 @@ MAX_RATIO = 200
 """The largest ratio of unpacked to packed bytes of an archive. Pictures are near 1, archive bombs reach 1,000."""
 
 NAMED = 5
-"""Files that a sentence names."""
+"""Files, columns or tags that a sentence names."""
 NOT_REGULAR = "not a regular file"
 _UTF8 = 0x800
 """The flag of an archive's entry that says that its name is UTF-8."""

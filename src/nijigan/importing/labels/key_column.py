@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from nijigan.errors import UserError
 from nijigan.importing.labels.columns import is_nameless, listed, shown, texts
-from nijigan.importing.labels.near_misses import NearNames
+from nijigan.importing.labels.near_misses import NearNames, quoted
 from nijigan.importing.labels.picture_names import SEVERAL, PictureNames, Places, is_file_name, mentions_file
 from nijigan.importing.labels.tables import UNREAD, Table
 from nijigan.importing.labels.vocabulary import names_files, names_pictures
@@ -15,7 +15,6 @@ from nijigan.safe_text import safe
 _NUMBER = re.compile(r"\d+(\.0*)?")
 _LONGEST = 19
 """More digits than row numbers have."""
-_LONGEST_SHOWN = 100
 
 
 def find_key(name: str, table: Table, names: PictureNames, id_column: str | None) -> tuple[int, Places]:
@@ -158,12 +157,8 @@ def _check_others(name: str, table: Table, best: _Column, others: Iterable[_Colu
         if row is None:
             example = "whose type is not read"
         else:
-            example = f"which has {_quoted(other.cells[row])} in the row of {_quoted(best.cells[row])}"
+            example = f"which has {quoted(other.cells[row])} in the row of {quoted(best.cells[row])}"
         raise UserError(
             f"{name}: the cells of {one} are names of pictures, but those of {two} name others or none, {example}. "
             f"{_how_to_choose(table, best.column, other.column)}"
         )
-
-
-def _quoted(cell: str | None) -> str:
-    return repr(safe(cell or "")[:_LONGEST_SHOWN])

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from nijigan.importing.labels.picture_names import LONGEST_PATH, PictureNames, Places, clean
 from nijigan.importing.sources import printable
-from nijigan.safe_text import loose
+from nijigan.safe_text import loose, safe
 
 _NEAR = re.compile("[0-9?#%/.]")
 """What a name has in it that can be near another."""
@@ -17,7 +17,7 @@ _QUERY = re.compile(r"[?#].*")
 _SUFFIX = re.compile(r"\.[a-z][a-z0-9]{2,3}$")
 _ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 _FRACTION = re.compile(r"(?<=[0-9])\.0$")
-_LONGEST_SHOWN = 100
+_LONGEST_SHOWN = 100  # characters
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def near_misses(names: PictureNames, cells: Sequence[str | None], places: Sequen
         if near:
             key, form = near[0]
             name = next(name for _, name in pictures if _relaxed(name, without_folders) == form)
-            shown = [repr(text[:_LONGEST_SHOWN]) for text in (keys[key], name)]
+            shown = [quoted(text) for text in (keys[key], name)]
             return len(near), (
                 f"{len(near):,} ids without a picture resemble the name of one, such as {shown[0]} and {shown[1]}, "
                 f"which differ in {_differences(key, name)}. Correct the ids to use them."
@@ -77,6 +77,11 @@ class NearNames:
             return None
         place = self._forms[0].get(_relaxed(key, without_folders=False))
         return self._forms[1].get(_relaxed(key, without_folders=True)) if place is None else place
+
+
+def quoted(name: str | None) -> str:
+    """A name as messages show it."""
+    return repr(safe(name or "")[:_LONGEST_SHOWN])
 
 
 def _unique(pairs: Iterable[tuple[str, T]]) -> dict[str, T | None]:

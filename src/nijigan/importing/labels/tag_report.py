@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-NAMED = 5
+from nijigan.importing.sources import NAMED
 
 
 @dataclass
