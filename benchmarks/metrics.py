@@ -15,11 +15,10 @@ from rich.console import Console
 from rich.progress import track
 
 from nijigan.dataset.faces import FaceDataset
-from nijigan.judges.evaluation import GeneratedFaces, real_scores, score
+from nijigan.judges.evaluation import judge_faces, real_scores, score
 from nijigan.judges.feature_spaces import open_feature_space
 from nijigan.judges.real import real_faces
 from nijigan.pages.meanings import MEANINGS
-from nijigan.vision.finder import have_faces
 from sensitivity import DROPPED, FLAWS, FLOOR, MODELS, sets
 
 
@@ -40,7 +39,7 @@ def main() -> None:
         sets(dataset, options.split, options.n, options.models), "Scoring", total, console=Console(stderr=True)
     )
     for flaw, dose, faces in shown:
-        scores = score(GeneratedFaces(space.extract(faces), have_faces(faces)), real).scores
+        scores = score(judge_faces([faces], len(faces), real), real).scores
         found.setdefault(flaw, []).append((dose, {name: one.value for name, one in scores.items()}))
     floor = {name: one.value for name, one in real_scores(real, options.n).items()}
     floors = dict(found.pop(FLOOR))

@@ -1,171 +1,151 @@
-"""How well a linear fit over frozen features tells faces that people keep, on generators that it has not seen.
+"""Which scores agree with ratings by eye, on generators that the judge of yield has not seen.
 
     OMP_NUM_THREADS=2 python benchmarks/ratings.py --data runs/faces64 runs/konachan [--out results/ratings]
 
-Reads the verdicts in `results/ratings`. The faces come from the sheets there, or are generated again with the weights
-in this repository and its history; `--data` names the datasets that have the rated real faces. For each generator, the
-fit learns from all others and the real faces, once leaving out the generator itself, and once all generators of its
-run. Prints, and writes as `table.json`, the shares kept by eye and by the fit, and the area under the curve.
+Reads the verdicts in `results/ratings`. For each generator, the judge of yield is fitted to the faces of all others, as
+by `train_quality.py`: once without the generator itself, once without all generators of its run, and once without the
+ballots of the grids in `results`, which were rated last. Prints, and writes as `table.json`:
+
+- the shares kept by eye and by the fit, their mean absolute error and rank correlation, and the area under the curve;
+- for every score its rank correlation with the yield by eye over all generators, and the 95 % interval of that over
+  draws of generators with replacement. Scores compare the rated faces with validation faces of the first dataset, at
+  64 px. Only 64 faces of a generator count towards the scores that depend on their number.
 """
 
 import argparse
-import csv
 import json
-import subprocess
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
 from PIL import Image
 from scipy.stats import rankdata, spearmanr
 
 from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset
-from nijigan.generator.generator import Generator
-from nijigan.judges import anime
-from nijigan.vision import lite0
+from nijigan.judges.feature_spaces import open_feature_space
+from nijigan.judges.manifold_yield import open_manifold
+from nijigan.judges.quality import look
+from nijigan.judges.real import NEIGHBOURS, real_faces
+from nijigan.metrics.frechet import frechet_distance, moments
+from nijigan.metrics.kid import kid
+from nijigan.metrics.neighbours import diversity, manifold_scores, radii
+from nijigan.metrics.two_sample import distinguishability
+from nijigan.pictures import resize
+from rated_faces import SAME, RatedFaces, rated_faces
+from train_quality import Floats, Lessons, both_ways, rated_lessons, unrated_lessons
 
-Floats = npt.NDArray[np.float32]
-RATINGS = Path(__file__).parents[1] / "results" / "ratings"
-TAPS = (2, 4, 7, 10, 14, 15)  # blocks of Lite0 whose channels are averaged
-PENALTY = 1e-5
-FOLDS = 5  # of the real faces
-FAMILIES = {"old-style": "box", "packaged": "box", "few-20": "few", "sngan96-100": "sngan96", "old-r3": "old-r3",
-            "dcgan-500": "dcgan-500"}  # fmt: skip
-"""Runs of rated generators whose names do not begin with that of the run."""
-
-
-def rated_faces(datasets: Sequence[Path]) -> tuple[list[dict[str, str]], list[Images]]:
-    """The lines of `ratings.csv` that show a face for the first time, and the faces."""
-    with (RATINGS / "ratings.csv").open(newline="") as file:
-        lines = [line for line in csv.DictReader(file) if line["repeat"] == "0"]
-    described = json.loads((RATINGS / "generators.json").read_text())
-    generated = {}
-    for name, about in described.items():
-        seeds = sorted({int(line["seed"]) for line in lines if line["generator"] == name})
-        faces = _sheet(about) if about["file"].startswith("sheets/") else _generate(about["file"], seeds)
-        generated |= {(name, seed): face for seed, face in zip(seeds, faces, strict=False)}
-    wanted = {line["sha256"] for line in lines if line["sha256"]}
-    real: dict[str, Images] = {}
-    for path in datasets:
-        dataset = FaceDataset(path)
-        hashes = dataset.table.filter(np.asarray(dataset.table["split"]) == "val")["sha256"].to_pylist()
-        pixels = dataset.pixels("val", 64 if dataset.size <= 64 else 96)
-        real |= {key: pixels[row] for row, key in enumerate(hashes) if key in wanted}
-    kept = [line for line in lines if not line["sha256"] or line["sha256"] in real]
-    print(f"{len(kept):,} of {len(lines):,} rated faces found")
-    return kept, [real[x["sha256"]] if x["sha256"] else generated[x["generator"], int(x["seed"])] for x in kept]
+Doubles = npt.NDArray[np.float64]
+LAST_BALLOTS = (4, 5)  # of the grids
+FEW = 64  # faces of each generator for scores that depend on their number
+LOWER = ("kid", "fd", "distinguishability")  # scores by which less is better
+DRAWS = 2000
 
 
-def _sheet(about: dict[str, object]) -> Images:
-    """The faces on a sheet of ten columns."""
-    side, count = int(str(about["resolution"])), int(str(about["faces"]))
-    sheet = np.asarray(Image.open(RATINGS / str(about["file"])).convert("RGB"))
-    rows = sheet.reshape(sheet.shape[0] // side, side, 10, side, 3).transpose(0, 2, 1, 3, 4)
-    return rows.reshape(-1, side, side, 3)[:count]
-
-
-def _generate(file: str, seeds: Sequence[int]) -> Images:
-    """Faces of the packaged generator, or of an earlier one: `COMMIT:PATH`."""
-    root = RATINGS.parents[1]
-    if ":" not in file:
-        return Generator.load(root / file).sample_seeds(seeds)
-    with tempfile.NamedTemporaryFile(suffix=".safetensors") as place:
-        place.write(subprocess.run(["git", "show", file], cwd=root, check=True, capture_output=True).stdout)
-        place.flush()
-        return Generator.load(Path(place.name)).sample_seeds(seeds)
-
-
-@torch.inference_mode()
-def features(faces: Sequence[Images]) -> Floats:
-    """Means, deviations and maxima of channels: N×3200."""
-    net, small = lite0.load().eval(), anime.load()[0].eval()
-    parts = []
-    for face in faces:
-        pixels = torch.from_numpy(np.array(face)).permute(2, 0, 1)[None].float() / 255
-        x = F.interpolate(pixels, (128, 128), mode="bicubic", antialias=True).clamp(0, 1)
-        hidden, pooled = net.stem((x - lite0.IMAGENET_MEAN) / lite0.IMAGENET_STD), []
-        for number, block in enumerate(net.blocks):
-            hidden = block(hidden)
-            if number in TAPS:
-                pooled += [hidden.mean((2, 3)), hidden.std((2, 3)), hidden.amax((2, 3))]
-        x = F.interpolate(pixels, (64, 64), mode="bicubic", antialias=True).clamp(0, 1)
-        hidden = small.stem(x * 2 - 1).relu()
-        for stage in small.stages:
-            hidden = stage(hidden)
-            pooled += [hidden.mean((2, 3)), hidden.std((2, 3))]
-        parts.append(torch.cat(pooled, 1))
-    return torch.cat(parts).numpy()
-
-
-def fit(x: Floats, kept: Floats) -> tuple[Floats, float]:
-    """Logistic regression with a quadratic penalty: weights and offset."""
-    data, target = torch.from_numpy(x), torch.from_numpy(kept)
-    weights, offset = torch.zeros(x.shape[1], requires_grad=True), torch.zeros(1, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights, offset], max_iter=150, history_size=20, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        value = F.binary_cross_entropy_with_logits(data @ weights + offset, target) + PENALTY * weights.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return weights.detach().numpy(), offset.item()
-
-
-def held_out(x: Floats, mirrored: Floats, kept: Floats, groups: npt.NDArray[np.str_]) -> Floats:
-    """For each face, the logit by a fit that has not seen its group."""
-    logits = np.zeros(len(x), np.float32)
+def held_out(rated: RatedFaces, described: Floats, more: Lessons, groups: npt.NDArray[np.str_]) -> Doubles:
+    """For each face, the chance of being kept by a fit that has not seen its group."""
+    chances = np.zeros(len(groups))
     for group in np.unique(groups):
-        test = groups == group
-        mean, spread = x[~test].mean(0), (x[~test].std(0) + 1e-3) * x.shape[1] ** 0.5
-        one, two = (x - mean) / spread, (mirrored - mean) / spread
-        weights, offset = fit(np.concatenate([one[~test], two[~test]]), np.tile(kept[~test], 2))
-        logits[test] = (one[test] + two[test]) @ weights / 2 + offset
-    return logits
+        unseen = groups == group
+        fit = (rated_lessons(rated, described, ~unseen) + more).fit()
+        chances[unseen] = 1 / (1 + np.exp(-fit.logits(described[: len(groups)][unseen])))
+    return chances
 
 
-def area(scores: Floats, good: npt.NDArray[np.bool_]) -> float:
+def area(scores: Doubles, good: npt.NDArray[np.bool_]) -> float:
     """The area under the curve: the chance that a good face has the higher score."""
     ranks, count = rankdata(scores), int(good.sum())
     return float((ranks[good].sum() - count * (count + 1) / 2) / (count * (len(good) - count)))
 
 
+def summary(rated: RatedFaces, chances: Doubles, rows: npt.NDArray[np.bool_]) -> dict[str, object]:
+    """How well chances predict the verdicts in some rows."""
+    names = sorted(set(rated.generators[rows & rated.fake].tolist()))
+    by_eye = [float(rated.kept[rows & (rated.generators == name)].mean()) for name in names]
+    fitted = [float(chances[rows & (rated.generators == name)].mean()) for name in names]
+    generated, real = rows & rated.fake, rows & ~rated.fake
+    return {
+        "generators": len(names),
+        "area": area(chances[generated], rated.kept[generated] > 0.5),
+        "mean absolute error": float(np.abs(np.subtract(fitted, by_eye)).mean()),
+        "rank correlation": float(spearmanr(fitted, by_eye)[0]),
+        "real faces": float(chances[real].mean()),
+        "shares": dict(zip(names, fitted, strict=True)),
+    }
+
+
+def scores_of(rated: RatedFaces, data: Path) -> dict[str, dict[str, float]]:
+    """Every score of every rated generator but the yield of today: score → generator → value."""
+    dataset = FaceDataset(data)
+    lite0, anime = open_feature_space("lite0"), open_feature_space("anime")
+    real = real_faces(dataset, "val", 64, lite0)
+    manifold = open_manifold(dataset, 64, lite0)
+    sides = {"lite0": real.seen.lite0, "anime": real.seen.anime}
+    assert sides["anime"].shape[1] == anime.size
+    found: dict[str, dict[str, float]] = {}
+    for name in rated.names():
+        faces = np.stack([_at_64(rated.images[row]) for row in np.flatnonzero(rated.generators == name)])
+        seen = look(faces)
+        values = {"yield-manifold": manifold.judge(faces, seen.lite0).value,
+                  "realism": float(np.median(manifold.realism(seen.lite0)))}  # fmt: skip
+        for space, features in (("lite0", seen.lite0), ("anime", seen.anime)):
+            against = sides[space]
+            many = manifold_scores(against, radii(against, NEIGHBOURS), features, NEIGHBOURS)
+            few = manifold_scores(against, radii(against, NEIGHBOURS), features[:FEW], NEIGHBOURS)
+            values |= {
+                f"kid-{space}": kid(against, features).value,
+                f"fd-{space}": frechet_distance(moments(features[:FEW]), moments(against)),
+                f"distinguishability-{space}": distinguishability(against, features[:FEW]).value,
+                **{f"{score}-{space}": many[score].value for score in ("precision", "density")},
+                **{f"{score}-{space}": few[score].value for score in ("recall", "coverage")},
+                f"diversity-{space}": diversity(against, features).value,
+            }
+        for score, value in values.items():
+            found.setdefault(score, {})[name] = value
+    return found
+
+
+def _at_64(face: Images) -> Images:
+    return face if face.shape[0] == 64 else np.asarray(resize(Image.fromarray(face), 64, 64))
+
+
+def correlations(scores: dict[str, dict[str, float]], by_eye: dict[str, float]) -> dict[str, list[float]]:
+    """Each score's rank correlation with the yield by eye, and its 95 % interval; highest first."""
+    random, names = np.random.default_rng(0), sorted(by_eye)
+    draws = random.integers(len(names), size=(DRAWS, len(names)))
+    eye = np.array([by_eye[name] for name in names])
+    table = {}
+    for score, of in scores.items():
+        values = np.array([of[name] for name in names]) * (-1 if score.startswith(LOWER) else 1)
+        found = [spearmanr(values[draw], eye[draw])[0] for draw in draws if np.ptp(values[draw]) and np.ptp(eye[draw])]
+        table[score] = [float(spearmanr(values, eye)[0]), *map(float, np.quantile(found, (0.025, 0.975)))]
+    return dict(sorted(table.items(), key=lambda item: -item[1][0]))
+
+
 def main() -> None:
-    """Print and write the table."""
+    """Print and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    lines, faces = rated_faces(options.data)
-    x, mirrored = features(faces), features([face[:, ::-1] for face in faces])
-    names = np.array([line["generator"] or f"real {row % FOLDS}" for row, line in enumerate(lines)])
-    kept = np.array([(line["verdict_a"] == "good") + (line["verdict_b"] == "good") for line in lines], np.float32) / 2
-    runs = np.array([FAMILIES.get(name, name.split("-")[0]) for name in names])
-    fake = np.array([bool(line["generator"]) for line in lines])
-    generators = sorted(set(names[fake]))
-    by_eye = [float(kept[names == name].mean()) for name in generators]
-    table: dict[str, object] = {"by eye": dict(zip(generators, by_eye, strict=True))}
-    for title, groups in (("without the generator", names), ("without its run", runs)):
-        logits = held_out(x, mirrored, kept, groups)
-        shares = 1 / (1 + np.exp(-logits))
-        fitted = [float(shares[names == name].mean()) for name in generators]
-        table[title] = {
-            "area": area(logits[fake], kept[fake] > 0.5),
-            "mean absolute error": float(np.abs(np.subtract(fitted, by_eye)).mean()),
-            "rank correlation": float(spearmanr(fitted, by_eye)[0]),
-            "real faces": float(shares[~fake].mean()),
-            "shares": dict(zip(generators, fitted, strict=True)),
-        }
+    rated = rated_faces(options.data)
+    described, more = both_ways(rated.images), unrated_lessons(options.data)
+    same = np.array([SAME.get(name, name) for name in rated.generators.tolist()])
+    every, last = np.ones(len(same), np.bool_), np.isin(rated.batches, LAST_BALLOTS)
+    chances = held_out(rated, described, more, same)
+    table: dict[str, object] = {"faces": int(rated.fake.sum()), "real faces": int((~rated.fake).sum())}
+    table["by eye"] = by_eye = rated.by_eye()
+    table["without the generator"] = unseen = summary(rated, chances, every)
+    table["without its run"] = summary(rated, held_out(rated, described, more, rated.runs), every)
+    fit = (rated_lessons(rated, described, ~last) + more).fit()
+    fresh = 1 / (1 + np.exp(-fit.logits(described[: len(last)])))
+    table["without the last ballots"] = summary(rated, fresh, last & (rated.generators != "packaged"))
+    scores = {"yield": dict(unseen["shares"]), **scores_of(rated, options.data[0])}  # type: ignore[call-overload]
+    table["rank correlation with the yield by eye"] = correlations(scores, by_eye)
+    table["scores"] = scores
     text = json.dumps(table, indent=1)
     print(text)
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "table.json").write_text(text + "\n")
 
 

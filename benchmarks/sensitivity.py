@@ -16,7 +16,7 @@ on both sides.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from rich.progress import track
 from scipy.cluster.vq import kmeans2
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from damage import STRUCTURAL, Flaw
 from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset
 from nijigan.generator.generator import Generator
@@ -87,13 +88,14 @@ def chequer(faces: Images, levels: float, random: np.random.Generator) -> Images
     return to_uint8(faces + levels * board[:, :, None])
 
 
-FLAWS: dict[str, tuple[Callable[[Images, float, np.random.Generator], Images], tuple[float, ...]]] = {
+FLAWS: dict[str, tuple[Flaw, Sequence[float]]] = {
     "noise, σ in grey levels": (noise, (10, 20, 40, 60)),
     "blur, σ in px": (blur, (0.5, 1, 2)),
     "smooth warp, px": (warp, (1, 2, 4)),
     "half-and-half, % of faces": (halves, (25, 50, 100)),
     "contrast lost, %": (fade, (10, 20, 40)),
     "chequerboard, ± grey levels": (chequer, (4, 8, 16)),
+    **STRUCTURAL,
 }
 DROPPED = (25, 50)
 

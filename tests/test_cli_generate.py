@@ -11,13 +11,10 @@ import nijigan
 from nijigan.cli import main, parse
 from nijigan.cli.generate import Generate, Walk
 from nijigan.cli.requests import check_requested, chosen_seeds, take_attributes
-from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
-from nijigan.files import write_text
 from nijigan.generator.generator import Face
 from nijigan.generator.records import read_face
 from nijigan.pictures import enlarge
-from nijigan.runs import RunInfo
 from small import ATTRIBUTES, small_generator
 
 
@@ -47,8 +44,6 @@ from small import ATTRIBUTES, small_generator
         (["generate", "--best", "200000", "--out", "faces"], "800,000 faces are too many to choose from"),
         (["generate", "--best", "4", "--out", "x.tiff"], "unsupported suffix"),
         (["generate", "--best", "4", "--each", "hair"], "omit it or --each"),
-        (["generate", "--best", "4", "--data", "nowhere"], "nothing at /"),
-        (["generate", "--data", "nowhere"], "--data applies only to --best"),
         (["generate", "--seeds", "3,17,3"], "The seed 3 is given twice"),
         (["generate", "--seeds", "9-3"], "smaller number first"),
         (["generate", "--seeds", "3;4"], "--seeds 3;4 is not valid"),
@@ -189,33 +184,18 @@ def test_a_face_is_generated_again_with_other_options(tmp_path: Path, capsys: py
 
 
 def test_the_best_faces_are_kept(
-    judged_faces: FaceDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     small_generator().save("model.safetensors")
     best = ["generate", "model.safetensors", "--best", "2", "--seeds", "3,17-21", "--out", "best"]
-    assert main([*best, "--data", str(judged_faces.path)]) == 0
-    assert re.search(r"Judged 6 faces: \d pass as good\. Kept the best 2\.", capsys.readouterr().err)
+    assert main(best) == 0
+    assert re.search(r"Judged 6 faces; people would keep \d\. Kept the best 2\.", capsys.readouterr().err)
     assert len(list(Path("best").iterdir())) == 2
     assert {read_face(path).seed for path in Path("best").iterdir()} < {3, *range(17, 22)}
     Path("best/seed-000003.png").write_text("a thesis")
     assert main(best) == 2
     assert "not written by nijigan" in capsys.readouterr().err  # and nothing was judged
-
-
-def test_the_dataset_of_a_run_is_used_if_it_can_be(
-    faces: FaceDataset, judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, dataset, fingerprint in (
-        ("judged", judged_faces, judged_faces.fingerprint),
-        ("changed", judged_faces, "another"),
-        ("small", faces, faces.fingerprint),  # too few of its faces are held out
-    ):
-        write_text(tmp_path / name / "run.json", RunInfo(str(dataset.path), fingerprint, 1).to_json())
-    monkeypatch.chdir(tmp_path)
-    found = {name: Generate(model=name, best=2)._real_faces() for name in ("judged", "changed", "small", "none")}
-    assert found.pop("judged").path == judged_faces.path
-    assert set(found.values()) == {None}
 
 
 @pytest.mark.parametrize("command", ["generate", "walk"])

@@ -40,8 +40,9 @@ class RunInfo:
 def read_log(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's log.jsonl, oldest first; lines that are cut off, damaged or hold text are skipped.
 
-    Each has at least images, kimg, d_loss, g_loss, real_score and fake_score; those of an evaluation also have kid,
-    kid_low, kid_high and yield. Values are finite numbers or None; images and kimg are numbers.
+    Each has at least images, kimg, d_loss, g_loss, real_score and fake_score; those of an evaluation also have
+    yield and kid with their intervals, recall and coverage. In runs of version 0.1, yield was another score; it is
+    renamed to yield-manifold. Values are finite numbers or None; images and kimg are numbers.
 
     Raises:
         UserError: the file cannot be read.
@@ -61,6 +62,8 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             continue
         if isinstance(line, dict) and line.keys() >= _KEYS and _plottable(line):
+            if "yield" in line and "coverage" not in line:
+                line["yield-manifold"] = line.pop("yield")
             lines.append(line)
     return lines
 

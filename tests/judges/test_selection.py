@@ -1,53 +1,35 @@
 import numpy as np
 import pytest
 
-from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.judges import selection as module
-from nijigan.judges.feature_spaces import open_feature_space
-from nijigan.judges.real import real_faces
+from nijigan.judges.quality import keep_probability
 from nijigan.judges.selection import best_seeds
-from nijigan.metrics.neighbours import realism
 from small import ATTRIBUTES, small_generator
 
 
-@pytest.fixture(autouse=True)
-def only_red_faces_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The detector finds nothing in faces of an untrained generator; here, it finds those more red than blue."""
-
-    def found(images: np.ndarray) -> np.ndarray:
-        means = images.mean((1, 2))
-        return means[:, 0] > means[:, 2]
-
-    monkeypatch.setattr(module, "have_faces", found)
-
-
-def test_good_faces_come_first_and_the_most_realistic_of_them_foremost(judged_faces: FaceDataset) -> None:
+def test_faces_that_people_probably_keep_come_first() -> None:
     generator, seeds = small_generator(**ATTRIBUTES), [17, 3, *range(40, 50)]
-    chosen = best_seeds(generator, seeds, 12, dataset=judged_faces, psi=0.5, attributes={"hair": "red"})
-    real = real_faces(judged_faces, "val", 32, open_feature_space())
+    chosen = best_seeds(generator, seeds, 12, psi=0.5, attributes={"hair": "red"})
     images = np.concatenate([generator.sample(1, seed=seed, psi=0.5, hair="red") for seed in seeds])
-    depth = realism(real.space.extract(images), real.train, real.radii)
-    means = images.mean((1, 2))
-    good = (means[:, 0] > means[:, 2]) & (depth >= real.threshold)
-    expected = sorted(range(12), key=lambda index: (not good[index], -depth[index]))
-    assert chosen.seeds == tuple(seeds[index] for index in expected)
-    assert (chosen.candidates, chosen.good) == (12, good.sum())
+    chances = keep_probability(images)
+    assert chosen.seeds == tuple(seeds[index] for index in np.argsort(-chances, kind="stable"))
+    assert np.allclose(chosen.chances, sorted(chances, reverse=True), atol=1e-5)
+    assert (chosen.candidates, chosen.good) == (12, (chances >= 0.5).sum())
 
 
-def test_without_real_faces_other_faces_of_the_generator_take_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_REFERENCES", 24)
+def test_the_best_of_all_are_the_best_of_few_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judge that prefers red faces."""
+    monkeypatch.setattr(module, "keep_probability", lambda images: images[..., 0].mean((1, 2)) / np.float32(255))
+    everything = best_seeds(small_generator(), range(12), 12)
     monkeypatch.setattr(module, "_CHUNK", 5)
     generator, done = small_generator(), []
     chosen = best_seeds(generator, range(12), 3, progress=lambda *now: done.append(now))
-    assert done[-3:] == [(5, 12), (10, 12), (12, 12)]
-    assert chosen == best_seeds(generator, range(12), 3)
-    everything = best_seeds(generator, range(12), 12)
-    assert everything.seeds[:3] == chosen.seeds
-    means = generator.sample(12).mean((1, 2))
-    red = means[:, 0] > means[:, 2]
-    assert everything.good == red.sum()
-    assert red[list(everything.seeds)].tolist() == sorted(red.tolist(), reverse=True)
+    assert done == [(5, 12), (10, 12), (12, 12)]
+    assert chosen.seeds == everything.seeds[:3]
+    red = generator.sample(12)[..., 0].mean((1, 2))
+    assert list(everything.seeds) == np.argsort(-red, kind="stable").tolist()
+    assert everything.good == (red >= 127.5).sum()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from nijigan.metrics.intervals import affine_variance, share, wilson
+from nijigan.metrics.intervals import affine_variance, mean_share, share, wilson
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.sampled_from([0.8, 0.95]))
@@ -56,3 +56,20 @@ def test_affine_variance_covers_a_squared_mean(truth: float) -> None:
     estimates = (np.sqrt(truth) + noise) ** 2 - 1
     intervals = np.array([affine_variance(estimate, at_zero=2, slope=4) for estimate in estimates])
     assert np.mean((intervals[:, 0] <= truth) & (truth <= intervals[:, 1])) == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_mean_of_yes_and_no_is_a_share() -> None:
+    answers = np.repeat([0.0, 1.0], [30, 70]).astype(np.float32)
+    found, expected = mean_share(answers), share(70, 100)
+    assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+    assert mean_share(np.zeros(50, np.float32)) == share(0, 50)
+
+
+def test_the_interval_of_mean_chances_contains_the_true_mean() -> None:
+    random, covered = np.random.default_rng(0), 0
+    for _ in range(2000):
+        found = mean_share(random.beta(0.5, 1.5, 100).astype(np.float32))
+        covered += found.low <= 0.25 <= found.high
+    assert 0.93 < covered / 2000 < 0.97
+    certain = mean_share(np.full(100, 0.25, np.float32))
+    assert 0 < certain.high - certain.low < 0.02

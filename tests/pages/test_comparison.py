@@ -62,20 +62,20 @@ def test_touching_intervals_overlap_and_a_chain_shares_its_ranks():
     assert ranks(chain, lower_is_better=True) == [(1, 2), (1, 3), (2, 3)]
 
 
-def test_models_are_sorted_by_kid_and_ranked_by_intervals(tmp_path):
+def test_models_are_sorted_by_yield_and_ranked_by_intervals(tmp_path):
     html = page(tmp_path, [entry("worst", 0.09), entry("good", 0.041), entry("best", 0.04)])
     text = check_page(html).text
     names = re.findall(r'<th scope="row">(\w+)<br>', html)
     assert names == ["best", "good", "worst"]
     places = re.findall(r'</th>\s*<td class="nowrap">([\d–]+)</td>', html)
     assert places == ["1–2", "1–2", "3"]
-    assert "best and good share the first rank by KID: their intervals overlap." in text
+    assert "best and good share the first rank by yield: their intervals overlap." in text
     assert "500 kimg in 67 min" in text
 
 
 def test_one_that_is_certainly_best_is_named(tmp_path):
     text = check_page(page(tmp_path, [entry("a", 0.04), entry("b", 0.09)])).text
-    assert "a is the best by KID." in text
+    assert "a is the best by yield." in text
 
 
 def test_strips_show_the_same_seeds_of_every_model_in_the_order_of_the_table(tmp_path):
@@ -86,7 +86,7 @@ def test_strips_show_the_same_seeds_of_every_model_in_the_order_of_the_table(tmp
 @pytest.mark.parametrize(
     ("field", "value"),
     [("fingerprint", "x"), ("split", "val"), ("resolution", 32), ("features_hash", "x"), ("n_fake", 2), ("n_real", 2),
-     ("n_yield", 2), ("neighbours", 3), ("psi", 0.7)],
+     ("quality_hash", "x"), ("neighbours", 3), ("psi", 0.7)],
 )  # fmt: skip
 def test_different_protocols_are_refused_by_name(tmp_path, field, value):
     with pytest.raises(UserError, match=rf"'a' and 'b' cannot be compared, since {field} differs"):
@@ -99,10 +99,10 @@ def test_names_and_seeds_may_differ(tmp_path, field, value):
     check_page(page(tmp_path, [entry("a"), entry("b", **{field: value})]))
 
 
-def test_metrics_without_kid_and_an_empty_list_are_refused(tmp_path):
+def test_metrics_without_yield_and_an_empty_list_are_refused(tmp_path):
     bare = entry("a")
-    bare.metrics.scores.pop("kid")
-    with pytest.raises(UserError, match="contain no KID, which ranks the models"):
+    bare.metrics.scores.pop("yield")
+    with pytest.raises(UserError, match="contain no yield, which ranks the models"):
         write_comparison([bare], tmp_path / "compare.html")
     with pytest.raises(UserError, match="nothing to compare"):
         write_comparison([], tmp_path / "compare.html")
@@ -111,13 +111,13 @@ def test_metrics_without_kid_and_an_empty_list_are_refused(tmp_path):
 def test_a_failure_is_reported_and_the_rest_is_compared(tmp_path):
     text = check_page(page(tmp_path, [entry("a"), failure("b"), entry("c", 0.09)])).text
     assert "b The loss is not a number." in text
-    assert "a is the best by KID." in text
+    assert "a is the best by yield." in text
     assert "No model could be evaluated." in check_page(page(tmp_path, [failure("b")])).text
 
 
 def test_a_score_that_one_model_lacks_is_a_dash(tmp_path):
     lacking = entry("b", 0.09)
-    lacking.metrics.scores.pop("yield")
+    lacking.metrics.scores.pop("recall")
     html = page(tmp_path, [entry("a"), lacking])
     check_page(html)
     assert html.count("<td>–</td>") == 1
@@ -193,8 +193,9 @@ def test_two_varied_fields_make_a_matrix_with_each_run_in_its_cell(tmp_path):
     assert "Failed." in cells["sgd"][0]
     for row, column, index in [("adam", 0, 0), ("adam", 1, 1), ("sgd", 1, 3)]:
         assert np.array_equal(images_in(cells[row][column]), pictures(20, index)[:8])
-        assert f">{40 + 10 * index}.0<" in cells[row][column]
-        assert "62.0 % good" in cells[row][column]
+        assert f">{62 - 10 * index}.0 %<" in cells[row][column]
+        assert f"KID {40 + 10 * index}.0" in cells[row][column]
+        assert "coverage 50.0 %" in cells[row][column]
 
 
 def test_one_or_three_varied_fields_make_none(tmp_path):
@@ -211,19 +212,20 @@ def test_runs_that_differ_only_in_seed_are_averaged_by_setting(tmp_path):
     entries = [entry(name, kid) for name, kid in zip(axes, kids.values(), strict=False)] + [failure("sgd-3")]
     html = page(tmp_path, entries, axes)
     text = check_page(html).text
-    adam, sgd = "optimizer=adam 3 50.0 10.0 to 70.0 62.0 %", "optimizer=sgd 2 of 3 55.0 50.0 to 60.0 62.0 %"
-    assert text.index("Over seeds") < text.index(adam) < text.index(sgd) < text.index("Sorted by KID, best first.")
+    adam, sgd = "optimizer=adam 3 52.0 % 32.0 to 92.0", "optimizer=sgd 2 of 3 47.0 % 42.0 to 52.0"
+    assert "50.0 10.0 to 70.0" in text  # KID of the first
+    assert text.index("Over seeds") < text.index(adam) < text.index(sgd) < text.index("Sorted by yield, best first.")
 
 
 def test_seeds_alone_are_one_setting_and_without_several_seeds_there_is_none(tmp_path):
     entries, several = [entry("a", 0.04), entry("b", 0.05)], {"a": {"seed": "1"}, "b": {"seed": "2"}}
-    assert "All 2 45.0 40.0 to 50.0 62.0 %" in check_page(page(tmp_path, entries, several)).text
+    assert "All 2 57.0 % 52.0 to 62.0" in check_page(page(tmp_path, entries, several)).text
     for axes in ({"a": {"lr": "1"}, "b": {"lr": "2"}}, {"a": {"lr": "1", "seed": "1"}, "b": {"lr": "2", "seed": "1"}}):
         assert "Over seeds" not in page(tmp_path, entries, axes)
 
 
 def test_all_curves_are_in_one_chart_with_a_legend(tmp_path):
-    curve = [{"kimg": float(k), "kid": 0.2 / k} for k in range(1, 5)]
+    curve = [{"kimg": float(k), "yield": 0.2 * k} for k in range(1, 5)]
     html = page(tmp_path, [entry(name, curve=curve) for name in "abc"])
     check_page(html)
     assert html.count("<polyline") == 3

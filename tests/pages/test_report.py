@@ -7,23 +7,29 @@ import numpy as np
 import pytest
 from evaluations import check_page, conditional_metrics, hostile, images_in, metrics, pictures
 
+from nijigan.judges.faults import Fault
 from nijigan.judges.results import Protocol
 from nijigan.metrics.score import Score
 from nijigan.pages.charts import chart, interval_bar, points
-from nijigan.pages.meanings import MEANINGS, meanings_of
+from nijigan.pages.meanings import FIRST, MEANINGS, meanings_of
 from nijigan.pages.report import Gallery, headline, model_name, write_report
 from nijigan.pages.text import showable
 
 LOG = [
     {"images": 1000 * k, "kimg": float(k), "d_loss": 0.7, "g_loss": 2.0, "real_score": 0.8, "fake_score": 0.2}
-    | ({"kid": 0.5 / k, "yield": k / 10} if k % 2 == 0 else {})
+    | ({"kid": 0.5 / k, "yield": k / 10, "recall": k / 20, "coverage": k / 15} if k % 2 == 0 else {})
     for k in range(1, 9)
 ]
 
 
 def gallery(**changes) -> Gallery:
     pairs = [(a, b, 1.5) for a, b in zip(pictures(2, 3), pictures(2, 4), strict=True)]
-    return replace(Gallery(pictures(3, 0), pictures(2, 1), pictures(2, 2), pairs, LOG), **changes)
+    faults = [
+        (Fault(name, 0.5 - k / 10, f"It is {name}.", np.arange(2)), pictures(2, 20 + k))
+        for k, name in enumerate(("broken", "narrow", "off-colour", "blurred"))
+    ]
+    shown = Gallery(pictures(3, 0), pictures(2, 1), pictures(2, 2), faults, "The worst fault: broken.", pairs, LOG)
+    return replace(shown, **changes)
 
 
 def report(tmp_path, numbers=None, shown=None) -> str:
@@ -34,17 +40,22 @@ def report(tmp_path, numbers=None, shown=None) -> str:
 def test_shows_every_score_the_whole_protocol_and_the_curves(tmp_path):
     html = report(tmp_path)
     page = check_page(html)
-    assert "62 % of the generated faces are good (real faces: 93 %)." in page.text
+    assert "People would keep 62 % of the generated faces (real faces: 93 %). The worst fault: broken." in page.text
     assert "40.0 38.0 to 42.0" in page.text  # KID, times 1000
     assert all(meaning.label in page.text and meaning.sentence in page.text for meaning in MEANINGS.values())
     assert all(field.name in page.text for field in fields(Protocol) if field.default is MISSING)
-    assert html.count("<polyline") == 6
+    assert html.count("<polyline") == 8
+    first, table = page.text.split("Faults", 1)
+    assert all(MEANINGS[name].label in first for name in FIRST)
+    order = [table.index(words) for words in ("broken: 50 %", "narrow: 40 %", "off-colour: 30 %", "blurred: 20 %")]
+    assert order == sorted(order)
 
 
 def test_pictures_are_lossless(tmp_path):
     shown = gallery()
     nearest = [face for generated, real, _ in shown.nearest for face in (generated, real)]
-    expected = [*shown.samples, *shown.best, *shown.worst, *nearest]
+    faults = [face for _, faces in shown.faults for face in faces]
+    expected = [*faults, *shown.samples, *shown.best, *shown.worst, *nearest]
     found = images_in(report(tmp_path, shown=shown))
     assert len(found) == len(expected)
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
@@ -90,7 +101,7 @@ def test_a_generator_with_attributes_is_shown_value_by_value(tmp_path):
     assert re.findall(r'<td class="(s\d+)">', table) == ["s8", "s0", "s2", "s10", "s0", "s0"]
     found = images_in(re.findall(r'<table class="values">.*?</table>', html, re.DOTALL)[0])
     assert np.array_equal(found, requested.reshape(6, 16, 16, 3))
-    assert all(field.name in page.text for field in fields(Protocol))
+    assert all(field.name in page.text for field in fields(Protocol) if field.name != "n_yield")
     assert "Conditional accuracy" not in check_page(report(tmp_path)).text
 
 
@@ -148,7 +159,7 @@ def test_conditional_accuracy_is_a_curve_where_the_log_has_it(tmp_path):
 
 
 def test_headline_without_a_floor_or_a_yield():
-    assert headline({"yield": Score(0.5)}) == "50 % of the generated faces are good."
+    assert headline({"yield": Score(0.5)}) == "People would keep 50 % of the generated faces."
     assert headline({"kid": Score(0.0123)}) == "KID × 1000 is 12.3."
 
 

@@ -479,24 +479,25 @@ def test_a_plan_counts_the_arithmetic(faces: FaceDataset, tiny: Recipe) -> None:
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Evaluations that find given KIDs, one after the other, so that the search for the best can be followed."""
-    kids: list[float] = []
+    """Evaluations that find given yields, one after the other, so that the search for the best can be followed."""
+    yields: list[float] = []
 
-    def next_kid(generator: Generator, real: object, n: int) -> tuple[Score, Score]:
-        kid = kids.pop(0)
-        return Score(kid, kid - 0.1, kid + 0.1), Score(0.5, 0.4, 0.6)
+    def next_scores(generator: Generator, real: object, n: int) -> dict[str, Score]:
+        found = yields.pop(0)
+        others = {"kid": Score(0.5, 0.4, 0.6), "recall": Score(0.2), "coverage": Score(0.7)}
+        return {"yield": Score(found, found - 0.01, found + 0.01), **others}
 
-    monkeypatch.setattr(validation, "kid_and_yield", next_kid)
+    monkeypatch.setattr(validation, "quick_scores", next_scores)
     monkeypatch.setattr(
         validation, "real_faces", lambda dataset, split, resolution, space: SimpleNamespace(space=space)
     )
-    return kids
+    return yields
 
 
 def test_conditional_accuracy_is_watched_and_travels_with_the_best(
     tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, scripted: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scripted += [5.0, 3.0]
+    scripted += [0.5, 0.7]
     opened: list[list[str]] = []
 
     def open_reader(name: str, attributes: dict[str, tuple[str, ...]], dataset: FaceDataset) -> SimpleNamespace:
@@ -525,17 +526,19 @@ def test_labels_that_cannot_be_learnt_leave_no_run_behind(
 def test_the_best_is_kept_and_the_run_ends_when_it_is_old(
     tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, scripted: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """KIDs 5, 3, 4, 4 with a patience of 2: the second is the best, the fourth is the last."""
+    """Yields .5, .7, .6, .6 with a patience of 2: the second is the best, the fourth is the last."""
     recipe = replace(tiny, kimg=1.6, snapshot_kimg=0.8, evaluate_every=0.1, early_stop=True, patience=2)
-    scripted += [5, 3, 4, 4, 1]
+    scripted += [0.5, 0.7, 0.6, 0.6, 0.9]
     with caplog.at_level(logging.INFO, "nijigan"):
         run = train(recipe, judged_faces, tmp_path / "run", device="cpu")
-    assert "KID has not improved by more than chance for 2 evaluations" in caplog.text
-    assert [line["kid"] for line in read_log(run) if "kid" in line] == [5, 3, 4, 4]
+    assert "The yield has not improved by more than chance for 2 evaluations" in caplog.text
+    assert [line["yield"] for line in read_log(run) if "yield" in line] == [0.5, 0.7, 0.6, 0.6]
     assert read_log(run)[-1]["images"] == 400
     best = Generator.load(run)
     assert best.header.kimg == 0.2
-    assert best.header.metrics == {"kid-lite0@128/val": 3, "yield/val": 0.5}
+    assert best.header.metrics == {
+        "yield/val": 0.7, "kid-lite0@128/val": 0.5, "recall/val": 0.2, "coverage/val": 0.7,
+    }  # fmt: skip
     kept = sorted(int(p.stem) for p in (run / "checkpoints").iterdir())
     assert kept == [200, 304, 400]  # the last two, and the best
     assert {p.name for p in (run / "plots").iterdir()} == {"losses.png", "scores.png", "kid.png", "yield.png"}
@@ -578,7 +581,7 @@ def test_cut_off_in_an_evaluation_a_run_resumes_exactly(
     scripted += kids
     straight = train(recipe, judged_faces, tmp_path / "straight", device="cpu")
 
-    scripted += [5.0, 3.0]
+    scripted += [0.5, 0.7]
     with pytest.raises(IndexError):  # the third evaluation dies
         train(recipe, judged_faces, tmp_path / "cut", device="cpu")
     scripted += [4.0, 4.0]

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from nijigan.cli.common import Device, Model, narrate, open_or_import, progress_bar, torch_device
+from nijigan.cli.common import Device, Model, narrate, progress_bar, torch_device
 from nijigan.cli.requests import Requested, check_requested, chosen_scale, chosen_seeds
-from nijigan.errors import UserError, check
+from nijigan.errors import check
 
 if TYPE_CHECKING:
-    from nijigan.dataset.faces import FaceDataset
     from nijigan.generator.request import Request
 
 _INT = tyro.conf.arg(metavar="INT")
@@ -42,11 +41,7 @@ class Generate:
     seeds: Annotated[str | None, _SEEDS] = None
     """Seeds of the faces: numbers and ranges, such as 3,17,99 or 3-9. Default: --n seeds from --seed."""
     best: Annotated[int | None, _INT] = None
-    """Keep this many of the faces, the best first: those in which the face detector finds a face, in the order of
-    their realism. Default: keep all."""
-    data: Annotated[Path | None, _PATH] = None
-    """Dataset of real faces, which define realism for --best. Default: the dataset of the run; without one, other faces
-    of the generator."""
+    """Keep this many of the faces: those that people would most probably keep, the best first. Default: keep all."""
     like: Annotated[Path | None, _PATH] = None
     """Generate the face of this picture again, with the options that are given. nijigan must have written the picture,
     as a PNG, JPEG or WebP of one face. Default: none."""
@@ -106,7 +101,6 @@ class Generate:
         check(self.seeds is None or not excluded, f"--seeds names all faces; omit {excluded}.")
         check(self.best is None or self.each is None, "--best chooses single faces; omit it or --each.")
         check(self.best is None or self.best >= 1, f"--best must be 1 or more, not {self.best}.")
-        check(self.data is None or self.best is not None, "--data applies only to --best; omit it.")
 
     def _seeds(self) -> Sequence[int]:
         """The seeds that are typed, or as many as are needed."""
@@ -118,34 +112,15 @@ class Generate:
         """The seeds of the best faces, the best first."""
         from nijigan.judges.selection import best_seeds
 
-        dataset = self._real_faces()
         with progress_bar("Judging") as progress:
             found = best_seeds(
-                request.generator, seeds, len(request.seeds), dataset=dataset, psi=request.psi,
-                attributes=request.attributes, progress=progress,
+                request.generator, seeds, len(request.seeds), psi=request.psi, attributes=request.attributes,
+                progress=progress,
             )  # fmt: skip
-        found_in = f"{found.good:,} pass as good" if dataset else f"the face detector finds a face in {found.good:,}"
-        narrate(f"Judged {found.candidates:,} faces: {found_in}. Kept the best {self.best}.")
+        narrate(f"Judged {found.candidates:,} faces; people would keep {found.good:,}. Kept the best {self.best}.")
         if found.good < len(found.seeds):
-            narrate("Fewer faces pass than are kept; generate more with --n.")
+            narrate("People would keep fewer than that; generate more with --n.")
         return found.seeds
-
-    def _real_faces(self) -> "FaceDataset | None":
-        """The dataset that --best compares with."""
-        from nijigan.judges.real import check_judgeable
-        from nijigan.pages.models import dataset_of
-
-        if self.data:
-            return open_or_import(self.data)
-        if self.model is None or not (Path(self.model) / "run.json").is_file():
-            return None
-        try:
-            dataset = dataset_of([self.model])
-            check_judgeable(dataset, "val")
-        except UserError as error:
-            narrate(f"The dataset of this run is not used: {error}")
-            return None
-        return dataset
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class Evaluate:
     values, otherwise own."""
     n_asked: int = 100
     """Number of faces to request for each value of each attribute, 10 to 10,000."""
+    manifold: bool = False
+    """Compute also the yield of version 0.1, for comparison with older scores. It takes a minute longer."""
     device: Device = "auto"
     """Device that generates the faces."""
     overwrite: bool = False
@@ -72,8 +74,8 @@ class Evaluate:
         with progress_bar("Judging") as progress:
             evaluation = evaluate(
                 generator, dataset, split=self.split, n=self.n, seed=self.seed, psi=self.psi, features=space,
-                reader=self.reader, n_asked=self.n_asked, model=self.model or "the packaged generator",
-                progress=progress,
+                reader=self.reader, n_asked=self.n_asked, manifold=self.manifold,
+                model=self.model or "the packaged generator", progress=progress,
             )  # fmt: skip
         narrate("Writing the report")
         report = write_evaluation(evaluation, generator, out, run)  # before printing, which may fail
@@ -195,11 +197,7 @@ class Rate:
         )
 
     def _serve(self, models: "dict[str, Generator]", data: Path) -> None:
-        from functools import partial
-
-        from nijigan.judges.evaluation import good_faces
-        from nijigan.judges.feature_spaces import open_feature_space
-        from nijigan.judges.real import real_faces
+        from nijigan.judges.quality import keep_probability
         from nijigan.rate.server import listen, serve
         from nijigan.rate.store import VoteStore
         from nijigan.rate.tally import tally, with_judge
@@ -212,14 +210,8 @@ class Rate:
         if not count.rated:
             return
         print(count)
-        try:
-            with progress_bar("Judging") as progress:
-                real = real_faces(dataset, "val", ballot.images.shape[1], open_feature_space(), progress)
-        except UserError as error:  # the rating itself is complete
-            narrate(f"The votes are not compared with the automatic yield: {error}")
-            return
-        narrate("The same votes compared with the automatic yield:")
-        print(with_judge(count, ballot, store, partial(good_faces, real=real)))
+        narrate("The same votes compared with the judge of yield:")
+        print(with_judge(count, ballot, store, lambda faces: keep_probability(faces) >= 0.5))
 
     def _ballot(self, models: "dict[str, Generator]", dataset: "FaceDataset") -> "Ballot":
         from nijigan.rate.ballot import build_ballot

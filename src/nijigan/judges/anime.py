@@ -59,8 +59,15 @@ class AnimeNet(nn.Module):
         Returns:
             N×256, non-negative.
         """
-        embedding: Tensor = self.stages(self.stem(faces * 2 - 1).relu()).mean((2, 3))
-        return embedding
+        return self.with_stages(faces)[0]
+
+    def with_stages(self, faces: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The embedding, as by `forward`, and the outputs of the stages: N×64×16×16, N×128×8×8 and N×256×4×4."""
+        x, outputs = self.stem(faces * 2 - 1).relu(), []
+        for stage in self.stages:
+            x = stage(x)
+            outputs.append(x)
+        return x.mean((2, 3)), outputs
 
 
 def load() -> tuple[AnimeNet, str]:

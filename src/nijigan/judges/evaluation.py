@@ -8,6 +8,7 @@ publication. Neither split is trained on.
 """
 
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -20,24 +21,28 @@ from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.generator.generator import Generator
 from nijigan.generator.latents import check_seed
+from nijigan.judges import quality
 from nijigan.judges.conditional_accuracy import judge_conditional_accuracy
+from nijigan.judges.faults import Fault, find_faults
 from nijigan.judges.feature_spaces import DEFAULT, FeatureSpace, open_feature_space
+from nijigan.judges.looks import LOOKS, looks
+from nijigan.judges.manifold_yield import FACES as MANIFOLD_FACES
+from nijigan.judges.manifold_yield import open_manifold
 from nijigan.judges.readers import AttributeReader, ReaderName, open_reader, unknown_value
 from nijigan.judges.real import NEIGHBOURS, RealFaces, check_judgeable, real_faces
 from nijigan.judges.results import ConditionalAccuracy, Metrics, Protocol, storable
 from nijigan.metrics.arrays import FeatureArray
 from nijigan.metrics.frechet import frechet_score, moments
-from nijigan.metrics.intervals import share
+from nijigan.metrics.intervals import mean_share
 from nijigan.metrics.kid import kid
-from nijigan.metrics.neighbours import diversity, manifold_scores, nearest, originality, radii, realism
+from nijigan.metrics.neighbours import diversity, manifold_scores, nearest, originality, radii
 from nijigan.metrics.score import Score
-from nijigan.vision.finder import have_faces
+from nijigan.metrics.two_sample import distinguishability
 
 log = logging.getLogger("nijigan")
 
 _CHUNK = 256  # faces generated and embedded at once, so that memory does not grow with their number
 _SEARCH_SEED = 2**41  # far from the seeds of grids, reports and batch norm's calibration
-_FOR_YIELD = 2000  # faces shown to the face detector, which is the slowest judge
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,15 @@ class GeneratedFaces:
     """What is kept of generated faces. The faces themselves can be generated again from their seeds."""
 
     features: FeatureArray
-    """n×D."""
-    found: npt.NDArray[np.bool_]
-    """Whether the face detector finds a face, for the first of them."""
+    """n×D, in the feature space of the evaluation."""
+    keep: FeatureArray
+    """The chance that a person keeps each face, n."""
+    looks: FeatureArray
+    """Sharpness and colours of each face, n×5."""
+    lite0: FeatureArray
+    """Features of the first faces, as many as the split has real ones, in the space lite0."""
+    anime: FeatureArray
+    """The same in the space anime."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +67,8 @@ class Scored:
 
     scores: dict[str, Score]
     """By name."""
-    realism: FeatureArray
-    """Realism of each generated face, n."""
+    keep: FeatureArray
+    """The chance that a person keeps each generated face, n."""
     distance: FeatureArray
     """Distance from each generated face to its nearest training face, n."""
     nearest: npt.NDArray[np.int64]
@@ -71,6 +82,8 @@ class Evaluation:
     metrics: Metrics
     scored: Scored
     real: RealFaces
+    faults: list[Fault]
+    """The four faults of the faces, the worst first."""
 
 
 def evaluate(
@@ -84,6 +97,7 @@ def evaluate(
     features: str | FeatureSpace = DEFAULT,
     reader: ReaderName | AttributeReader = "auto",
     n_asked: int = 100,
+    manifold: bool = False,
     model: str = "",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -91,8 +105,7 @@ def evaluate(
 
     Args:
         generator: the generator to judge.
-        dataset: the real faces. Its train split is the manifold, `split` is scored against, and its val split sets the
-            threshold of yield.
+        dataset: the real faces. `split` is scored against; faces of its train split are neighbours and floors.
         split: val or test.
         n: number of faces to generate.
         seed: seed of the first face.
@@ -100,6 +113,7 @@ def evaluate(
         features: the feature space or its name; see `open_feature_space`.
         reader: the attribute reader or its name, for a conditional generator; see `open_reader`.
         n_asked: number of faces to request for each value of each attribute.
+        manifold: compute also yield-manifold, the yield of version 0.1; see `nijigan.judges.manifold_yield`.
         model: where the generator came from, for the record.
         progress: called with (done, total) at each stage.
 
@@ -118,19 +132,25 @@ def evaluate(
     real = real_faces(dataset, split, resolution, space, progress)
 
     # Score generated faces, and real faces in their place.
-    log.info("Generating %s faces and computing their features", f"{n:,}")
-    generated = generate_faces(generator, space, n, seed=seed, psi=psi, progress=progress)
+    log.info("Generating %s faces and judging each of them", f"{n:,}")
+    generated = generate_faces(generator, real, n, seed=seed, psi=psi, progress=progress)
     log.info("Computing the scores")
     scored, floors = score(generated, real, progress), real_scores(real, n)
     _warn_of_low_ceiling(floors["yield"].value, resolution)
+    if manifold:
+        old = _manifold_yields(generator, real, generated, seed, psi, progress)
+        scored.scores["yield-manifold"], floors["yield-manifold"] = old
     scores = {name: replace(found, floor=floors[name].value) for name, found in scored.scores.items()}
+    faults = _faults(scores, generated, real)
 
     accuracies = _accuracies(generator, reads, real, n_asked, seed, psi, progress)
     scores |= {f"accuracy-{name}": balanced for name, (balanced, _) in accuracies.items()}
     details = {name: found for name, (_, found) in accuracies.items()}
-    protocol = _protocol(real, n, len(generated.found), seed, psi, reads, n_asked)
+    protocol = replace(
+        _protocol(real, n, seed, psi, reads, n_asked), n_yield=min(n, MANIFOLD_FACES) if manifold else None
+    )
     metrics = Metrics(storable(model), generator.weights_hash, generator.header.kimg, protocol, scores, details)
-    return Evaluation(metrics, scored, real)
+    return Evaluation(metrics, scored, real, faults)
 
 
 def check_number(n: int) -> None:
@@ -154,69 +174,108 @@ def check_request(generator: Generator, *, n: int, n_asked: int, seed: int, psi:
 
 def score(generated: GeneratedFaces, real: RealFaces, progress: Progress | None = None) -> Scored:
     """Every score of generated faces except conditional accuracy."""
-    inside = realism(generated.features, real.train, real.radii, progress=progress)
     distance, row = nearest(generated.features, real.train, progress=progress)
-    scores = _feature_scores(generated.features, real, progress) | {
-        "yield": _yield(inside, generated.found, real),
+    scores = {
+        "yield": mean_share(generated.keep),
+        **_feature_scores(generated.features, real, progress),
+        "distinguishability-lite0": distinguishability(real.seen.lite0, generated.lite0),
+        "distinguishability-anime": distinguishability(real.seen.anime, generated.anime),
         "originality": originality(distance[:, 0], real.nearest),
     }
-    return Scored(scores, inside, distance[:, 0], row[:, 0])
+    return Scored(scores, generated.keep, distance[:, 0], row[:, 0])
 
 
 def real_scores(real: RealFaces, n: int) -> dict[str, Score]:
     """What real faces score in place of n generated ones: the floor, or the ceiling, of every score.
 
-    Training faces stand in for generated ones. Yield and originality use the split's own faces instead, because a
-    training face is within the manifold, and not original, by definition.
+    Training faces stand in for generated ones. Yield and originality use the split's own faces instead: the judge of
+    yield may have learnt from training faces, and a training face is not original by definition. The floor of
+    distinguishability is chance.
     """
     return _feature_scores(np.asarray(real.train[:n]), real) | {
-        "yield": share(int(real.good.sum()), len(real.good)),
+        "yield": mean_share(real.seen.keep),
+        "distinguishability-lite0": Score(0.5),
+        "distinguishability-anime": Score(0.5),
         "originality": originality(real.nearest, real.nearest),
     }
 
 
-def kid_and_yield(
-    generator: Generator, real: RealFaces, n: int, progress: Progress | None = None
-) -> tuple[Score, Score]:
-    """The two scores for choosing checkpoints, at a lower cost: KID over n faces, yield over a quarter of them.
+def quick_scores(generator: Generator, real: RealFaces, n: int, progress: Progress | None = None) -> dict[str, Score]:
+    """The scores for choosing checkpoints, at a lower cost: yield, KID, recall and coverage over n faces.
 
     It changes no random state. Its seeds are not those of `evaluate` and `compare`: a checkpoint that was selected
     because it was lucky with some latents must not be judged by the same latents.
     """
-    generated = generate_faces(generator, real.space, n, seed=_SEARCH_SEED, n_yield=n // 4, progress=progress)
-    inside = realism(generated.features[: len(generated.found)], real.train, real.radii)
-    return kid(real.features, generated.features), _yield(inside, generated.found, real)
+    generated = generate_faces(generator, real, n, seed=_SEARCH_SEED, progress=progress)
+    equal = min(n, len(real.features))
+    part = real.features[:equal]
+    varied = manifold_scores(part, radii(part, NEIGHBOURS), generated.features[:equal], NEIGHBOURS)
+    return {
+        "yield": mean_share(generated.keep),
+        "kid": kid(real.features, generated.features),
+        "recall": varied["recall"],
+        "coverage": varied["coverage"],
+    }
 
 
 def generate_faces(
     generator: Generator,
-    space: FeatureSpace,
+    real: RealFaces,
     n: int,
     *,
     seed: int = 0,
     psi: float = 1.0,
-    n_yield: int = _FOR_YIELD,
     progress: Progress | None = None,
 ) -> GeneratedFaces:
-    """Generate n faces, embed them all, and show the first `n_yield` to the face detector."""
-    features = np.empty((n, space.size), np.float32)
-    shown = []
-    for start in range(0, n, _CHUNK):
-        images = generator.sample(min(_CHUNK, n - start), seed=seed + start, psi=psi)
-        features[start : start + len(images)] = space.extract(images)
-        if start < n_yield:
-            shown.append(images[: n_yield - start])
+    """Generate n faces, and judge each of them as the faces of `real` were."""
+    sizes = ((start, min(_CHUNK, n - start)) for start in range(0, n, _CHUNK))
+    batches = (generator.sample(count, seed=seed + start, psi=psi) for start, count in sizes)
+    return judge_faces(batches, n, real, progress)
+
+
+def judge_faces(batches: Iterable[Images], n: int, real: RealFaces, progress: Progress | None = None) -> GeneratedFaces:
+    """Judge n faces that come in batches, uint8 N×H×W×3 at the resolution of `real`."""
+    compared, start = min(n, len(real.features)), 0
+    found = GeneratedFaces(
+        features=np.empty((n, real.space.size), np.float32),
+        keep=np.empty(n, np.float32),
+        looks=np.empty((n, LOOKS), np.float32),
+        lite0=np.empty((compared, real.seen.lite0.shape[1]), np.float32),
+        anime=np.empty((compared, real.seen.anime.shape[1]), np.float32),
+    )
+    for images in batches:
+        rows, left = slice(start, start + len(images)), max(0, compared - start)
+        seen = quality.look(images)
+        same = {"lite0": seen.lite0, "anime": seen.anime}.get(real.space.network or "")
+        found.features[rows] = real.space.extract(images) if same is None else same
+        found.keep[rows], found.looks[rows] = seen.keep, looks(images)
+        found.lite0[rows], found.anime[rows] = seen.lite0[:left], seen.anime[:left]
+        start += len(images)
         if progress is not None:
-            progress(start + len(images), n)
-    if progress is not None:  # then somebody reads along, unlike in a training
-        log.info("Running the face detector on %s generated faces", f"{min(n, n_yield):,}")
-    return GeneratedFaces(features, have_faces(np.concatenate(shown), progress=progress))
+            progress(start, n)
+    return found
 
 
-def good_faces(images: Images, real: RealFaces) -> npt.NDArray[np.bool_]:
-    """Which of N faces, uint8 N×H×W×3 at the resolution of `real`, count towards the yield."""
-    inside = realism(real.space.extract(images), real.train, real.radii)
-    return real.are_good(have_faces(images), inside)
+def _manifold_yields(
+    generator: Generator, real: RealFaces, generated: GeneratedFaces, seed: int, psi: float, progress: Progress | None
+) -> tuple[Score, Score]:
+    """The yield of version 0.1, of the first generated faces and of the split's."""
+    old = open_manifold(real.dataset, real.resolution, real.space, progress)
+    count = min(MANIFOLD_FACES, len(generated.features))
+    images = generator.sample(count, seed=seed, psi=psi)
+    return (
+        old.judge(images, generated.features[:count], progress),
+        old.judge_split(real.dataset, real.split, real.resolution, progress),
+    )
+
+
+def _faults(scores: Mapping[str, Score], generated: GeneratedFaces, real: RealFaces) -> list[Fault]:
+    """The four faults of generated faces, the worst first."""
+    equal = min(len(generated.features), len(real.features))
+    part = real.features[:equal]
+    gaps = nearest(part, generated.features[:equal])[0][:, 0] / radii(part, NEIGHBOURS).clip(1e-12)
+    actual = looks(real.dataset.pixels(real.split, real.resolution))
+    return find_faults(scores, generated.keep, generated.looks, actual, gaps)
 
 
 def _warn_of_other_faces(generator: Generator, dataset: FaceDataset) -> None:
@@ -231,11 +290,12 @@ def _warn_of_other_faces(generator: Generator, dataset: FaceDataset) -> None:
 
 @cache  # a sweep or a comparison evaluates many models on the same faces
 def _warn_of_low_ceiling(real_yield: float, resolution: int) -> None:
-    """Warn once if most real faces would not count as good."""
+    """Warn once if the judge would throw away most real faces."""
     if real_yield < 0.5:
         log.warning(
-            "Only %.0f %% of the real faces count as good at %d px. The face detector does not recognise this kind of "
-            "face, so the yield is not informative here.", 100 * real_yield, resolution,
+            "The judge of yield would keep only %.0f %% of the real faces at %d px. It learnt from ratings of anime "
+            "faces and does not know this kind of face, so the yield is not informative here.",
+            100 * real_yield, resolution,
         )  # fmt: skip
 
 
@@ -269,9 +329,7 @@ def _accuracies(
     return judge_conditional_accuracy(generator, reader, real, m, seed=seed, psi=psi, progress=progress)
 
 
-def _protocol(
-    real: RealFaces, n: int, n_yield: int, seed: int, psi: float, reader: AttributeReader | None, n_asked: int
-) -> Protocol:
+def _protocol(real: RealFaces, n: int, seed: int, psi: float, reader: AttributeReader | None, n_asked: int) -> Protocol:
     return Protocol(
         dataset=storable(real.dataset.path.name),
         fingerprint=real.dataset.fingerprint,
@@ -281,7 +339,7 @@ def _protocol(
         features_hash=real.space.hash,
         n_fake=n,
         n_real=len(real.features),
-        n_yield=n_yield,
+        quality_hash=quality.weights_hash(),
         neighbours=NEIGHBOURS,
         seed=seed,
         psi=psi,
@@ -290,12 +348,6 @@ def _protocol(
         reader_hash=reader.hash if reader else None,
         n_asked=n_asked if reader else None,
     )
-
-
-def _yield(inside: FeatureArray, found: npt.NDArray[np.bool_], real: RealFaces) -> Score:
-    """The share of good faces among the first, which the face detector was shown."""
-    good = real.are_good(found, inside[: len(found)])
-    return share(int(good.sum()), len(good))
 
 
 def _feature_scores(features: FeatureArray, real: RealFaces, progress: Progress | None = None) -> dict[str, Score]:

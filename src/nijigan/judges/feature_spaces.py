@@ -28,7 +28,7 @@ DEFAULT = "lite0"
 
 log = logging.getLogger("nijigan")
 
-_LITE0_RESOLUTION = 128  # twice the side of 64 px faces; its training resolution, 224, takes three times as long
+LITE0_RESOLUTION = 128  # twice the side of 64 px faces; its training resolution, 224, takes three times as long
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class FeatureSpace:
     """Faces are first resized to this many pixels; None: they are not resized."""
     embed: Callable[[Tensor], Tensor] = field(repr=False)
     """float32 N×3×H×W in [0, 1] → N×D."""
+    network: str | None = None
+    """lite0 or anime, if `nijigan.judges.quality.look` computes these features as well."""
 
     def extract(
         self, images: Images, batch_size: int = 16, progress: Callable[[int, int], None] | None = None
@@ -64,8 +66,7 @@ class FeatureSpace:
             ValueError: the images have another shape or type.
             UserError: the network returns values that are not finite.
         """
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-            raise ValueError(f"images must be uint8 N×H×W×3; these are {images.dtype} of shape {images.shape}")
+        check_images(images)
         features = np.empty((len(images), self.size), np.float32)
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
@@ -82,6 +83,12 @@ class FeatureSpace:
             if progress is not None:
                 progress(start + len(batch), len(images))
         return features
+
+
+def check_images(images: Images) -> None:
+    """Raise a `ValueError` unless these are uint8 RGB, N×H×W×3."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise ValueError(f"images must be uint8 N×H×W×3; these are {images.dtype} of shape {images.shape}")
 
 
 def open_feature_space(name: str = DEFAULT, side: int = 64) -> FeatureSpace:
@@ -121,12 +128,12 @@ def _open_lite0() -> FeatureSpace:
     freeze(net)
 
     def embed(pixels: Tensor) -> Tensor:
-        return _to_sphere(net(pixels))
+        return to_sphere(net(pixels))
 
-    preparation = f"Lanczos to {_LITE0_RESOLUTION}, ImageNet mean and deviation, mean over places, to the sphere"
-    name = f"lite0@{_LITE0_RESOLUTION}"
+    preparation = f"Lanczos to {LITE0_RESOLUTION}, ImageNet mean and deviation, mean over places, to the sphere"
+    name = f"lite0@{LITE0_RESOLUTION}"
     hashed = _hash(name, lite0.SHA256, preparation)
-    return FeatureSpace(name, lite0.FEATURES, hashed, _LITE0_RESOLUTION, embed)
+    return FeatureSpace(name, lite0.FEATURES, hashed, LITE0_RESOLUTION, embed, "lite0")
 
 
 def _open_anime() -> FeatureSpace:
@@ -134,11 +141,11 @@ def _open_anime() -> FeatureSpace:
     freeze(net)
 
     def embed(pixels: Tensor) -> Tensor:
-        return _to_sphere(net(pixels))
+        return to_sphere(net(pixels))
 
     name = f"anime@{anime.RESOLUTION}"
     preparation = f"Lanczos to {anime.RESOLUTION}, to the sphere"
-    return FeatureSpace(name, net.size, _hash(name, weights, preparation), anime.RESOLUTION, embed)
+    return FeatureSpace(name, net.size, _hash(name, weights, preparation), anime.RESOLUTION, embed, "anime")
 
 
 def _open_inception() -> FeatureSpace:
@@ -249,7 +256,7 @@ def _measured(
     return FeatureSpace(name, trial.shape[1], _hash(name, weights, "[0, 1]"), resolution, embed)
 
 
-def _to_sphere(features: Tensor) -> Tensor:
+def to_sphere(features: Tensor) -> Tensor:
     """Divide each face's features by the root of their mean square, so that only their direction counts.
 
     Whatever increases all activations, contrast above all, makes features longer, and the cubic kernel of KID then

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from nijigan.aliases import Progress
 from nijigan.dataset.cache import FLOATS, cache_file, open_cache, write_cache
@@ -20,10 +19,10 @@ from nijigan.dataset.manifest import SPLITS
 from nijigan.dataset.splits import split_advice
 from nijigan.errors import UserError
 from nijigan.files import replacing
-from nijigan.judges.feature_spaces import FeatureSpace
+from nijigan.judges.feature_spaces import FeatureSpace, open_feature_space
+from nijigan.judges.quality import BLOCKS, STATISTICS, Impressions, look
 from nijigan.metrics.arrays import FeatureArray
-from nijigan.metrics.neighbours import nearest, radii, realism
-from nijigan.vision.finder import have_faces
+from nijigan.metrics.neighbours import nearest
 
 NEIGHBOURS = 5
 """The k of every nearest-neighbour score."""
@@ -50,36 +49,13 @@ class RealFaces:
     resolution: int
     space: FeatureSpace
     train: FeatureArray
-    """Features of the training faces, N×D, memory-mapped: the manifold of realism and originality."""
-    radii: FeatureArray
-    """Distance from each training face to its k-th neighbour among them, N."""
+    """Features of the training faces, N×D, memory-mapped."""
     features: FeatureArray
     """Features of the split's faces, n×D, memory-mapped."""
-    realism: FeatureArray
-    """Realism of each face of the split, n."""
     nearest: FeatureArray
     """Distance from each face of the split to its nearest training face, n."""
-    found: npt.NDArray[np.bool_]
-    """Whether the face detector finds a face in each, n."""
-    threshold: float
-    """The realism that 95 % of the validation faces reach: faces below it lie outside the real manifold."""
-
-    @property
-    def good(self) -> npt.NDArray[np.bool_]:
-        """Which of the split's faces are good; their share is the ceiling of yield."""
-        return self.are_good(self.found, self.realism)
-
-    def are_good(self, found: npt.NDArray[np.bool_], realism: FeatureArray) -> npt.NDArray[np.bool_]:
-        """Which of N faces are good: the detector finds a face, and it lies within the manifold.
-
-        Each criterion misses something: the detector accepts muddy pictures, the manifold accepts clean blends of two
-        faces.
-
-        Args:
-            found: whether the detector finds a face in each, N.
-            realism: realism of each, N.
-        """
-        return np.asarray(found & (realism >= self.threshold))
+    seen: Impressions
+    """What the packaged networks see in the split's faces."""
 
 
 def real_faces(
@@ -98,31 +74,13 @@ def real_faces(
         UserError: a split has too few faces.
     """
     check_judgeable(dataset, split)
-    train = _features(dataset, "train", resolution, space, progress)
-    manifold = _cached(
-        dataset, "radii", "train", resolution, space, lambda: radii(train, NEIGHBOURS, progress=progress)
+    train = features_of(dataset, "train", resolution, space, progress)
+    seen = _impressions(dataset, split, resolution, progress)
+    features = features_of(dataset, split, resolution, space, progress)
+    near = Kept(dataset, "nearest", split, resolution, space.hash).get(
+        lambda: nearest(features, train, progress=progress)[0][:, 0]
     )
-
-    def features_and_realism(name: str) -> tuple[FeatureArray, FeatureArray]:
-        features = _features(dataset, name, resolution, space, progress)
-        depth = _cached(
-            dataset, "realism", name, resolution, space, lambda: realism(features, train, manifold, progress=progress)
-        )
-        return features, depth
-
-    finite = np.minimum(features_and_realism("val")[1], np.finfo(np.float32).max)  # copies of training faces
-    threshold = float(np.quantile(finite, 0.05))
-    features, depth = features_and_realism(split)
-    near = _cached(
-        dataset, "nearest", split, resolution, space, lambda: nearest(features, train, progress=progress)[0][:, 0]
-    )
-    found = _cached(
-        dataset, "found", split, resolution, None,
-        lambda: have_faces(dataset.pixels(split, resolution), progress=progress).astype(np.float32),
-    )  # fmt: skip
-    return RealFaces(
-        dataset, split, resolution, space, train, manifold, features, depth, near, found.astype(bool), threshold
-    )
+    return RealFaces(dataset, split, resolution, space, train, features, near, seen)
 
 
 def check_judgeable(dataset: FaceDataset, split: str) -> None:
@@ -137,37 +95,78 @@ def check_judgeable(dataset: FaceDataset, split: str) -> None:
             )
 
 
-def _features(
-    dataset: FaceDataset, split: str, resolution: int, space: FeatureSpace, progress: Progress | None
+def features_of(
+    dataset: FaceDataset, split: str, resolution: int, space: FeatureSpace, progress: Progress | None = None
 ) -> FeatureArray:
-    def compute() -> FeatureArray:
-        return space.extract(dataset.pixels(split, resolution), progress=progress)
-
-    return _cached(dataset, "features", split, resolution, space, compute)
-
-
-def _cached(
-    dataset: FaceDataset,
-    what: str,
-    split: str,
-    resolution: int,
-    space: FeatureSpace | None,
-    compute: Callable[[], FeatureArray],
-) -> FeatureArray:
-    """The result of `compute`, cached in a file whose name is a hash of everything that the result depends on."""
-    key = [_FORMAT, dataset.fingerprint, split, resolution, space.hash if space else "", NEIGHBOURS]
-    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-    name = f"judge-{what}-{split}-{resolution}-{digest}.npy"
-    shape: tuple[int, ...] = (
-        (dataset.count(split), space.size) if space and what == "features" else (dataset.count(split),)
+    """The features of a split's faces, N×D, memory-mapped from the cache."""
+    return Kept(dataset, "features", split, resolution, space.hash, space.size).get(
+        lambda: space.extract(dataset.pixels(split, resolution), progress=progress)
     )
-    kept = open_cache(cache_file(dataset.path, name), shape, FLOATS)
-    if kept is None:
-        log.info(_STAGES[what], f"{dataset.count(split):,} {split} faces")
-        path = cache_file(dataset.path, name, write=True)
+
+
+def _impressions(dataset: FaceDataset, split: str, resolution: int, progress: Progress | None) -> Impressions:
+    """What the packaged networks see in a split's faces. All of it is computed in one pass, and cached."""
+    spaces = open_feature_space("lite0"), open_feature_space("anime")
+    files = [Kept(dataset, "features", split, resolution, space.hash, space.size) for space in spaces]
+    both = f"{spaces[0].hash} {spaces[1].hash} {BLOCKS}"
+    files.append(Kept(dataset, "statistics", split, resolution, both, STATISTICS))
+    kept = [file.read() for file in files]
+    if any(array is None for array in kept):
+        log.info(_STAGES["features"], f"{dataset.count(split):,} {split} faces")
+        seen = look(dataset.pixels(split, resolution), progress)
+        for file, array in zip(files, (seen.lite0, seen.anime, seen.statistics), strict=True):
+            file.write(array)
+        return seen
+    return Impressions(*(array for array in kept if array is not None))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One array of numbers for each face of a split, kept in a file that may be deleted at any time."""
+
+    dataset: FaceDataset
+    what: str
+    """What the numbers are; a key of `_STAGES`, or told otherwise."""
+    split: str
+    resolution: int
+    depends: str = ""
+    """What they depend on besides the faces: the hash of a feature space."""
+    width: int = 0
+    """Numbers for each face; 0: one, as an array without a second dimension."""
+
+    @property
+    def _name(self) -> str:
+        key = [_FORMAT, self.dataset.fingerprint, self.split, self.resolution, self.depends, NEIGHBOURS]
+        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+        return f"judge-{self.what}-{self.split}-{self.resolution}-{digest}.npy"
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        count = self.dataset.count(self.split)
+        return (count, self.width) if self.width else (count,)
+
+    def get(self, compute: Callable[[], FeatureArray]) -> FeatureArray:
+        """The array from its file, memory-mapped, or computed and written first."""
+        kept = self.read()
+        if kept is None:
+            log.info(_STAGES[self.what], f"{self.dataset.count(self.split):,} {self.split} faces")
+            kept = self.write(compute())
+        return kept
+
+    def read(self) -> FeatureArray | None:
+        """The array, memory-mapped; None if it is not kept or damaged."""
+        return open_cache(cache_file(self.dataset.path, self._name), self._shape, FLOATS)
+
+    def write(self, array: FeatureArray) -> FeatureArray:
+        """Keep the array, and return it memory-mapped.
+
+        Raises:
+            UserError: the disk is full or cannot be written to.
+        """
+        path = cache_file(self.dataset.path, self._name, write=True)
         with replacing(path) as temporary:
-            write_cache(temporary, shape, [np.ascontiguousarray(compute(), np.float32)], FLOATS)
-        kept = open_cache(path, shape, FLOATS)
+            write_cache(temporary, self._shape, [np.ascontiguousarray(array, np.float32)], FLOATS)
+        kept = open_cache(path, self._shape, FLOATS)
         if kept is None:
             raise UserError(f"{path} cannot be read back; check the disk.")
-    return kept
+        return kept

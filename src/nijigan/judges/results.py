@@ -35,8 +35,6 @@ class Protocol:
     """Number of generated faces."""
     n_real: int
     """Number of real faces."""
-    n_yield: int
-    """Number of generated faces that the face detector was shown."""
     neighbours: int
     """The k of nearest-neighbour scores."""
     seed: int
@@ -45,6 +43,10 @@ class Protocol:
     """Truncation."""
     version: str
     """Version of nijigan."""
+    quality_hash: str | None = None
+    """SHA-256 of the judge of yield, `nijigan.judges.quality`. None in files of version 0.1: their yield is another."""
+    n_yield: int | None = None
+    """Number of generated faces that the face detector was shown for yield-manifold; None: it was not computed."""
     reader: str | None = None
     """The attribute reader. This and the next two are None for an unconditional generator."""
     reader_hash: str | None = None
@@ -97,11 +99,16 @@ class Metrics:
     """Length of its training, in thousands of real images."""
     protocol: Protocol
     scores: dict[str, Score]
-    """By name: kid, fd, precision, recall, density, coverage, diversity, yield, originality, accuracy-hair, ..."""
+    """By name: yield, kid, fd, precision, recall, density, coverage, diversity, distinguishability-lite0, originality,
+    accuracy-hair, ..."""
     conditional_accuracy: Annotated[
         dict[str, ConditionalAccuracy], Field(validation_alias=AliasChoices("conditional_accuracy", "obedience"))
     ] = field(default_factory=dict)  # the key in files of version 0.1 is "obedience"
     """By attribute; empty for an unconditional generator."""
+
+    def __post_init__(self) -> None:
+        if self.protocol.quality_hash is None and "yield" in self.scores:  # a file of version 0.1
+            self.scores["yield-manifold"] = self.scores.pop("yield")
 
     def __str__(self) -> str:
         """A table for the terminal. KID is multiplied by 1,000, as usual."""

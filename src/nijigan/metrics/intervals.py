@@ -3,6 +3,9 @@
 from math import sqrt
 from statistics import NormalDist
 
+import numpy as np
+
+from nijigan.metrics.arrays import FeatureArray
 from nijigan.metrics.score import Score
 
 
@@ -22,20 +25,41 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     """
     if not 0 <= successes <= n or n < 1:
         raise ValueError(f"{successes} successes in {n} trials make no share")
-    z = normal_quantile(confidence)
-    share = successes / n
+    return _wilson(successes / n, n, normal_quantile(confidence))
+
+
+def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     # The ends are exact at 0 and 1, where rounding would give 1e-17 or 1 + 1e-16.
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == n else centre + half
-    return low, high
+    return 0.0 if share == 0 else centre - half, 1.0 if share == 1 else centre + half
 
 
 def share(successes: int, n: int) -> Score:
     """A share as a score with its 95 % Wilson interval; arguments and errors as for `wilson`."""
     low, high = wilson(successes, n)
     return Score(value=successes / n, low=low, high=high)
+
+
+def mean_share(chances: FeatureArray) -> Score:
+    """The mean of N chances, as a share with its 95 % interval.
+
+    The interval is Wilson's for as many independent yes or no answers as would have the variance of the mean. If all
+    chances are 0 or 1, it is therefore `share`; it has a width when they are all equal.
+
+    Args:
+        chances: N ≥ 2 values in [0, 1].
+    """
+    mean = float(chances.mean(dtype=np.float64))
+    spread = mean * (1 - mean)  # the variance of one yes or no answer
+    variance = float(chances.var(dtype=np.float64))
+    answers = len(chances) * (spread / max(variance, spread / len(chances)) if spread > 0 else 1.0)
+    return correlated_share(mean, answers)
+
+
+def correlated_share(value: float, answers: float) -> Score:
+    """A share as a score, whose interval is Wilson's for this number of independent answers, not always a whole one."""
+    return Score(value, *_wilson(value, answers, normal_quantile(0.95)))
 
 
 def affine_variance(estimate: float, at_zero: float, slope: float, confidence: float = 0.95) -> tuple[float, float]:

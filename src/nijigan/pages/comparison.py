@@ -20,7 +20,7 @@ _EQUAL = (
     "features_hash",
     "n_fake",
     "n_real",
-    "n_yield",
+    "quality_hash",
     "neighbours",
     "psi",
     "reader_hash",
@@ -42,7 +42,7 @@ class _Row:
 
 
 def write_comparison(models: Sequence[ComparedModel], path: Path, axes: Axes | None = None) -> None:
-    """Write a page that compares models, best KID first.
+    """Write a page that compares models, best yield first.
 
     Args:
         models: the models.
@@ -57,8 +57,8 @@ def write_comparison(models: Sequence[ComparedModel], path: Path, axes: Axes | N
         raise UserError("There is nothing to compare; name one model or more.")
     judged = [model for model in models if model.metrics is not None]
     protocol = _common_protocol(judged)
-    judged.sort(key=lambda model: model.scores["kid"].value)
-    order = ranks([model.scores["kid"] for model in judged], lower_is_better=True)
+    judged.sort(key=lambda model: -model.scores["yield"].value)
+    order = ranks([model.scores["yield"] for model in judged], lower_is_better=False)
     rank_of = {model.name: rank for model, rank in zip(judged, order, strict=True)}
     columns = meanings_of(name for model in judged for name in model.scores)
 
@@ -77,7 +77,7 @@ def write_comparison(models: Sequence[ComparedModel], path: Path, axes: Axes | N
         kid=MEANINGS["kid"],
         good=MEANINGS["yield"],
         strips=[(m.name, seeded(m.samples[:_FACES])) for m in judged if m.samples is not None],
-        curve=chart("KID × 1000", [(model.name, points(model.curve, "kid", 1000)) for model in judged], log=True),
+        curve=chart("Yield in %", [(model.name, points(model.curve, "yield", 100)) for model in judged]),
         failed={model.name: model.error for model in models if model.metrics is None},
         meanings={meaning.label: meaning.sentence for meaning in columns.values()},
         terms=protocol_terms(protocol) if protocol else {},
@@ -88,8 +88,10 @@ def _common_protocol(models: Sequence[ComparedModel]) -> Protocol | None:
     """The protocol of all models, or a `UserError` that names what differs."""
     protocols = [(model.name, model.metrics.protocol) for model in models if model.metrics is not None]
     for model in models:
-        if "kid" not in model.scores:
-            raise UserError(f"The metrics of {model.name!a} contain no KID, which ranks the models; evaluate it again.")
+        if "yield" not in model.scores:
+            raise UserError(
+                f"The metrics of {model.name!a} contain no yield, which ranks the models; evaluate it again."
+            )
     for field in _EQUAL:
         found = [(name, value) for name, protocol in protocols if (value := getattr(protocol, field)) is not None]
         for name, value in found[1:]:
@@ -109,11 +111,11 @@ def _headline(judged: Sequence[ComparedModel], order: Sequence[Rank]) -> str:
     if len(judged) == 1:
         return "Only one model could be evaluated, so there is no ranking."
     if len(first) == 1:
-        return f"{first[0]} is the best by KID."
+        return f"{first[0]} is the best by yield."
     if len(first) == len(judged):
-        return "KID does not separate the models: any of them may be the best."
+        return "Yield does not separate the models: any of them may be the best."
     names = f"{len(first)} models" if len(first) > 4 else join(first)
-    return f"{names} share the first rank by KID: their intervals overlap."
+    return f"{names} share the first rank by yield: their intervals overlap."
 
 
 def _rows(judged: Sequence[ComparedModel], order: Sequence[Rank], columns: dict[str, Meaning]) -> list[_Row]:

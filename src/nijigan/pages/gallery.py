@@ -10,6 +10,7 @@ from nijigan.errors import UserError
 from nijigan.files import write_text
 from nijigan.generator.generator import Generator
 from nijigan.judges.evaluation import Evaluation
+from nijigan.judges.faults import Fault, worst_fault
 from nijigan.judges.results import Metrics
 from nijigan.pages.layout import check_page_place
 from nijigan.pages.report import Gallery, write_report
@@ -57,6 +58,8 @@ def write_evaluation(evaluation: Evaluation, generator: Generator, out: Path, ru
         best=best,
         worst=worst,
         nearest=_nearest(evaluation, generator),
+        faults=_faults(evaluation, generator),
+        verdict=worst_fault(evaluation.faults),
         curves=read_log(run) if run else [],
         requested=_requested(evaluation, generator),
     )
@@ -71,15 +74,20 @@ def _samples(evaluation: Evaluation, generator: Generator) -> Images:
 
 
 def _extremes(evaluation: Evaluation, generator: Generator) -> tuple[Images, Images]:
-    """The faces of highest and of lowest realism, most extreme first.
-
-    A copy of a training face has infinite realism. Copies are shown among the nearest pairs, not as the best faces.
-    """
-    realism = evaluation.scored.realism
-    finite = np.flatnonzero(np.isfinite(realism))
-    order = finite[np.argsort(realism[finite])]
+    """The faces that people would most probably keep, and throw away, most extreme first."""
+    order = np.argsort(evaluation.scored.keep, kind="stable")
     best, worst = order[::-1][:_EXTREMES], order[:_EXTREMES]
     return _faces(evaluation, generator, best), _faces(evaluation, generator, worst)
+
+
+def _faults(evaluation: Evaluation, generator: Generator) -> list[tuple[Fault, Images]]:
+    """The four faults with the faces that show them, the worst first."""
+    protocol = evaluation.metrics.protocol
+    real = evaluation.real.dataset.pixels(protocol.split, protocol.resolution)
+    return [
+        (fault, real[fault.rows] if fault.name == "narrow" else _faces(evaluation, generator, fault.rows))
+        for fault in evaluation.faults
+    ]
 
 
 def _nearest(evaluation: Evaluation, generator: Generator) -> list[tuple[Images, Images, float]]:

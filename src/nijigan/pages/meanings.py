@@ -37,11 +37,20 @@ class Meaning:
         return f"{self.show(score.low)} to {self.show(score.high)}".replace(" %", "")
 
 
+FIRST = ("yield", "recall", "coverage", "kid")
+"""The scores at the top of a page: how good the faces are, how varied, and how similar to real ones."""
+
 MEANINGS = {
+    "yield": Meaning(
+        "Yield",
+        "The share of faces that people would keep, as predicted from ratings by eye: whole, eyes alike, nothing "
+        "melted, outline clean. Models are ranked by yield.",
+        better=1,
+        share=True,
+    ),
     "kid": Meaning(
         "KID × 1000",
-        "The distance between the distributions of generated and real faces; 0 means no difference. Models are ranked "
-        "by KID.",
+        "The distance between the distributions of generated and real faces; 0 means no difference.",
         better=-1,
         scale=1000,
     ),
@@ -68,16 +77,29 @@ MEANINGS = {
         "Diversity",
         "How much the generated faces differ from each other: 1 is as varied as real faces, 0 is always the same face.",
     ),
-    "yield": Meaning(
-        "Yield",
-        "The share of good faces: a face detector finds a face, and it lies within the range of real faces.",
-        better=1,
+    "distinguishability-lite0": Meaning(
+        "Distinguishability",
+        "How often a linear classifier tells unseen generated faces from real ones: 50 % is perfect, 100 % is always. "
+        "It sees faces through a network that learnt from photographs.",
+        better=-1,
+        share=True,
+    ),
+    "distinguishability-anime": Meaning(
+        "Distinguishability, anime",
+        "The same through a network that learnt from anime faces.",
+        better=-1,
         share=True,
     ),
     "originality": Meaning(
         "Originality",
         "The share of generated faces that are farther from every training face than the closest 1 % of unseen real "
         "faces. About 99 % is as new as real faces; clearly less means copying.",
+        share=True,
+    ),
+    "yield-manifold": Meaning(
+        "Yield of version 0.1",
+        "The share of faces in which a face detector finds a face, and which lie within the range of real faces. "
+        "People do not agree with it; it is shown for comparison only.",
         share=True,
     ),
 }

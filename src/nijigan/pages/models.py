@@ -15,6 +15,7 @@ from nijigan.generator.generator import Generator, GeneratorHeader
 from nijigan.jsonio import read_json
 from nijigan.judges.evaluation import check_request, evaluate
 from nijigan.judges.feature_spaces import DEFAULT, FeatureSpace, open_feature_space
+from nijigan.judges.quality import weights_hash
 from nijigan.judges.readers import AttributeReader, open_reader
 from nijigan.judges.real import NEIGHBOURS, check_judgeable
 from nijigan.judges.results import Metrics, storable
@@ -23,7 +24,7 @@ from nijigan.pages.ranking import ComparedModel
 from nijigan.pages.report import model_name
 from nijigan.runs import RunInfo, read_log
 
-_FORMAT = 2  # of a kept evaluation; increase it when a score is computed differently
+_FORMAT = 3  # of a kept evaluation; increase it when a score is computed differently
 _STRIP = 64  # faces shown of each model, from the same latents
 _N_ASKED = 100  # faces requested for each value of each attribute
 
@@ -70,7 +71,7 @@ def evaluated(
         reader = open_reader("auto", attributes, dataset, progress)
 
     # Everything that the scores depend on.
-    key = [_FORMAT, NEIGHBOURS, generator.weights_hash, dataset.fingerprint, split, n, space.hash]
+    key = [_FORMAT, NEIGHBOURS, weights_hash(), generator.weights_hash, dataset.fingerprint, split, n, space.hash]
     if attributes and reader:
         key.append(reader.hash)
     kept = folder / "evaluations" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.json"
@@ -182,7 +183,7 @@ def _read(path: Path, weights: str) -> Metrics | None:
     """A kept evaluation of these weights; None if it is missing, damaged or of another model."""
     with suppress(UserError):
         metrics = Metrics.read(path)
-        if metrics.weights == weights and "kid" in metrics.scores:
+        if metrics.weights == weights and "yield" in metrics.scores:
             return metrics
     return None
 

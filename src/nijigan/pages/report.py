@@ -8,12 +8,13 @@ import numpy as np
 from markupsafe import Markup
 
 from nijigan.aliases import Images
+from nijigan.judges.faults import Fault
 from nijigan.judges.results import Metrics
 from nijigan.metrics.score import Score
 from nijigan.pages.accuracy_section import attribute_tables
 from nijigan.pages.charts import Line, chart, points
 from nijigan.pages.layout import Picture, pictures, protocol_terms, seeded, write_page
-from nijigan.pages.meanings import MEANINGS, meanings_of
+from nijigan.pages.meanings import FIRST, MEANINGS, meanings_of
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,13 @@ class Gallery:
     samples: Images
     """N×H×W×3: generated faces with the seeds from `Protocol.seed` on."""
     best: Images
-    """N×H×W×3: the generated faces of highest realism, best first."""
+    """N×H×W×3: the generated faces that people would most probably keep, best first."""
     worst: Images
-    """N×H×W×3: the generated faces of lowest realism, worst first."""
+    """N×H×W×3: those that people would most probably throw away, worst first."""
+    faults: Sequence[tuple[Fault, Images]]
+    """The four faults, the worst first, and faces that show each, N×H×W×3."""
+    verdict: str
+    """The worst fault in a sentence."""
     nearest: Sequence[tuple[Images, Images, float]]
     """A generated face, its nearest training face (both H×W×3) and their distance in feature space; closest first."""
     curves: Sequence[Line]
@@ -50,6 +55,9 @@ def write_report(metrics: Metrics, gallery: Gallery, path: Path) -> None:
         name=name,
         kimg=kimg,
         headline=headline(metrics.scores),
+        verdict=gallery.verdict,
+        first=[(MEANINGS[key], metrics.scores[key]) for key in FIRST if key in metrics.scores],
+        faults=[(fault, pictures(faces, [f"a {fault.name} face"] * len(faces))) for fault, faces in gallery.faults],
         protocol=metrics.protocol,
         scores=[(meaning, metrics.scores[key]) for key, meaning in meanings_of(metrics.scores).items()],
         attributes=attribute_tables(metrics, gallery.requested),
@@ -76,7 +84,7 @@ def headline(scores: Mapping[str, Score]) -> str:
         return f"KID × 1000 is {MEANINGS['kid'].show(scores['kid'].value)}." if "kid" in scores else ""
     score = scores["yield"]
     real = "" if score.floor is None else f" (real faces: {100 * score.floor:.0f} %)"
-    return f"{100 * score.value:.0f} % of the generated faces are good{real}."
+    return f"People would keep {100 * score.value:.0f} % of the generated faces{real}."
 
 
 def _pair(generated: Images, real: Images, distance: float) -> tuple[list[Picture], str]:
@@ -87,8 +95,12 @@ def _curves(lines: Sequence[Line]) -> list[Markup]:
     """The charts for which the log has values."""
     accuracies = sorted({key for line in lines for key in line if key.startswith("accuracy-")})
     charts = [
-        chart("KID × 1000", [("KID", points(lines, "kid", 1000))], log=True),
         chart("Yield in %", [("yield", points(lines, "yield", 100))]),
+        chart("KID × 1000", [("KID", points(lines, "kid", 1000))], log=True),
+        chart(
+            "Coverage and recall in %",
+            [("coverage", points(lines, "coverage", 100)), ("recall", points(lines, "recall", 100))],
+        ),
         chart(
             "Conditional accuracy in %",
             [(key.removeprefix("accuracy-"), points(lines, key, 100)) for key in accuracies],

@@ -12,7 +12,7 @@ from nijigan.pages.ranking import ComparedModel, Rank, show_rank
 Axes = Mapping[str, Mapping[str, str]]
 """What was varied: model name → field → value."""
 
-SHOWN = ("kid", "yield")
+SHOWN = ("yield", "recall", "coverage", "kid")
 """The scores shown of a setting and of a cell."""
 
 _FACES = 8  # shown in a cell
@@ -54,7 +54,7 @@ class Matrix:
 
 
 def settings_over_seeds(judged: Sequence[ComparedModel], axes: Axes) -> list[Setting]:
-    """Each setting's scores over its seeds, best mean KID first; empty unless several seeds were tried.
+    """Each setting's scores over its seeds, best mean yield first; empty unless several seeds were tried.
 
     Their range is the variation between training runs, which no interval of a score includes.
     """
@@ -67,7 +67,7 @@ def settings_over_seeds(judged: Sequence[ComparedModel], axes: Axes) -> list[Set
         groups.setdefault(values_of[model.name], []).append(model)
 
     settings = []
-    for values, runs in sorted(groups.items(), key=lambda group: fmean(run.scores["kid"].value for run in group[1])):
+    for values, runs in sorted(groups.items(), key=lambda group: -fmean(run.scores["yield"].value for run in group[1])):
         name = ", ".join(f"{field}={value}" for field, value in zip(others, values, strict=True)) or "All"
         started = list(values_of.values()).count(values)
         count = str(started) if len(runs) == started else f"{len(runs)} of {started}"  # the others failed

@@ -1,4 +1,4 @@
-"""The result of a rating: yield by hand, and its agreement with repeats, other raters and the automatic yield."""
+"""The result of a rating: yield by eye, and its agreement with repeats, other raters and the judge of yield."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -67,7 +67,7 @@ class Tally:
             lines.append(f"Repeated faces on which you agree with yourself: {self.themself}")
         lines += [f"Faces on which {name or 'a rater without a name'} agrees: {a}" for name, a in self.others.items()]
         if self.judge:
-            lines.append(f"Faces on which the automatic yield agrees with you: {self.judge}")
+            lines.append(f"Faces on which the judge of yield agrees with you: {self.judge}")
         return "\n".join(lines)
 
 

@@ -84,18 +84,17 @@ class Recipe:
     tick_kimg: float | None = None
     """Thousands of images between ticks (log line, plots). Default: 1/100 of the run, at least 1."""
     evaluate_every: float | None = None
-    """Thousands of images between evaluations on the validation split, which select the best checkpoint. Default: at
-    each snapshot if the run may stop early, otherwise never."""
+    """Thousands of images between evaluations on the validation split, which select the best checkpoint by its yield.
+    Default: at each snapshot if the run may stop early, otherwise never."""
     every_epochs: float | None = None
     """Passes over the training split between snapshots and evaluations, instead of thousands of images. Default: count
     images."""
     evaluate_faces: int = 2000
     """Number of faces to generate for each evaluation."""
     early_stop: bool = False
-    """End the run when the KID on the validation split has not improved by more than chance for some evaluations
-    (patience)."""
+    """End the run when the yield has not improved by more than chance for some evaluations (patience)."""
     patience: int = 5
-    """Number of evaluations without a better KID after which a run that may stop early ends."""
+    """Number of evaluations without a better yield after which a run that may stop early ends."""
     seed: int = 0
     """Seed of the initial weights, the order of the faces and all latents."""
 

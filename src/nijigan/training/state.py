@@ -1,6 +1,7 @@
 """Everything that changes during a run, and its conversion to named tensors and back."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ from nijigan.recipe.recipe import Recipe
 from nijigan.training.best import BestSearch
 from nijigan.training.ema import Ema
 from nijigan.training.hardware import memory_format
+
+log = logging.getLogger("nijigan")
 
 Attributes = Mapping[str, Sequence[str]]
 
@@ -81,7 +84,7 @@ class TrainingState:
                 if tensors[name].shape != value.shape:
                     raise ValueError(f"{name} has a different shape")
                 value.copy_(tensors[name])
-            search = json.dumps(numbers.get("search", {}))
+            search = json.dumps(_search(numbers.get("search", {})))
             self.images, self.seconds = int(numbers["images"]), float(numbers["seconds"])
             self.search, self.origin = (
                 parse_json(BestSearch, search, "The search for the best"),
@@ -148,3 +151,15 @@ def _at_rest(config: OptimizerConfig, parameters: list[nn.Parameter]) -> Optimiz
 
 def _parameters(optimizer: Optimizer) -> list[Tensor]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _search(numbers: dict[str, Any]) -> dict[str, Any]:
+    """The search for the best as it is saved; a new one in place of one by KID, as in version 0.1."""
+    if "kid" not in numbers:
+        return numbers
+    if numbers["kid"] is not None:
+        log.warning(
+            "Version 0.1 chose the best generator by KID. Now yield decides: the search begins anew, and the next "
+            "evaluation replaces best.safetensors."
+        )
+    return {"stopped": numbers.get("stopped", False)}

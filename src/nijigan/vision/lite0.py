@@ -5,6 +5,7 @@ It embeds faces for the scores (`nijigan.judges.feature_spaces`), and its first 
 """
 
 import hashlib
+from collections.abc import Collection
 
 import safetensors.torch
 import torch
@@ -41,11 +42,17 @@ class Lite0(nn.Module):
 
     def forward(self, faces: Tensor) -> Tensor:
         """Faces as float N×3×H×W in [0, 1], H and W multiples of 32 → N×1280, the mean over places."""
-        x = self.stem((faces - IMAGENET_MEAN) / IMAGENET_STD)
-        for block in self.blocks:
+        return self.with_blocks(faces, ())[0]
+
+    def with_blocks(self, faces: Tensor, kept: Collection[int]) -> tuple[Tensor, list[Tensor]]:
+        """The features, as by `forward`, and the outputs of some blocks, counted from 1: N×C×h×w each."""
+        x, outputs = self.stem((faces - IMAGENET_MEAN) / IMAGENET_STD), []
+        for number, block in enumerate(self.blocks, 1):
             x = block(x)
+            if number in kept:
+                outputs.append(x)
         features: Tensor = self.head(x).mean((2, 3))
-        return features
+        return features, outputs
 
 
 class Block(nn.Module):

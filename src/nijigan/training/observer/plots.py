@@ -15,8 +15,9 @@ _FIGURES = {
     "penalty": ("Penalty", {"penalty": "discriminator"}),
     "class": ("Class loss", {"d_class_loss": "discriminator", "g_class_loss": "generator"}),
     "diversity-loss": ("Diversity lost", {"diversity_loss": "generator"}),
+    "yield": ("Share of faces that people keep", {"yield": "generated faces"}),
     "kid": ("KID on validation faces", {"kid": "generated faces"}),
-    "yield": ("Share of good faces", {"yield": "generated faces"}),
+    "variety": ("Share of real faces that are covered", {"coverage": "coverage", "recall": "recall"}),
 }
 _COLOURS = ("#2b6cb0", "#e0567a", "#12805c", "#a87400", "#a23b97", "#2a87a8")
 
@@ -29,7 +30,7 @@ def plot_curves(lines: Sequence[dict[str, Any]], folder: Path) -> None:
     - `penalty.png`: the penalty on D
     - `class.png`: both networks' class losses
     - `diversity-loss.png`: G's diversity loss
-    - `kid.png`, `yield.png`: scores on the validation split
+    - `yield.png`, `kid.png`, `variety.png`: scores on the validation split
     - `accuracy.png`: conditional accuracy of each attribute
 
     Args:

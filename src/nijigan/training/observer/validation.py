@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nijigan.generator.generator import Generator
 from nijigan.judges.conditional_accuracy import conditional_accuracy
-from nijigan.judges.evaluation import kid_and_yield
+from nijigan.judges.evaluation import quick_scores
 from nijigan.judges.feature_spaces import DEFAULT, open_feature_space
 from nijigan.judges.readers import open_reader
 from nijigan.judges.real import real_faces
@@ -33,17 +33,26 @@ class Validation:
         """Score a generator, keep it if it is the best so far, and decide whether early stop ends the run.
 
         Returns:
-            What the log line gets: kid, kid_low, kid_high, yield, and accuracy-NAME for each attribute.
+            What the log line gets: yield, kid, both with their intervals, recall, coverage, and accuracy-NAME for each
+            attribute.
         """
         state, recipe = self._state, self._recipe
-        kid, good = kid_and_yield(generator, self._real, recipe.evaluate_faces)
+        found = quick_scores(generator, self._real, recipe.evaluate_faces)
+        good, kid, coverage = found["yield"], found["kid"], found["coverage"].value
         scores = {} if self._reader is None else conditional_accuracy(generator, self._reader)
         accuracies = {f"accuracy-{name}": score.value for name, score in scores.items()}
-        if state.search.record(kid.value, state.images, kid.high):
-            metrics = {f"kid-{self._real.space.name}/val": kid.value, "yield/val": good.value}
+        if state.search.record(good.value, state.images, good.low, coverage):
+            metrics = {
+                "yield/val": good.value, f"kid-{self._real.space.name}/val": kid.value,
+                "recall/val": found["recall"].value, "coverage/val": coverage,
+            }  # fmt: skip
             if self._reader is not None:
                 metrics |= {f"{name}/{self._reader.name}": value for name, value in accuracies.items()}
             best = Generator(generator.module, replace(generator.header, metrics=metrics))
             best.save(self._out / "best.safetensors")
         state.search.stopped = recipe.early_stop and state.search.stale >= recipe.patience
-        return {"kid": kid.value, "kid_low": kid.low, "kid_high": kid.high, "yield": good.value} | accuracies
+        return {
+            "yield": good.value, "yield_low": good.low, "yield_high": good.high,
+            "kid": kid.value, "kid_low": kid.low, "kid_high": kid.high,
+            "recall": found["recall"].value, "coverage": coverage,
+        } | accuracies  # fmt: skip

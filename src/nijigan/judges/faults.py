@@ -1,0 +1,118 @@
+"""What is most wrong with a generator's faces: broken, blurred, narrow or off-colour.
+
+Each fault is a share, so that the four compare: how many faces are worse than real ones, or how many kinds of real
+faces are missing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nijigan.judges.looks import COLOURS, SHARPNESS
+from nijigan.metrics.arrays import FeatureArray
+from nijigan.metrics.score import Score
+
+Rows = npt.NDArray[np.int64]
+
+_SHOWN = 12  # faces that show a fault
+_BLURRIEST = 0.05  # a face is blurred if it is less sharp than all but this share of real faces
+_SLIGHT = 0.05  # a share below this is no fault worth naming
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault, and the faces that show it."""
+
+    name: str
+    """broken, blurred, narrow or off-colour."""
+    share: float
+    """How much of it there is, 0 to 1."""
+    sentence: str
+    """What the share says."""
+    rows: Rows
+    """The faces that show it, the worst first: rows of the generated faces; of the split's real faces if narrow."""
+
+
+def find_faults(
+    scores: Mapping[str, Score], keep: FeatureArray, generated: FeatureArray, real: FeatureArray, gaps: FeatureArray
+) -> list[Fault]:
+    """The four faults, the worst first.
+
+    Args:
+        scores: yield and coverage, with what real faces score as their floor.
+        keep: the chance that a person keeps each generated face, N.
+        generated: looks of the generated faces, N×5; see `nijigan.judges.looks`.
+        real: looks of real faces, M×5.
+        gaps: distance from each real face of the split to its nearest generated face, over its radius.
+    """
+    found = [
+        _broken(scores["yield"], keep),
+        _blurred(generated[:, SHARPNESS], real[:, SHARPNESS]),
+        _narrow(scores["coverage"], gaps),
+        _off_colour(generated, real),
+    ]
+    return sorted(found, key=lambda fault: -fault.share)
+
+
+def worst_fault(faults: list[Fault]) -> str:
+    """What is worst, in a sentence."""
+    worst = faults[0]
+    if worst.share < _SLIGHT:
+        return "None of the four faults stands out: the faces are not broken, blurred, narrow or off-colour."
+    return f"The worst fault: {worst.name}. {worst.sentence}"
+
+
+def _broken(score: Score, keep: FeatureArray) -> Fault:
+    """What is missing to the yield of real faces."""
+    share = _shortfall(score)
+    sentence = f"Of 100 faces, people would throw away {100 * share:.0f} more than of real faces."
+    return Fault("broken", share, sentence, np.argsort(keep, kind="stable")[:_SHOWN])
+
+
+def _blurred(generated: FeatureArray, real: FeatureArray) -> Fault:
+    """How many more faces are blurred than the 5 % of real faces."""
+    blurred = float((generated < np.quantile(real, _BLURRIEST)).mean())
+    share = max(0.0, (blurred - _BLURRIEST) / (1 - _BLURRIEST))
+    sentence = f"{100 * blurred:.0f} % of the faces are less sharp than 95 % of real faces are."
+    return Fault("blurred", share, sentence, np.argsort(generated, kind="stable")[:_SHOWN])
+
+
+def _narrow(score: Score, gaps: FeatureArray) -> Fault:
+    """What is missing to the coverage of real faces."""
+    share = _shortfall(score)
+    sentence = f"{100 * share:.0f} % of the kinds of real faces are not generated; these are among them."
+    return Fault("narrow", share, sentence, np.argsort(-gaps, kind="stable")[:_SHOWN])
+
+
+def _off_colour(generated: FeatureArray, real: FeatureArray) -> Fault:
+    """How many faces would have to change in the colour that differs most.
+
+    For each colour it is the Kolmogorov-Smirnov distance, the greatest difference between the shares of generated and
+    of real faces below a value, less what equal distributions of as many faces reach in one of twenty cases.
+    """
+    chance = 1.36 * np.sqrt(1 / len(generated) + 1 / len(real))
+    most, column, high = -1.0, 0, False
+    for name in COLOURS:
+        values = np.sort(np.concatenate([generated[:, name], real[:, name]]))
+        excess = _below(generated[:, name], values) - _below(real[:, name], values)
+        distance = float(np.abs(excess).max())
+        if distance > most:
+            most, column, high = distance, name, bool(excess[np.abs(excess).argmax()] < 0)
+    share = max(0.0, most - float(chance))
+    word = COLOURS[column][high]
+    sentence = f"About {100 * share:.0f} % of the faces are too {word} for real faces; these are the extreme ones."
+    order = np.argsort(generated[:, column], kind="stable")
+    return Fault("off-colour", share, sentence, (order[::-1] if high else order)[:_SHOWN])
+
+
+def _below(sample: FeatureArray, values: FeatureArray) -> npt.NDArray[np.float64]:
+    """The share of a sample that is not above each value."""
+    return np.searchsorted(np.sort(sample), values, side="right") / len(sample)
+
+
+def _shortfall(score: Score) -> float:
+    """How much of what real faces score is missing, 0 to 1."""
+    ceiling = 1.0 if score.floor is None else max(score.floor, 1e-6)
+    return min(1.0, max(0.0, 1 - score.value / ceiling))
