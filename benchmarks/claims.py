@@ -170,6 +170,11 @@ def share(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}".removeprefix("0")
 
 
+def minus(value: float) -> str:
+    """A correlation as the tables print it: −0.18."""
+    return f"{value:.2f}".replace("-", "−")
+
+
 def word(number: int) -> str:
     """A count in words."""
     return WORDS[number]

@@ -8,6 +8,7 @@ of drawn ones), and models better with age. Flaws are those of `sensitivity.py`.
 """
 
 import argparse
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=1500)
     parser.add_argument("--features", default="lite0", help="see nijigan.judges.feature_spaces")
     parser.add_argument("--models", type=Path, nargs="*", default=[], help="generators, from young to old")
+    parser.add_argument("--out", type=Path, help="write every score as JSON: flaw, dose, score")
     options = parser.parse_args()
     dataset, space = FaceDataset(options.data), open_feature_space(options.features)
     real = real_faces(dataset, options.split, 64, space)
@@ -42,6 +44,9 @@ def main() -> None:
         scores = score(judge_faces([faces], len(faces), real), real).scores
         found.setdefault(flaw, []).append((dose, {name: one.value for name, one in scores.items()}))
     floor = {name: one.value for name, one in real_scores(real, options.n).items()}
+    if options.out:
+        kept = {flaw: {str(dose): scores for dose, scores in doses} for flaw, doses in found.items()}
+        options.out.write_text(json.dumps({"real": floor, **kept}, indent=1) + "\n")
     floors = dict(found.pop(FLOOR))
     print(f"{options.data.name}, {options.split}, {space.name}: {len(real.features)} real faces, {options.n} others.\n")
     print("| | doses | " + " | ".join(name + " ×1000" * (name == "kid") for name in floor) + " |")

@@ -4,7 +4,7 @@ import csv
 import json
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from PIL import Image
 from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset
 from nijigan.generator.generator import Generator
+from nijigan.rate.tally import agree
 
 RATINGS = Path(__file__).parents[1] / "results" / "ratings"
-RUNS = {"old-style": "box", "packaged": "box", "grid-reacgan": "box", "few-20": "few", "sngan96-100": "sngan96"}
+RUNS = {"old-style": "box", "packaged": "box", "grid-reacgan": "box", "few-20": "few", "sngan96-100": "sngan96",
+        "grid-dcgan": "dcgan-500"}  # fmt: skip
 """The training runs of rated generators where the name does not begin with it: `sngan-200` is of the run `sngan`."""
-SAME = {"grid-reacgan": "packaged"}
+SAME = {"grid-reacgan": "packaged", "grid-dcgan": "dcgan-500"}
 """Rated generators with the weights of another."""
 PARTS = 5  # into which the real faces are divided, each to be judged by a fit to the others
 
@@ -86,6 +88,31 @@ def rated_faces(datasets: Sequence[Path]) -> RatedFaces:
         runs=np.array([_run(name) for name in names]),
         batches=np.array([int(line["batch"]) for line in found]),
     )
+
+
+def agreements() -> dict[str, dict[str, float]]:
+    """How far the raters agree with each other, and each with themself on repeated faces: share, kappa, interval."""
+    with (RATINGS / "ratings.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    first = {_showing(line): line for line in lines if line["repeat"] == "0"}
+    again = [line for line in lines if line["repeat"] == "1"]
+
+    def verdicts(lines: Iterable[dict[str, str]], rater: str) -> npt.NDArray[np.bool_]:
+        return np.array([line[f"verdict_{rater}"] == "good" for line in lines])
+
+    pairs = {"of both raters": agree(*(verdicts(first.values(), rater) for rater in "ab"))}
+    for rater in "ab":
+        shown = [first[_showing(line)] for line in again]
+        pairs[f"of rater {rater} with themself"] = agree(verdicts(shown, rater), verdicts(again, rater))
+    return {
+        name: {"share": found.share.value, "kappa": found.kappa.value, "low": found.kappa.low, "high": found.kappa.high}
+        for name, found in pairs.items()
+        if found.kappa
+    }
+
+
+def _showing(line: dict[str, str]) -> tuple[str, ...]:
+    return tuple(line[name] for name in ("batch", "generator", "seed", "attributes", "sha256"))
 
 
 def _run(name: str) -> str:

@@ -32,7 +32,7 @@ from nijigan.metrics.kid import kid
 from nijigan.metrics.neighbours import diversity, manifold_scores, radii
 from nijigan.metrics.two_sample import distinguishability
 from nijigan.pictures import resize
-from rated_faces import SAME, RatedFaces, rated_faces
+from rated_faces import SAME, RatedFaces, agreements, rated_faces
 from train_quality import Floats, Lessons, both_ways, rated_lessons, unrated_lessons
 
 Doubles = npt.NDArray[np.float64]
@@ -40,6 +40,7 @@ LAST_BALLOTS = (4, 5)  # of the grids
 FEW = 64  # faces of each generator for scores that depend on their number
 LOWER = ("kid", "fd", "distinguishability")  # scores by which less is better
 DRAWS = 2000
+LEAST = 0.1  # share kept by eye: the others are easy to tell from good generators
 
 
 def held_out(rated: RatedFaces, described: Floats, more: Lessons, groups: npt.NDArray[np.str_]) -> Doubles:
@@ -109,9 +110,14 @@ def _at_64(face: Images) -> Images:
     return face if face.shape[0] == 64 else np.asarray(resize(Image.fromarray(face), 64, 64))
 
 
-def correlations(scores: dict[str, dict[str, float]], by_eye: dict[str, float]) -> dict[str, list[float]]:
-    """Each score's rank correlation with the yield by eye, and its 95 % interval; highest first."""
-    random, names = np.random.default_rng(0), sorted(by_eye)
+def correlations(
+    scores: dict[str, dict[str, float]], by_eye: dict[str, float], least: float = 0.0
+) -> dict[str, list[float]]:
+    """Each score's rank correlation with the yield by eye, and its 95 % interval; highest first.
+
+    Only generators of which people keep at least `least` count.
+    """
+    random, names = np.random.default_rng(0), sorted(name for name, share in by_eye.items() if share >= least)
     draws = random.integers(len(names), size=(DRAWS, len(names)))
     eye = np.array([by_eye[name] for name in names])
     table = {}
@@ -134,6 +140,7 @@ def main() -> None:
     every, last = np.ones(len(same), np.bool_), np.isin(rated.batches, LAST_BALLOTS)
     chances = held_out(rated, described, more, same)
     table: dict[str, object] = {"faces": int(rated.fake.sum()), "real faces": int((~rated.fake).sum())}
+    table["agreement"] = agreements()
     table["by eye"] = by_eye = rated.by_eye()
     table["without the generator"] = unseen = summary(rated, chances, every)
     table["without its run"] = summary(rated, held_out(rated, described, more, rated.runs), every)
@@ -142,6 +149,7 @@ def main() -> None:
     table["without the last ballots"] = summary(rated, fresh, last & (rated.generators != "packaged"))
     scores = {"yield": dict(unseen["shares"]), **scores_of(rated, options.data[0])}  # type: ignore[call-overload]
     table["rank correlation with the yield by eye"] = correlations(scores, by_eye)
+    table[f"the same from {LEAST:.0%} on"] = correlations(scores, by_eye, LEAST)
     table["scores"] = scores
     text = json.dumps(table, indent=1)
     print(text)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nijigan.generator.walks import walk
     from nijigan.importing.importer import import_faces
     from nijigan.judges.evaluation import evaluate
+    from nijigan.judges.quality import keep_probability
     from nijigan.judges.selection import best_seeds
     from nijigan.pages.compare_models import compare
     from nijigan.recipe.named_recipes import find_recipe
@@ -38,6 +39,7 @@ _HOMES = {
     "find_recipe": "nijigan.recipe.named_recipes",
     "generate": "nijigan.generator.saving",
     "import_faces": "nijigan.importing.importer",
+    "keep_probability": "nijigan.judges.quality",
     "read_face": "nijigan.generator.records",
     "resume": "nijigan.training",
     "train": "nijigan.training",
@@ -46,7 +48,7 @@ _HOMES = {
 
 __all__ = [
     "FaceDataset", "Generator", "Recipe", "UserError", "best_seeds", "compare", "evaluate", "find_recipe", "generate",
-    "import_faces", "load", "read_face", "resume", "train", "walk",
+    "import_faces", "keep_probability", "load", "read_face", "resume", "train", "walk",
 ]  # fmt: skip
 
 
