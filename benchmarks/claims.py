@@ -239,7 +239,8 @@ def accuracy(metrics: Record, attribute: str) -> float:
 
 def values(metrics: Record, attribute: str) -> Record:
     """The scores of each value of an attribute."""
-    return Record(metrics.obedience[attribute].classes)
+    found = metrics.get("obedience") or metrics.conditional_accuracy  # the first is the key of version 0.1
+    return Record(found[attribute].classes)
 
 
 def ascending(metrics: Record, attribute: str) -> list[float]:
@@ -269,7 +270,7 @@ def modes(lab: Sequence[Record], data: str, *penalties: str) -> list[int]:
 
 
 FUNCTIONS = (
-    modes, share, word, until, at, tail, pace, minutes, mean, at_epoch, epoch,
+    modes, share, minus, word, until, at, tail, pace, minutes, mean, at_epoch, epoch,
     weights, kid, accuracy, values, ascending, within, labelled, lowest,
 )  # fmt: skip
 

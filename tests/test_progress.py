@@ -38,6 +38,24 @@ def test_lines_say_what_happens_and_how_far_it_is(capsys: pytest.CaptureFixture[
     ]
 
 
+def test_the_time_left_is_that_of_the_pass_although_nobody_named_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    lines = progress._Lines("Judging")
+    lines(10, 100)
+    now[0] += 3600
+    assert lines._line() == "Judging: 10 of 100, 9.0 h left"
+    lines(5, 5000)  # another pass, after an hour
+    now[0] += 1
+    lines(10, 5000)
+    assert lines._line() == "Judging: 10 of 5,000, 8 min left"
+    lines(20, 5000)
+    assert lines._line() == "Judging: 20 of 5,000, 4 min left"
+    lines(10, 5000)  # and another of the same size
+    now[0] += 2
+    assert lines._line() == "Judging: 10 of 5,000, 17 min left"
+
+
 def test_what_is_quick_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar("Importing") as bar:
         bar(1, 1)

@@ -58,6 +58,9 @@ class _Bar:
         self._task = bar.add_task(title, total=None)
 
     def __call__(self, done: int, total: int) -> None:
+        task = self._bar.tasks[0]
+        if _is_new_pass((int(task.completed), int(task.total or total)), (done, total)):
+            self._bar.reset(self._task)
         self._bar.update(self._task, completed=done, total=total)
 
     def name(self, title: str) -> None:
@@ -70,6 +73,8 @@ class _Lines:
         self.name(title)
 
     def __call__(self, done: int, total: int) -> None:
+        if _is_new_pass((self._done, self._total or total), (done, total)):
+            self._begun = time.monotonic()
         self._done, self._total = done, total
 
     def name(self, title: str) -> None:
@@ -90,3 +95,8 @@ class _Lines:
         done, total, seconds = self._done, self._total, time.monotonic() - self._begun
         left = f", {duration(seconds * (total - done) / done)} left" if 0 < done < total else ""
         return f"{self._title}: {done:,} of {total:,}{left}"
+
+
+def _is_new_pass(before: tuple[int, int], now: tuple[int, int]) -> bool:
+    """Whether (done, total) are those of another pass, so that the time left is to be measured anew."""
+    return now[0] < before[0] or now[1] != before[1]
