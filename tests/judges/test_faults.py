@@ -36,7 +36,7 @@ def test_broken_faces_are_shown_worst_first() -> None:
     share, rows, sentence = found(yields=Score(0.45, floor=0.9), keep=keep)["broken"]
     assert share == 0.5
     assert rows.tolist() == list(range(N - 1, N - 13, -1))
-    assert sentence == "The worst fault: broken. Of 100 faces, people would throw away 50 more than of real faces."
+    assert sentence == "The worst fault: broken. People would throw away 55 % of the faces, and 10 % of real ones."
 
 
 def test_blurred_faces_are_those_less_sharp_than_nearly_all_real_ones() -> None:

@@ -65,10 +65,10 @@ def worst_fault(faults: list[Fault]) -> str:
 
 
 def _broken(score: Score, keep: FeatureArray) -> Fault:
-    """What is missing to the yield of real faces."""
-    share = _shortfall(score)
-    sentence = f"Of 100 faces, people would throw away {100 * share:.0f} more than of real faces."
-    return Fault("broken", share, sentence, np.argsort(keep, kind="stable")[:_SHOWN])
+    """What is missing from the yield of real faces."""
+    sentence = f"People would throw away {100 * (1 - score.value):.0f} % of the faces"
+    sentence += "." if score.floor is None else f", and {100 * (1 - score.floor):.0f} % of real ones."
+    return Fault("broken", _shortfall(score), sentence, np.argsort(keep, kind="stable")[:_SHOWN])
 
 
 def _blurred(generated: FeatureArray, real: FeatureArray) -> Fault:
@@ -80,7 +80,7 @@ def _blurred(generated: FeatureArray, real: FeatureArray) -> Fault:
 
 
 def _narrow(score: Score, gaps: FeatureArray) -> Fault:
-    """What is missing to the coverage of real faces."""
+    """What is missing from the coverage of real faces."""
     share = _shortfall(score)
     sentence = f"{100 * share:.0f} % of the kinds of real faces are not generated; these are among them."
     return Fault("narrow", share, sentence, np.argsort(-gaps, kind="stable")[:_SHOWN])
