@@ -18,11 +18,19 @@ from nijigan.generator.generator import Generator
 from nijigan.rate.tally import agree
 
 RATINGS = Path(__file__).parents[1] / "results" / "ratings"
-RUNS = {"old-style": "box", "packaged": "box", "grid-reacgan": "box", "few-20": "few", "sngan96-100": "sngan96",
-        "grid-dcgan": "dcgan-500"}  # fmt: skip
-"""The training runs of rated generators where the name does not begin with it: `sngan-200` is of the run `sngan`."""
-SAME = {"grid-reacgan": "packaged", "grid-dcgan": "dcgan-500"}
-"""Rated generators with the weights of another."""
+RUNS = {
+    "few-20": "few", "sngan96-100": "sngan96", "grid-dcgan": "dcgan-500",
+    **dict.fromkeys(("old-r3", "grid-r3gan-small", "grid-reacgan-r3gan-small"), "r3 of version 0.1"),
+    **dict.fromkeys(("old-style", "packaged", "grid-reacgan", "grid-acgan", "grid-cgan-projection",
+                     "grid-stylegan-lite-small"), "style of version 0.1"),
+}  # fmt: skip
+"""The training runs of rated generators, with those that start from their weights, where the name does not begin with
+that of the run: `sngan-200` is of the run `sngan`."""
+SAME = {"grid-dcgan": "dcgan-500"}
+"""Rated generators with the weights of another. They count as one, whose faces were on two ballots."""
+EXTRA = ("grid-reacgan",)
+"""Faces of the packaged generator with requested attributes, from ten latents: the fit learns from them, but they are
+no sample of the generator, so that they count in no table."""
 PARTS = 5  # into which the real faces are divided, each to be judged by a fit to the others
 
 
@@ -48,7 +56,7 @@ class RatedFaces:
 
     def names(self) -> list[str]:
         """The rated generators."""
-        return sorted(set(self.generators[self.fake].tolist()))
+        return sorted(set(self.generators[self.fake].tolist()) - set(EXTRA))
 
     def by_eye(self) -> dict[str, float]:
         """The yield of each generator by eye."""
@@ -75,7 +83,7 @@ def rated_faces(datasets: Sequence[Path]) -> RatedFaces:
             real |= {(key, side): np.asarray(pixels[row]) for row, key in enumerate(hashes) if key in wanted}
     found = [line for line in lines if not line["sha256"] or (line["sha256"], side_of[line["batch"]]) in real]
     print(f"{len(found):,} of {len(lines):,} rated faces found")
-    names = np.array([line["generator"] or f"real {row % PARTS}" for row, line in enumerate(found)])
+    names = np.array([_name(line) for line in found])
     return RatedFaces(
         images=[
             real[line["sha256"], side_of[line["batch"]]]
@@ -91,7 +99,7 @@ def rated_faces(datasets: Sequence[Path]) -> RatedFaces:
 
 
 def agreements() -> dict[str, dict[str, float]]:
-    """How far the raters agree with each other, and each with themself on repeated faces: share, kappa, interval."""
+    """How far the raters agree with each other, and each with themself: share, and kappa where it is defined."""
     with (RATINGS / "ratings.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     first = {_showing(line): line for line in lines if line["repeat"] == "0"}
@@ -104,15 +112,29 @@ def agreements() -> dict[str, dict[str, float]]:
     for rater in "ab":
         shown = [first[_showing(line)] for line in again]
         pairs[f"of rater {rater} with themself"] = agree(verdicts(shown, rater), verdicts(again, rater))
+    # The same faces of one generator were on two ballots, a cell of the grid being the seed less 7.
+    other = {line["seed"]: line for line in first.values() if line["generator"] == "grid-dcgan"}
+    twice = [(line, other[cell]) for line in first.values()
+             if line["generator"] == "dcgan-500" and (cell := str(int(line["seed"]) - 7)) in other]  # fmt: skip
+    for rater in "ab":
+        before, after = (verdicts([pair[side] for pair in twice], rater) for side in (0, 1))
+        pairs[f"of rater {rater} with themself, {len(twice)} faces of a DCGAN on two ballots"] = agree(before, after)
     return {
-        name: {"share": found.share.value, "kappa": found.kappa.value, "low": found.kappa.low, "high": found.kappa.high}
+        name: {"share": found.share.value}
+        | ({"kappa": found.kappa.value, "low": found.kappa.low, "high": found.kappa.high} if found.kappa else {})
         for name, found in pairs.items()
-        if found.kappa
     }
 
 
 def _showing(line: dict[str, str]) -> tuple[str, ...]:
     return tuple(line[name] for name in ("batch", "generator", "seed", "attributes", "sha256"))
+
+
+def _name(line: dict[str, str]) -> str:
+    """The generator of a face, or the part of the real faces to which it belongs on every ballot."""
+    if not line["generator"]:
+        return f"real {int(line['sha256'], 16) % PARTS}"
+    return SAME.get(line["generator"], line["generator"])
 
 
 def _run(name: str) -> str:

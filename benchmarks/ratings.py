@@ -32,7 +32,7 @@ from nijigan.metrics.kid import kid
 from nijigan.metrics.neighbours import diversity, manifold_scores, radii
 from nijigan.metrics.two_sample import distinguishability
 from nijigan.pictures import resize
-from rated_faces import SAME, RatedFaces, agreements, rated_faces
+from rated_faces import EXTRA, RatedFaces, agreements, rated_faces
 from train_quality import Floats, Lessons, both_ways, rated_lessons, unrated_lessons
 
 Doubles = npt.NDArray[np.float64]
@@ -61,6 +61,7 @@ def area(scores: Doubles, good: npt.NDArray[np.bool_]) -> float:
 
 def summary(rated: RatedFaces, chances: Doubles, rows: npt.NDArray[np.bool_]) -> dict[str, object]:
     """How well chances predict the verdicts in some rows."""
+    rows = rows & ~np.isin(rated.generators, EXTRA)
     names = sorted(set(rated.generators[rows & rated.fake].tolist()))
     by_eye = [float(rated.kept[rows & (rated.generators == name)].mean()) for name in names]
     fitted = [float(chances[rows & (rated.generators == name)].mean()) for name in names]
@@ -136,9 +137,11 @@ def main() -> None:
     options = parser.parse_args()
     rated = rated_faces(options.data)
     described, more = both_ways(rated.images), unrated_lessons(options.data)
-    same = np.array([SAME.get(name, name) for name in rated.generators.tolist()])
-    every, last = np.ones(len(same), np.bool_), np.isin(rated.batches, LAST_BALLOTS)
-    chances = held_out(rated, described, more, same)
+    # Faces of EXTRA are the packaged generator's.
+    groups = np.where(np.isin(rated.generators, EXTRA), "packaged", rated.generators)
+    every, last = np.ones(len(groups), np.bool_), np.isin(rated.batches, LAST_BALLOTS)
+    seen = set(groups[~last].tolist())
+    chances = held_out(rated, described, more, groups)
     table: dict[str, object] = {"faces": int(rated.fake.sum()), "real faces": int((~rated.fake).sum())}
     table["agreement"] = agreements()
     table["by eye"] = by_eye = rated.by_eye()
@@ -146,7 +149,9 @@ def main() -> None:
     table["without its run"] = summary(rated, held_out(rated, described, more, rated.runs), every)
     fit = (rated_lessons(rated, described, ~last) + more).fit()
     fresh = 1 / (1 + np.exp(-fit.logits(described[: len(last)])))
-    table["without the last ballots"] = summary(rated, fresh, last & (rated.generators != "packaged"))
+    table["without the last ballots"] = summary(
+        rated, fresh, last & (np.array([name not in seen for name in groups]) | ~rated.fake)
+    )
     scores = {"yield": dict(unseen["shares"]), **scores_of(rated, options.data[0])}  # type: ignore[call-overload]
     table["rank correlation with the yield by eye"] = correlations(scores, by_eye)
     table[f"the same from {LEAST:.0%} on"] = correlations(scores, by_eye, LEAST)

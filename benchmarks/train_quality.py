@@ -98,7 +98,16 @@ def unrated_lessons(datasets: Sequence[Path]) -> Lessons:
     for flaw, dose in TAUGHT:
         found = statistics(flaw(faces, dose, random))
         lessons += Lessons(found, np.full(len(found), DAMAGED_KEPT), np.full(len(found), DAMAGED_WEIGHT))
-    return lessons
+    found = statistics(_blanks(200, random))
+    return lessons + Lessons(found, np.zeros(len(found)), np.full(len(found), DAMAGED_WEIGHT))
+
+
+def _blanks(count: int, random: np.random.Generator) -> Images:
+    """Pictures without a face: two colours of the RGB cube that blend from one edge to the other, or one colour."""
+    ends = random.integers(0, 256, (2, count, 1, 1, 3)).astype(np.float32)
+    ends[1, ::2] = ends[0, ::2]
+    ramp = np.linspace(0, 1, 64, dtype=np.float32)[None, :, None, None]
+    return np.broadcast_to(ends[0] * (1 - ramp) + ends[1] * ramp, (count, 64, 64, 3)).round().astype(np.uint8)
 
 
 def _some(dataset: FaceDataset, side: int, count: int, random: np.random.Generator) -> list[Images]:

@@ -15,8 +15,8 @@ def found(**changes: object) -> dict[str, tuple[float, np.ndarray, str]]:
     given = {
         "yields": Score(0.9, floor=0.9), "coverage": Score(0.9, floor=0.9),
         "keep": random.uniform(size=N).astype(np.float32),
-        "generated": random.normal(size=(N, 5)).astype(np.float32),
-        "real": random.normal(size=(N, 5)).astype(np.float32),
+        "generated": random.normal(size=(N, 6)).astype(np.float32),
+        "real": random.normal(size=(N, 6)).astype(np.float32),
         "gaps": random.uniform(size=N).astype(np.float32),
     } | changes  # fmt: skip
     scores = {"yield": given["yields"], "coverage": given["coverage"]}
@@ -71,13 +71,22 @@ def test_narrow_shows_the_real_faces_farthest_from_generated_ones() -> None:
 @pytest.mark.parametrize("column", COLOURS)
 @pytest.mark.parametrize("high", [False, True])
 def test_off_colour_names_the_colour_and_its_direction(column: int, high: bool) -> None:
-    generated = np.random.default_rng(3).normal(size=(N, 5)).astype(np.float32)
+    generated = np.random.default_rng(3).normal(size=(N, 6)).astype(np.float32)
     generated[:, column] += 4 if high else -4
     share, rows, sentence = found(generated=generated)["off-colour"]
     assert share > 0.8
-    assert f"too {COLOURS[column][high]} for real faces" in sentence
+    assert f"too {COLOURS[column][1 + high]} for real ones" in sentence
     order = np.argsort(generated[:, column])
     assert set(rows) == set(order[-12:] if high else order[:12])
+
+
+def test_grey_faces_are_pale_and_equal_ones_vary_less() -> None:
+    faces = draw_faces(N, seed=4, resolution=32)[0]
+    grey = np.broadcast_to(faces.mean(3, keepdims=True), faces.shape).astype(np.uint8)
+    assert "too pale" in found(generated=looks(grey), real=looks(faces))["off-colour"][2]
+    same = np.random.default_rng(5).normal(size=(N, 6)).astype(np.float32)
+    same[:, 1] /= 10
+    assert "lightness varies less than in real faces" in found(generated=same)["off-colour"][2]
 
 
 def test_looks_of_plain_pictures_are_known() -> None:
@@ -85,7 +94,7 @@ def test_looks_of_plain_pictures_are_known() -> None:
     pictures[1], pictures[2] = 255, (255, 0, 0)
     found = looks(pictures)
     assert found[:2, 1] == pytest.approx([0, 1], abs=1e-3)  # black and white
-    assert found[2, 1:4] == pytest.approx([0.628, 0.225, 0.126], abs=2e-3)  # OKLab of sRGB red, by its author
-    assert (found[:, 4] < 1e-3).all()
+    assert found[2, 1:5] == pytest.approx([0.628, 0.225, 0.126, 0.258], abs=2e-3)  # OKLab of sRGB red, by its author
+    assert (found[:, 5] < 1e-3).all()
     assert np.isfinite(found).all()
-    assert looks(pictures[:0]).shape == (0, 5)
+    assert looks(pictures[:0]).shape == (0, 6)

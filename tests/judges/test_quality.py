@@ -83,11 +83,14 @@ def test_a_face_is_judged_alone_and_without_randomness() -> None:
 
 
 @pytest.mark.parametrize(
-    "images", [np.zeros((2, 8, 8, 3)), np.zeros((8, 8, 3), np.uint8), np.zeros((2, 8, 8, 4), np.uint8)]
+    "images",
+    [np.zeros((2, 8, 8, 3)), np.zeros((8, 8, 3), np.uint8), np.zeros((2, 8, 8, 4), np.uint8), ((2, 0, 8, 3), np.uint8)],
 )
 def test_other_arrays_are_refused(images: np.ndarray) -> None:
     with pytest.raises(ValueError, match="uint8 N×H×W×3"):
         keep_probability(images)
+    with pytest.raises(ValueError, match="this is a list"):
+        keep_probability(list(images))  # type: ignore[arg-type]
 
 
 def test_damaged_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -531,7 +531,7 @@ def test_the_best_is_kept_and_the_run_ends_when_it_is_old(
     scripted += [0.5, 0.7, 0.6, 0.6, 0.9]
     with caplog.at_level(logging.INFO, "nijigan"):
         run = train(recipe, judged_faces, tmp_path / "run", device="cpu")
-    assert "The yield has not improved by more than chance for 2 evaluations" in caplog.text
+    assert "Neither yield nor KID has improved by more than chance for 2 evaluations" in caplog.text
     assert [line["yield"] for line in read_log(run) if "yield" in line] == [0.5, 0.7, 0.6, 0.6]
     assert read_log(run)[-1]["images"] == 400
     best = Generator.load(run)
@@ -541,7 +541,13 @@ def test_the_best_is_kept_and_the_run_ends_when_it_is_old(
     }  # fmt: skip
     kept = sorted(int(p.stem) for p in (run / "checkpoints").iterdir())
     assert kept == [200, 304, 400]  # the last two, and the best
-    assert {p.name for p in (run / "plots").iterdir()} == {"losses.png", "scores.png", "kid.png", "yield.png"}
+    assert {p.name for p in (run / "plots").iterdir()} == {
+        "losses.png",
+        "scores.png",
+        "kid.png",
+        "yield.png",
+        "variety.png",
+    }
     assert (run / "timelapse.webp").is_file()
 
     caplog.clear()

@@ -74,7 +74,8 @@ class Generate:
         seeds, psi = self._seeds(), 1.0
         check(
             self.best is None or self.best <= len(seeds),
-            f"{self.best} faces cannot be chosen from {len(seeds):,}; raise --n or lower --best.",
+            f"{self.best} faces cannot be chosen from {len(seeds):,}; "
+            f"{'name more --seeds' if self.seeds else 'raise --n'} or lower --best.",
         )
         generator = Generator.load(self.model).to(torch_device(self.device))
         attributes = check_requested(self.attributes, generator, Generate, Walk)
@@ -119,7 +120,7 @@ class Generate:
             )  # fmt: skip
         narrate(f"Judged {found.candidates:,} faces; people would keep {found.good:,}. Kept the best {self.best}.")
         if found.good < len(found.seeds):
-            narrate("People would keep fewer than that; generate more with --n.")
+            narrate(f"People would keep fewer than that; {'name more with --seeds' if self.seeds else 'raise --n'}.")
         return found.seeds
 
 

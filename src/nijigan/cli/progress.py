@@ -70,6 +70,7 @@ class _Bar:
 
 class _Lines:
     def __init__(self, title: str) -> None:
+        self._done = self._total = 0
         self.name(title)
 
     def __call__(self, done: int, total: int) -> None:

@@ -113,7 +113,7 @@ def evaluate(
         features: the feature space or its name; see `open_feature_space`.
         reader: the attribute reader or its name, for a conditional generator; see `open_reader`.
         n_asked: number of faces to request for each value of each attribute.
-        manifold: compute also yield-manifold, the yield of version 0.1; see `nijigan.judges.manifold_yield`.
+        manifold: compute also yield-manifold; see `nijigan.judges.manifold_yield`.
         model: where the generator came from, for the record.
         progress: called with (done, total) at each stage.
 
@@ -125,31 +125,27 @@ def evaluate(
     check_judgeable(dataset, split)  # before a reader is trained
     _warn_of_other_faces(generator, dataset)
 
-    # Open the judges.
     resolution = generator.header.resolution
     space = features if isinstance(features, FeatureSpace) else open_feature_space(features, resolution)
     reads = _reader(generator, dataset, reader, progress)
     real = real_faces(dataset, split, resolution, space, progress)
 
-    # Score generated faces, and real faces in their place.
     log.info("Generating %s faces and judging each of them", f"{n:,}")
     generated = generate_faces(generator, real, n, seed=seed, psi=psi, progress=progress)
     log.info("Computing the scores")
     scored, floors = score(generated, real, progress), real_scores(real, n)
-    _warn_of_low_ceiling(floors["yield"].value, resolution)
     if manifold:
-        old = _manifold_yields(generator, real, generated, seed, psi, progress)
-        scored.scores["yield-manifold"], floors["yield-manifold"] = old
+        both = _manifold_yields(generator, real, generated, seed, psi, progress)
+        scored.scores["yield-manifold"], floors["yield-manifold"] = both
+    _warn_of_low_ceiling(floors["yield"].value, resolution)
     scores = {name: replace(found, floor=floors[name].value) for name, found in scored.scores.items()}
     faults = _faults(scores, generated, real)
 
     accuracies = _accuracies(generator, reads, real, n_asked, seed, psi, progress)
     scores |= {f"accuracy-{name}": balanced for name, (balanced, _) in accuracies.items()}
-    details = {name: found for name, (_, found) in accuracies.items()}
-    protocol = replace(
-        _protocol(real, n, seed, psi, reads, n_asked), n_yield=min(n, MANIFOLD_FACES) if manifold else None
-    )
-    metrics = Metrics(storable(model), generator.weights_hash, generator.header.kimg, protocol, scores, details)
+    details, kimg = {name: found for name, (_, found) in accuracies.items()}, generator.header.kimg
+    protocol = _protocol(real, n, seed, psi, reads, n_asked, manifold)
+    metrics = Metrics(storable(model), generator.weights_hash, kimg, protocol, scores, details)
     return Evaluation(metrics, scored, real, faults)
 
 
@@ -329,7 +325,9 @@ def _accuracies(
     return judge_conditional_accuracy(generator, reader, real, m, seed=seed, psi=psi, progress=progress)
 
 
-def _protocol(real: RealFaces, n: int, seed: int, psi: float, reader: AttributeReader | None, n_asked: int) -> Protocol:
+def _protocol(
+    real: RealFaces, n: int, seed: int, psi: float, reader: AttributeReader | None, n_asked: int, manifold: bool
+) -> Protocol:
     return Protocol(
         dataset=storable(real.dataset.path.name),
         fingerprint=real.dataset.fingerprint,
@@ -340,6 +338,7 @@ def _protocol(real: RealFaces, n: int, seed: int, psi: float, reader: AttributeR
         n_fake=n,
         n_real=len(real.features),
         quality_hash=quality.weights_hash(),
+        n_yield=min(n, MANIFOLD_FACES) if manifold else None,
         neighbours=NEIGHBOURS,
         seed=seed,
         psi=psi,

@@ -1,7 +1,7 @@
 """What is most wrong with a generator's faces: broken, blurred, narrow or off-colour.
 
-Each fault is a share, so that the four compare: how many faces are worse than real ones, or how many kinds of real
-faces are missing.
+Each fault is a share of what real faces reach, so that the four compare: how much is missing from their yield and from
+their coverage, and how many faces are less sharp, or of other colours.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ Rows = npt.NDArray[np.int64]
 _SHOWN = 12  # faces that show a fault
 _BLURRIEST = 0.05  # a face is blurred if it is less sharp than all but this share of real faces
 _SLIGHT = 0.05  # a share below this is no fault worth naming
+_SHIFTED = 0.25  # deviations by which the median differs if most faces differ in the same direction
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def find_faults(
     Args:
         scores: yield and coverage, with what real faces score as their floor.
         keep: the chance that a person keeps each generated face, N.
-        generated: looks of the generated faces, N×5; see `nijigan.judges.looks`.
+        generated: looks of the generated faces, N×6; see `nijigan.judges.looks`.
         real: looks of real faces, M×5.
         gaps: distance from each real face of the split to its nearest generated face, over its radius.
     """
@@ -93,18 +94,26 @@ def _off_colour(generated: FeatureArray, real: FeatureArray) -> Fault:
     of real faces below a value, less what equal distributions of as many faces reach in one of twenty cases.
     """
     chance = 1.36 * np.sqrt(1 / len(generated) + 1 / len(real))
-    most, column, high = -1.0, 0, False
-    for name in COLOURS:
-        values = np.sort(np.concatenate([generated[:, name], real[:, name]]))
-        excess = _below(generated[:, name], values) - _below(real[:, name], values)
-        distance = float(np.abs(excess).max())
-        if distance > most:
-            most, column, high = distance, name, bool(excess[np.abs(excess).argmax()] < 0)
+    most, column = max((_greatest_gap(generated[:, name], real[:, name]), name) for name in COLOURS)
     share = max(0.0, most - float(chance))
-    word = COLOURS[column][high]
-    sentence = f"About {100 * share:.0f} % of the faces are too {word} for real faces; these are the extreme ones."
-    order = np.argsort(generated[:, column], kind="stable")
-    return Fault("off-colour", share, sentence, (order[::-1] if high else order)[:_SHOWN])
+    name, low, high = COLOURS[column]
+    values, middle = generated[:, column], float(np.median(real[:, column]))
+    shift = (float(np.median(values)) - middle) / max(float(real[:, column].std()), 1e-6)
+    if abs(shift) < _SHIFTED:  # the spread differs, not the middle
+        order = np.argsort(-np.abs(values - middle), kind="stable")
+        wide = float(values.std()) > float(real[:, column].std())
+        how = f"{name} varies {'more' if wide else 'less'} than in real faces, for about {100 * share:.0f} % of them"
+        return Fault("off-colour", share, f"Their {how}.", order[:_SHOWN])
+    order = np.argsort(-values if shift > 0 else values, kind="stable")
+    word = high if shift > 0 else low
+    sentence = f"About {100 * share:.0f} % of the faces are too {word} for real ones; these are the extreme ones."
+    return Fault("off-colour", share, sentence, order[:_SHOWN])
+
+
+def _greatest_gap(generated: FeatureArray, real: FeatureArray) -> float:
+    """The Kolmogorov-Smirnov distance of two samples."""
+    values = np.concatenate([generated, real])
+    return float(np.abs(_below(generated, values) - _below(real, values)).max())
 
 
 def _below(sample: FeatureArray, values: FeatureArray) -> npt.NDArray[np.float64]:
@@ -114,5 +123,5 @@ def _below(sample: FeatureArray, values: FeatureArray) -> npt.NDArray[np.float64
 
 def _shortfall(score: Score) -> float:
     """How much of what real faces score is missing, 0 to 1."""
-    ceiling = 1.0 if score.floor is None else max(score.floor, 1e-6)
-    return min(1.0, max(0.0, 1 - score.value / ceiling))
+    ceiling = 1.0 if score.floor is None else score.floor
+    return min(1.0, max(0.0, 1 - score.value / ceiling)) if ceiling > 0 else 0.0

@@ -87,7 +87,9 @@ class FeatureSpace:
 
 def check_images(images: Images) -> None:
     """Raise a `ValueError` unless these are uint8 RGB, N×H×W×3."""
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+    if not isinstance(images, np.ndarray):
+        raise ValueError(f"images must be a uint8 array N×H×W×3; this is a {type(images).__name__}")
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape[1:]:
         raise ValueError(f"images must be uint8 N×H×W×3; these are {images.dtype} of shape {images.shape}")
 
 

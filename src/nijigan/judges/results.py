@@ -108,7 +108,8 @@ class Metrics:
 
     def __post_init__(self) -> None:
         if self.protocol.quality_hash is None and "yield" in self.scores:  # a file of version 0.1
-            self.scores["yield-manifold"] = self.scores.pop("yield")
+            renamed = {"yield-manifold" if name == "yield" else name: score for name, score in self.scores.items()}
+            object.__setattr__(self, "scores", renamed)
 
     def __str__(self) -> str:
         """A table for the terminal. KID is multiplied by 1,000, as usual."""

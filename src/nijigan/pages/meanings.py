@@ -44,7 +44,8 @@ MEANINGS = {
     "yield": Meaning(
         "Yield",
         "The share of faces that people would keep, as predicted from ratings by eye: whole, eyes alike, nothing "
-        "melted, outline clean. Models are ranked by yield.",
+        "melted, outline clean. Models are ranked by yield. The interval covers the choice of faces; the judge itself "
+        "is 7 points off on average between generators of different kinds.",
         better=1,
         share=True,
     ),

@@ -57,7 +57,9 @@ def write_report(metrics: Metrics, gallery: Gallery, path: Path) -> None:
         headline=headline(metrics.scores),
         verdict=gallery.verdict,
         first=[(MEANINGS[key], metrics.scores[key]) for key in FIRST if key in metrics.scores],
-        faults=[(fault, pictures(faces, [f"a {fault.name} face"] * len(faces))) for fault, faces in gallery.faults],
+        faults=[
+            (fault, pictures(faces, [f"example of: {fault.name}"] * len(faces))) for fault, faces in gallery.faults
+        ],
         protocol=metrics.protocol,
         scores=[(meaning, metrics.scores[key]) for key, meaning in meanings_of(metrics.scores).items()],
         attributes=attribute_tables(metrics, gallery.requested),

@@ -92,9 +92,9 @@ class Recipe:
     evaluate_faces: int = 2000
     """Number of faces to generate for each evaluation."""
     early_stop: bool = False
-    """End the run when the yield has not improved by more than chance for some evaluations (patience)."""
+    """End the run when neither yield nor KID has improved by more than chance for some evaluations (patience)."""
     patience: int = 5
-    """Number of evaluations without a better yield after which a run that may stop early ends."""
+    """Number of evaluations without a better yield or KID after which a run that may stop early ends."""
     seed: int = 0
     """Seed of the initial weights, the order of the faces and all latents."""
 

@@ -91,7 +91,7 @@ STUDIES = (
             Claim(
                 "150 epochs; by eye, the best was epoch 125 and later ones were worse. Early stopping on a validation "
                 "metric is left for future work.",
-                "--evaluate-every keeps the best checkpoint by KID, and --early-stop ends the run. In a run of "
+                "--evaluate-every keeps the best checkpoint by yield, and --early-stop ends the run. In a run of "
                 "500 kimg (42 epochs), `dcgan`, which has another loss than `ti-wen-chen`, was best at 275 kimg "
                 "(results/dcgan).",
             ),

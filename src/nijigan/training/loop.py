@@ -57,8 +57,8 @@ def run_loop(session: Session, observer: SilentObserver, out: Path) -> None:
         observer.finish()
     if state.search.stopped and state.images < total:
         log.info(
-            "The yield has not improved by more than chance for %d evaluations, so the run ends at %g kimg. The best "
-            "generator (%g kimg) %s.",
+            "Neither yield nor KID has improved by more than chance for %d evaluations, so the run ends at %g kimg. "
+            "The best generator (%g kimg) %s.",
             recipe.patience, state.images / 1000, state.search.images / 1000,
             f"is {best}" if (best := out / "best.safetensors").exists() else "was deleted during the run",
         )  # fmt: skip

@@ -155,11 +155,12 @@ def _parameters(optimizer: Optimizer) -> list[Tensor]:
 
 def _search(numbers: dict[str, Any]) -> dict[str, Any]:
     """The search for the best as it is saved; a new one in place of one by KID, as in version 0.1."""
-    if "kid" not in numbers:
+    kid = numbers.get("kid", "") if isinstance(numbers, dict) and "score" not in numbers else ""
+    if not (kid is None or isinstance(kid, float)):  # a search of today, or damaged
         return numbers
-    if numbers["kid"] is not None:
+    if kid is not None and not numbers.get("stopped"):
         log.warning(
             "Version 0.1 chose the best generator by KID. Now yield decides: the search begins anew, and the next "
-            "evaluation replaces best.safetensors."
+            "evaluation replaces best.safetensors and the checkpoint of that generator."
         )
     return {"stopped": numbers.get("stopped", False)}

@@ -9,6 +9,7 @@ from nijigan.judges.evaluation import quick_scores
 from nijigan.judges.feature_spaces import DEFAULT, open_feature_space
 from nijigan.judges.readers import open_reader
 from nijigan.judges.real import real_faces
+from nijigan.training.best import Judged
 from nijigan.training.session import Session
 
 
@@ -41,7 +42,7 @@ class Validation:
         good, kid, coverage = found["yield"], found["kid"], found["coverage"].value
         scores = {} if self._reader is None else conditional_accuracy(generator, self._reader)
         accuracies = {f"accuracy-{name}": score.value for name, score in scores.items()}
-        if state.search.record(good.value, state.images, good.low, coverage):
+        if state.search.record(Judged(good.value, kid.value, coverage, good.low, kid.high), state.images):
             metrics = {
                 "yield/val": good.value, f"kid-{self._real.space.name}/val": kid.value,
                 "recall/val": found["recall"].value, "coverage/val": coverage,
