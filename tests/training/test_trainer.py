@@ -561,12 +561,12 @@ def test_a_stopped_run_goes_on_when_it_is_made_longer(
     tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, scripted: list[float]
 ) -> None:
     recipe = replace(tiny, kimg=1.6, snapshot_kimg=0.8, evaluate_every=0.1, early_stop=True, patience=1)
-    scripted += [5, 6]
+    scripted += [0.6, 0.5]
     run = train(recipe, judged_faces, tmp_path / "run", device="cpu")
     assert read_log(run)[-1]["images"] == 200
-    scripted += [6.0, 4.0, 7.0]
+    scripted += [0.5, 0.7, 0.3]
     resume(run, kimg=2.0, device="cpu")
-    # Patience begins anew: the 6 is the first of it, and with a patience of 1 the last.
+    # Patience begins anew: the .5 is the first of it, and with a patience of 1 the last.
     assert read_log(run)[-1]["images"] == 304
 
 
@@ -574,7 +574,7 @@ def test_judging_changes_no_weight(
     tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, scripted: list[float]
 ) -> None:
     plain = train(tiny, judged_faces, tmp_path / "plain", device="cpu")
-    scripted += [3.0] * 4
+    scripted += [0.3] * 4
     judged = train(replace(tiny, evaluate_every=0.1), judged_faces, tmp_path / "judged", device="cpu")
     assert_equal_runs(plain, judged)
 
@@ -583,17 +583,16 @@ def test_cut_off_in_an_evaluation_a_run_resumes_exactly(
     tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scripted: list[float]
 ) -> None:
     recipe = replace(tiny, evaluate_every=0.1, early_stop=True, patience=2, kimg=1.6, snapshot_kimg=0.8)
-    kids = [5.0, 3.0, 4.0, 4.0]
-    scripted += kids
+    scripted += [0.5, 0.7, 0.6, 0.6]
     straight = train(recipe, judged_faces, tmp_path / "straight", device="cpu")
 
     scripted += [0.5, 0.7]
     with pytest.raises(IndexError):  # the third evaluation dies
         train(recipe, judged_faces, tmp_path / "cut", device="cpu")
-    scripted += [4.0, 4.0]
+    scripted += [0.6, 0.6]
     cut = resume(tmp_path / "cut", device="cpu")
     assert_equal_runs(cut, straight)
-    assert [line.get("kid") for line in read_log(cut)] == [line.get("kid") for line in read_log(straight)]
+    assert [line.get("yield") for line in read_log(cut)] == [line.get("yield") for line in read_log(straight)]
     assert Generator.load(cut).weights_hash == Generator.load(straight).weights_hash
 
 

@@ -109,7 +109,7 @@ def evaluate(
         split: val or test.
         n: number of faces to generate.
         seed: seed of the first face.
-        psi: truncation. Below 1, faces are better and less varied; the scores are then not those of the trained model.
+        psi: truncation; below 1, the scores are not those of the trained model.
         features: the feature space or its name; see `open_feature_space`.
         reader: the attribute reader or its name, for a conditional generator; see `open_reader`.
         n_asked: number of faces to request for each value of each attribute.
@@ -132,20 +132,19 @@ def evaluate(
 
     log.info("Generating %s faces and judging each of them", f"{n:,}")
     generated = generate_faces(generator, real, n, seed=seed, psi=psi, progress=progress)
-    log.info("Computing the scores")
     scored, floors = score(generated, real, progress), real_scores(real, n)
     if manifold:
-        both = _manifold_yields(generator, real, generated, seed, psi, progress)
-        scored.scores["yield-manifold"], floors["yield-manifold"] = both
-    _warn_of_low_ceiling(floors["yield"].value, resolution)
+        scored.scores["yield-manifold"], floors["yield-manifold"] = _manifold_yields(
+            generator, real, generated, seed, psi, progress
+        )
     scores = {name: replace(found, floor=floors[name].value) for name, found in scored.scores.items()}
     faults = _faults(scores, generated, real)
 
     accuracies = _accuracies(generator, reads, real, n_asked, seed, psi, progress)
     scores |= {f"accuracy-{name}": balanced for name, (balanced, _) in accuracies.items()}
-    details, kimg = {name: found for name, (_, found) in accuracies.items()}, generator.header.kimg
+    details = {name: found for name, (_, found) in accuracies.items()}
     protocol = _protocol(real, n, seed, psi, reads, n_asked, manifold)
-    metrics = Metrics(storable(model), generator.weights_hash, kimg, protocol, scores, details)
+    metrics = Metrics(storable(model), generator.weights_hash, generator.header.kimg, protocol, scores, details)
     return Evaluation(metrics, scored, real, faults)
 
 
@@ -170,6 +169,7 @@ def check_request(generator: Generator, *, n: int, n_asked: int, seed: int, psi:
 
 def score(generated: GeneratedFaces, real: RealFaces, progress: Progress | None = None) -> Scored:
     """Every score of generated faces except conditional accuracy."""
+    log.info("Computing the scores")
     distance, row = nearest(generated.features, real.train, progress=progress)
     scores = {
         "yield": mean_share(generated.keep),
@@ -188,8 +188,10 @@ def real_scores(real: RealFaces, n: int) -> dict[str, Score]:
     yield may have learnt from training faces, and a training face is not original by definition. The floor of
     distinguishability is chance.
     """
+    kept = mean_share(real.seen.keep)
+    _warn_of_low_ceiling(kept.value, real.resolution)
     return _feature_scores(np.asarray(real.train[:n]), real) | {
-        "yield": mean_share(real.seen.keep),
+        "yield": kept,
         "distinguishability-lite0": Score(0.5),
         "distinguishability-anime": Score(0.5),
         "originality": originality(real.nearest, real.nearest),
