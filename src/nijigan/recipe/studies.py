@@ -98,7 +98,8 @@ STUDIES = (
             Claim(
                 "A deeper network with more parameters would be better.",
                 "With both networks of `dcgan`, not of `ti-wen-chen`, twice as deep, after 200 kimg at 64 px: KID "
-                "×1000 is 3,013 (`dcgan`: 3,057) and yield 2 % (`dcgan`: 1 %) (results/dcgan-deep).",
+                "×1000 is 3,013 (`dcgan`: 3,057) and the yield of version 0.1 is 2 % (`dcgan`: 1 %) "
+                "(results/dcgan-deep).",
             ),
         ),
         "The loss is that of algorithm 1 in Goodfellow et al. 2014: G minimises log(1 - D(G(z))).",
