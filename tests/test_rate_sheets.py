@@ -189,7 +189,9 @@ def test_the_command_writes_sheets_and_reads_them(faces: FaceDataset, tmp_path: 
     fill(folder, [f"{n},good," for n in range(1, shown + 1)])
     out = str(tmp_path / "ratings")
     assert main(["rate", "--read", str(folder), "--out", out, "--rater", "ann"]) == 0
-    assert f"{shown} of {shown} faces rated" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert f"{shown} of {shown} faces rated" in told.out
+    assert f"Stored {shown} verdicts of ann in {tmp_path / 'ratings'}" in told.err
     assert main(["rate", *given]) == 2  # the folder is not empty
     assert main(["rate", str(model), "--read", str(folder)]) == 2
     assert main(["rate", str(model)]) == 2

@@ -51,7 +51,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     try:
         check_regular(path)
         texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the latter for a generator file in place of a folder
         return []
     except OSError as error:
         raise UserError(f"Could not read {path}: {error.strerror or error}.") from error

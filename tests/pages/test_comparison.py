@@ -73,6 +73,18 @@ def test_models_are_sorted_by_yield_and_ranked_by_intervals(tmp_path):
     assert "500 kimg in 67 min" in text
 
 
+def test_yields_too_low_to_tell_apart_share_a_rank_and_are_sorted_by_kid(tmp_path):
+    """Yields of 2, 6 and 7 %, with narrow intervals, and a better one."""
+    entries = [entry(name, (1.02 - good) / 10, 0.0005) for name, good in (("a", 0.02), ("b", 0.06), ("c", 0.07))]
+    for model, kid in zip(entries, (2.0, 3.0, 2.5), strict=True):
+        model.metrics.scores["kid"] = Score(kid, kid - 0.1, kid + 0.1)
+    text = check_page(page(tmp_path, entries)).text
+    assert "Yield does not separate the models: any of them may be the best." in text
+    html = page(tmp_path, [*entries, entry("d", 0.08)])  # 22 %
+    assert re.findall(r'<th scope="row">(\w+)<br>', html) == ["d", "a", "c", "b"]
+    assert re.findall(r'</th>\s*<td class="nowrap">([\d–]+)</td>', html) == ["1", "2–4", "2–4", "2–4"]
+
+
 def test_one_that_is_certainly_best_is_named(tmp_path):
     text = check_page(page(tmp_path, [entry("a", 0.04), entry("b", 0.09)])).text
     assert "a is the best by yield." in text

@@ -136,3 +136,12 @@ def test_the_command_refuses_before_it_imports_pictures(
         assert main([*command, *common]) == 2
         assert sentence in capsys.readouterr().err
     assert sorted(place.name for place in tmp_path.iterdir()) == ["file", "g.safetensors"]
+
+
+def test_generator_files_are_compared_like_runs(judged_faces: FaceDataset, tmp_path: Path) -> None:
+    small_generator().save(tmp_path / "a.safetensors")
+    found = evaluated(str(tmp_path / "a.safetensors"), judged_faces, n=100)
+    assert (found.name, found.curve, found.seconds) == ("a", [], None)
+    page = compare([tmp_path / "a.safetensors"], tmp_path / "page.html", dataset=judged_faces, n=100)
+    assert "Only one model could be evaluated" in page.read_text(encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "page.html"]

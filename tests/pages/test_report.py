@@ -47,6 +47,7 @@ def test_shows_every_score_the_whole_protocol_and_the_curves(tmp_path):
     assert html.count("<polyline") == 8
     first, table = page.text.split("Faults", 1)
     assert all(MEANINGS[name].label in first for name in FIRST)
+    assert "These real faces are among them." in table
     order = [table.index(words) for words in ("Broken: 50 %", "Narrow: 40 %", "Off-colour: 30 %", "Blurred: 20 %")]
     assert order == sorted(order)
 

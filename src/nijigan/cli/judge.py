@@ -181,6 +181,7 @@ class Rate:
         key, votes = read_sheets(folder)
         store = VoteStore(self.out, self.rater)
         store.cast_all(votes)
+        narrate(f"Stored {len(votes)} verdicts of {self.rater or 'a rater without a name (--rater)'} in {store.path}.")
         print(tally(key, store))
 
     def _write(self, models: "dict[str, Generator]", folder: Path, data: Path) -> None:

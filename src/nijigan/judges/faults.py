@@ -18,7 +18,9 @@ Rows = npt.NDArray[np.int64]
 
 _SHOWN = 12  # faces that show a fault
 _BLURRIEST = 0.05  # a face is blurred if it is less sharp than all but this share of real faces
-_SLIGHT = 0.05  # a share below this is no fault worth naming
+SLIGHT = 0.05
+"""A share below this is no fault worth naming."""
+_HOPELESS = 0.8
 _SHIFTED = 0.25  # deviations by which the median differs if most faces differ in the same direction
 
 
@@ -54,13 +56,14 @@ def find_faults(
         _narrow(scores["coverage"], gaps),
         _off_colour(generated, real),
     ]
-    return sorted(found, key=lambda fault: -fault.share)
+    # Where hardly a face is whole, the other three say little.
+    return sorted(found, key=lambda fault: (fault.name != "broken" or fault.share < _HOPELESS, -fault.share))
 
 
 def worst_fault(faults: list[Fault]) -> str:
     """What is worst, in a sentence."""
     worst = faults[0]
-    if worst.share < _SLIGHT:
+    if worst.share < SLIGHT:
         return "None of the four faults stands out: the faces are not broken, blurred, narrow or off-colour."
     return f"The worst fault: {worst.name}. {worst.sentence}"
 
@@ -83,7 +86,7 @@ def _blurred(generated: FeatureArray, real: FeatureArray) -> Fault:
 def _narrow(score: Score, gaps: FeatureArray) -> Fault:
     """What is missing from the coverage of real faces."""
     share = _shortfall(score)
-    sentence = f"{100 * share:.0f} % of the kinds of real faces are not generated; these are among them."
+    sentence = f"{100 * share:.0f} % of the kinds of real faces are not generated."
     return Fault("narrow", share, sentence, np.argsort(-gaps, kind="stable")[:_SHOWN])
 
 

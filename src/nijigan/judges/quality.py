@@ -36,6 +36,9 @@ STATISTICS = 3200
 """Numbers that describe a face: mean, deviation and maximum of each of these channels over the places, then mean and
 deviation of each channel of the anime network's three stages."""
 
+LEAST_YIELD = 0.1
+"""Below this yield, generators cannot be told apart by it: the judge's error is as large."""
+
 _BATCH = 16  # as in FeatureSpace.extract
 
 
@@ -60,6 +63,9 @@ class Impressions:
 
 def keep_probability(images: Images, progress: Progress | None = None) -> FeatureArray:
     """The chance that a person keeps each face.
+
+    It is predicted from ratings by two vision models, whose strictness follows a count by a person, of faces of 64 and
+    96 px. Other sizes are resized; there and for other styles, compare with what real faces get.
 
     Args:
         images: uint8 RGB, N×H×W×3.

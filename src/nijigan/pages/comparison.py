@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nijigan.errors import UserError
+from nijigan.judges.quality import LEAST_YIELD
 from nijigan.judges.results import Protocol
 from nijigan.metrics.score import Score
 from nijigan.pages.charts import chart, points
@@ -57,8 +58,8 @@ def write_comparison(models: Sequence[ComparedModel], path: Path, axes: Axes | N
         raise UserError("There is nothing to compare; name one model or more.")
     judged = [model for model in models if model.metrics is not None]
     protocol = _common_protocol(judged)
-    judged.sort(key=lambda model: -model.scores["yield"].value)
-    order = ranks([model.scores["yield"] for model in judged], lower_is_better=False)
+    judged.sort(key=_goodness, reverse=True)
+    order = ranks([_separable(model.scores["yield"]) for model in judged], lower_is_better=False)
     rank_of = {model.name: rank for model, rank in zip(judged, order, strict=True)}
     columns = meanings_of(name for model in judged for name in model.scores)
 
@@ -82,6 +83,19 @@ def write_comparison(models: Sequence[ComparedModel], path: Path, axes: Axes | N
         meanings={meaning.label: meaning.sentence for meaning in columns.values()},
         terms=protocol_terms(protocol) if protocol else {},
     )
+
+
+def _goodness(model: ComparedModel) -> tuple[float, float]:
+    """What models are sorted by: yield, and KID where the judge of yield cannot tell them apart."""
+    kid = model.scores.get("kid")
+    return max(model.scores["yield"].value, LEAST_YIELD), -kid.value if kid else 0.0
+
+
+def _separable(score: Score) -> Score:
+    """A yield with an interval that reaches over all yields that the judge cannot tell apart."""
+    if score.low is None or score.high is None or score.value >= LEAST_YIELD:
+        return score
+    return Score(score.value, 0.0, max(score.high, LEAST_YIELD))
 
 
 def _common_protocol(models: Sequence[ComparedModel]) -> Protocol | None:

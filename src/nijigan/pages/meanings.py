@@ -43,9 +43,9 @@ FIRST = ("yield", "recall", "coverage", "kid")
 MEANINGS = {
     "yield": Meaning(
         "Yield",
-        "The share of faces that people would keep, as predicted from ratings by eye: whole, eyes alike, nothing "
-        "melted, outline clean. Models are ranked by yield. The interval covers the choice of faces; the judge itself "
-        "is 7 points off on average between generators of different kinds.",
+        "The share of faces that people would keep: whole, eyes alike, nothing melted, outline clean. It is predicted "
+        "from ratings of two vision models, not of people. Models are ranked by yield. The interval covers the choice "
+        "of faces only; the judge itself is 6 points off on average for generators that it has not seen.",
         better=1,
         share=True,
     ),

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from nijigan.aliases import Images
-from nijigan.judges.faults import Fault
+from nijigan.judges.faults import SLIGHT, Fault
 from nijigan.judges.results import Metrics
 from nijigan.metrics.score import Score
 from nijigan.pages.accuracy_section import attribute_tables
@@ -56,6 +56,7 @@ def write_report(metrics: Metrics, gallery: Gallery, path: Path) -> None:
         kimg=kimg,
         headline=headline(metrics.scores),
         verdict=gallery.verdict,
+        slight=SLIGHT,
         first=[(MEANINGS[key], metrics.scores[key]) for key in FIRST if key in metrics.scores],
         faults=[
             (fault, pictures(faces, [f"example of: {fault.name}"] * len(faces))) for fault, faces in gallery.faults

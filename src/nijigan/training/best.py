@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from nijigan.judges.quality import LEAST_YIELD
+
 COLLAPSED = 0.25
 """A generator repeats a few faces if its coverage is below this share of the highest so far, or `LEAST_COVERAGE`."""
 LEAST_COVERAGE = 0.02
-LEAST_YIELD = 0.1
-"""Below this yield, the judge cannot tell generators apart: they count as equal, and KID decides."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from nijigan.terminal import duration, styled
 log = logging.getLogger("nijigan")
 _GRID = re.compile(r"kimg-([0-9]{6,12})(?:_([0-9]{3}))?\.png")
 _FIRST_WORD, _SILENCE = 2.0, 60.0  # seconds until the first message, and the longest without one
-_SCORES = "yield {yield:.0%} · KID {kid:.4f} · coverage {coverage:.0%}"
+_SCORES = "yield {yield:.0%} · KID ×1000 {kid_thousands:,.0f} · coverage {coverage:.0%}"
 _SHOWN = {"d_loss": "D loss", "g_loss": "G loss", "real_score": "D(real)", "fake_score": "D(fake)"}
 
 
@@ -99,7 +99,7 @@ class Monitor:
                 f"{duration((self._total - line['images']) / line['images_per_second'])} left",
             ]
             + [f"{label} {line[key]:.2f}" for key, label in _SHOWN.items() if line[key] is not None]
-            + ([_SCORES.format(**line)] if "coverage" in line else [])
+            + ([_SCORES.format(kid_thousands=1000 * line["kid"], **line)] if "coverage" in line else [])
         )
         self._progress.update(self._task, description=summary, completed=line["images"])
         if self._progress.disable:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from nijigan.files import replacing
 
@@ -16,9 +17,10 @@ _FIGURES = {
     "class": ("Class loss", {"d_class_loss": "discriminator", "g_class_loss": "generator"}),
     "diversity-loss": ("Diversity lost", {"diversity_loss": "generator"}),
     "yield": ("Share of faces that people keep", {"yield": "generated faces"}),
-    "kid": ("KID on validation faces", {"kid": "generated faces"}),
+    "kid": ("KID × 1000 on validation faces", {"kid": "generated faces"}),
     "variety": ("Share of real faces that are covered", {"coverage": "coverage", "recall": "recall"}),
 }
+_SHARES = ("yield", "variety", "accuracy")
 _COLOURS = ("#2b6cb0", "#e0567a", "#12805c", "#a87400", "#a23b97", "#2a87a8")
 
 
@@ -45,10 +47,14 @@ def plot_curves(lines: Sequence[dict[str, Any]], folder: Path) -> None:
         figure = Figure(figsize=(7, 4))
         axes = figure.add_axes((0.11, 0.14, 0.86, 0.82))  # placed by hand: a layout engine takes twice the time
         for (key, label), colour in zip(curves.items(), cycle(_COLOURS), strict=False):
-            points = [(line["kimg"], line[key]) for line in lines if line.get(key) is not None]
+            scale = 1000 if name == "kid" else 1
+            points = [(line["kimg"], scale * line[key]) for line in lines if line.get(key) is not None]
             few = "o" if len(points) < 20 else None
             axes.plot(*zip(*points, strict=True), label=label, color=colour, linewidth=1.4, marker=few, markersize=4)
         axes.set(xlabel="thousands of real images seen (kimg)", ylabel=title)
+        if name in _SHARES:
+            axes.set_ylim(0, max(0.05, 1.05 * axes.get_ylim()[1]))  # a run that learns nothing must not look steep
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
