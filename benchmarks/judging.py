@@ -3,8 +3,8 @@
     python benchmarks/judging.py --data faces [--n 5000] [--threads 2] [--cold]
 
 Judges the packaged generator in a process of its own, once with the instructions of this machine and once with AVX2
-only, as most laptops have. The first run of each pair fills the cache of the real faces; with `--cold` it is timed too,
-and begins with an empty cache. Nothing else should be running.
+only, as most laptops have. The cache of the real faces must be filled, as by one `nijigan evaluate` before; with
+`--cold` it is empty at first, and a second run follows. Nothing else should be running.
 """
 
 import argparse
@@ -55,10 +55,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as cache:
             threads = {"OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": "passive"}
             environment = instructions | threads | ({"NIJIGAN_CACHE": cache} if options.cold else {})
-            for state in ("empty", "filled"):
+            for state in ("empty", "filled") if options.cold else ("filled",):
                 found = judge(options.data, options.n, environment)
-                if state == "filled" or options.cold:
-                    print(f"| {name} | {state} | " + " | ".join(f"{value:.0f}" for value in found) + " |", flush=True)
+                print(f"| {name} | {state} | " + " | ".join(f"{value:.0f}" for value in found) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -43,9 +43,8 @@ FIRST = ("yield", "recall", "coverage", "kid")
 MEANINGS = {
     "yield": Meaning(
         "Yield",
-        "The share of faces that people would keep: whole, eyes alike, nothing melted, outline clean. It is predicted "
-        "from ratings of two vision models, not of people. Models are ranked by yield. The interval covers the choice "
-        "of faces only; the judge itself is 6 points off on average for generators that it has not seen.",
+        "The share of faces that people would keep, as predicted from ratings of two vision models. Models are ranked "
+        "by yield. The interval covers the choice of faces; the judge itself errs by 6 points on average.",
         better=1,
         share=True,
     ),
