@@ -107,6 +107,26 @@ def scores_of(rated: RatedFaces, data: Path) -> dict[str, dict[str, float]]:
     return found
 
 
+def former_shares(rated: RatedFaces, data: Path) -> dict[str, dict[str, float]]:
+    """How well the two shares of faces that version 0.1 knew predict the verdicts: precision, and its yield.
+
+    The area of single faces is that of realism for the yield, whose other check, the detector, says only yes or no; and
+    of the number of real balls that contain a face, which is above 0 for precision.
+    """
+    dataset, lite0 = FaceDataset(data), open_feature_space("lite0")
+    against = np.asarray(real_faces(dataset, "val", 64, lite0).features)
+    manifold, reach = open_manifold(dataset, 64, lite0), radii(against, NEIGHBOURS)
+    rows = np.flatnonzero(rated.fake & ~np.isin(rated.generators, EXTRA))
+    features = look(np.stack([_at_64(rated.images[row]) for row in rows])).lite0
+    squares = (features**2).sum(1)[:, None] + (against**2).sum(1) - 2 * features @ against.T
+    balls = (squares < reach**2).sum(1)
+    good = rated.kept[rows] > 0.5
+    return {
+        "yield-manifold": {"area": area(manifold.realism(features), good)},
+        "precision-lite0": {"area": area(balls, good)},
+    }
+
+
 def _at_64(face: Images) -> Images:
     return face if face.shape[0] == 64 else np.asarray(resize(Image.fromarray(face), 64, 64))
 
@@ -153,6 +173,9 @@ def main() -> None:
         rated, fresh, last & (np.array([name not in seen for name in groups]) | ~rated.fake)
     )
     scores = {"yield": dict(unseen["shares"]), **scores_of(rated, options.data[0])}  # type: ignore[call-overload]
+    table["former shares"] = former = former_shares(rated, options.data[0])
+    for name, found in former.items():
+        found["mean absolute error"] = float(np.mean([abs(scores[name][g] - share) for g, share in by_eye.items()]))
     table["rank correlation with the yield by eye"] = correlations(scores, by_eye)
     table[f"the same from {LEAST:.0%} on"] = correlations(scores, by_eye, LEAST)
     table["scores"] = scores
