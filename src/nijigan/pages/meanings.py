@@ -48,34 +48,24 @@ MEANINGS = {
         better=1,
         share=True,
     ),
-    "kid": Meaning(
-        "KID × 1000",
-        "The distance between the distributions of generated and real faces; 0 means no difference.",
-        better=-1,
-        scale=1000,
-    ),
-    "fd": Meaning(
-        "FD",
-        "Another distance between generated and real faces. It depends on the number of faces: compare it only with "
-        "the value for real faces. The range covers disjoint subsets of the faces; it is not an interval.",
-        better=-1,
-    ),
-    "precision": Meaning("Precision", "The share of generated faces that resemble a real face.", better=1, share=True),
     "recall": Meaning("Recall", "The share of real faces that resemble a generated face.", better=1, share=True),
-    "density": Meaning(
-        "Density",
-        "How deep the generated faces lie among real ones: like precision, but less sensitive to outliers.",
-        better=1,
-    ),
     "coverage": Meaning(
         "Coverage",
         "The share of real faces with a generated face nearby. It falls when the generator omits kinds of faces.",
         better=1,
         share=True,
     ),
-    "diversity": Meaning(
-        "Diversity",
-        "How much the generated faces differ from each other: 1 is as varied as real faces, 0 is always the same face.",
+    "kid": Meaning(
+        "KID × 1000",
+        "The distance between the distributions of generated and real faces; 0 means no difference.",
+        better=-1,
+        scale=1000,
+    ),
+    "precision": Meaning("Precision", "The share of generated faces that resemble a real face.", better=1, share=True),
+    "density": Meaning(
+        "Density",
+        "How deep the generated faces lie among real ones: like precision, but less sensitive to outliers.",
+        better=1,
     ),
     "distinguishability-lite0": Meaning(
         "Distinguishability",
@@ -90,11 +80,21 @@ MEANINGS = {
         better=-1,
         share=True,
     ),
+    "diversity": Meaning(
+        "Diversity",
+        "How much the generated faces differ from each other: 1 is as varied as real faces, 0 is always the same face.",
+    ),
     "originality": Meaning(
         "Originality",
         "The share of generated faces that are farther from every training face than the closest 1 % of unseen real "
         "faces. About 99 % is as new as real faces; clearly less means copying.",
         share=True,
+    ),
+    "fd": Meaning(
+        "FD",
+        "Another distance between generated and real faces. It depends on the number of faces: compare it only with "
+        "the value for real faces. The range covers disjoint subsets of the faces; it is not an interval.",
+        better=-1,
     ),
     "yield-manifold": Meaning(
         "Yield of version 0.1",
