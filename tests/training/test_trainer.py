@@ -489,7 +489,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(validation, "quick_scores", next_scores)
     monkeypatch.setattr(
-        validation, "real_faces", lambda dataset, split, resolution, space: SimpleNamespace(space=space)
+        validation, "real_faces", lambda dataset, split, resolution, space, progress: SimpleNamespace(space=space)
     )
     return yields
 
@@ -568,6 +568,25 @@ def test_a_stopped_run_goes_on_when_it_is_made_longer(
     resume(run, kimg=2.0, device="cpu")
     # Patience begins anew: the .5 is the first of it, and with a patience of 1 the last.
     assert read_log(run)[-1]["images"] == 304
+
+
+def test_the_first_evaluation_says_how_far_the_real_faces_are(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(validation.time, "monotonic", lambda: now[0])
+    with caplog.at_level(logging.INFO, "nijigan"):
+        progress = validation.said_now_and_then()
+        for done in range(0, 50):
+            now[0] += 1
+            progress(done * 100, 12_048)
+    assert caplog.messages == [
+        "900 of 12,048",
+        "1,900 of 12,048",
+        "2,900 of 12,048",
+        "3,900 of 12,048",
+        "4,900 of 12,048",
+    ]
 
 
 def test_judging_changes_no_weight(

@@ -1,8 +1,11 @@
 """Evaluation while training: scores on the validation split, and the best generator so far."""
 
+import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 
+from nijigan.aliases import Progress
 from nijigan.generator.generator import Generator
 from nijigan.judges.conditional_accuracy import conditional_accuracy
 from nijigan.judges.evaluation import quick_scores
@@ -11,6 +14,23 @@ from nijigan.judges.readers import open_reader
 from nijigan.judges.real import real_faces
 from nijigan.training.best import Judged
 from nijigan.training.session import Session
+
+log = logging.getLogger("nijigan")
+
+_SECONDS = 10.0  # between lines that say how far the features of the real faces are
+
+
+def said_now_and_then() -> Progress:
+    """A progress that says how far the work is every ten seconds, beside the progress of the training."""
+    said = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() >= said + _SECONDS:
+            said = time.monotonic()
+            log.info("%s of %s", f"{done:,}", f"{total:,}")
+
+    return progress
 
 
 class Validation:
@@ -27,7 +47,8 @@ class Validation:
     def __init__(self, session: Session, out: Path) -> None:
         self._recipe, self._state, self._out = session.recipe, session.state, out
         dataset, attributes = session.dataset, session.labels.attributes
-        self._real = real_faces(dataset, "val", session.recipe.resolution, open_feature_space(DEFAULT))
+        space = open_feature_space(DEFAULT)
+        self._real = real_faces(dataset, "val", session.recipe.resolution, space, said_now_and_then())
         self._reader = open_reader("auto", attributes, dataset) if attributes else None
 
     def judge(self, generator: Generator) -> dict[str, float | None]:
