@@ -45,6 +45,6 @@ def demo(out: Path, progress: Progress | None = None) -> None:
         "Try next: nijigan generate %s --n 16 --seed 7 --scale 4 --out more.png\n"
         "          nijigan walk %s --out walk.webp\n"
         "          nijigan import YOUR-PICTURES --out faces\n"
-        "          nijigan train stylegan-lite-small --data faces --out runs/a",
+        "          nijigan train sngan-hinge-small --data faces --out runs/a",
         grid, run / "timelapse.webp", run / "plots", run, run,
     )  # fmt: skip
