@@ -108,7 +108,7 @@ def _melt(faces: Images, pixels: float, random: np.random.Generator, hair: bool)
         inside = (grid[1] > low[0]) & (grid[1] < high[0]) & (grid[0] > low[1]) & (grid[0] < high[1])
         mask = gaussian_filter((~inside if hair else inside).astype(np.float32), 1)
         at = grid + field * mask
-        damaged[row] = _round(
+        damaged[row] = to_uint8(
             np.stack(
                 [map_coordinates(faces[row, ..., c], at, np.float32, order=1, mode="nearest") for c in range(3)], -1
             )
@@ -157,10 +157,11 @@ def _paste(face: Images, patch: Images, box: Box) -> None:
     fitted = np.asarray(resize(Image.fromarray(np.ascontiguousarray(patch)), right - left, lower - upper))
     ramps = [np.minimum(1, (0.5 + np.minimum(np.arange(n), np.arange(n)[::-1])) / (n / 6)) for n in fitted.shape[:2]]
     alpha = np.outer(*ramps)[..., None]
-    face[upper:lower, left:right] = _round(alpha * fitted + (1 - alpha) * face[upper:lower, left:right])
+    face[upper:lower, left:right] = to_uint8(alpha * fitted + (1 - alpha) * face[upper:lower, left:right])
 
 
-def _round(pixels: npt.NDArray[np.floating]) -> Images:
+def to_uint8(pixels: npt.NDArray[np.floating]) -> Images:
+    """Round and clip."""
     return pixels.round().clip(0, 255).astype(np.uint8)
 
 

@@ -28,7 +28,7 @@ from rich.progress import track
 from scipy.cluster.vq import kmeans2
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from damage import STRUCTURAL, Flaw
+from damage import STRUCTURAL, Flaw, to_uint8
 from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset
 from nijigan.generator.generator import Generator
@@ -41,11 +41,6 @@ from nijigan.pictures import resize
 Floats = npt.NDArray[np.float32]
 CLUSTERS = 12
 FLOOR, MODELS = "floor", "models, kimg"
-
-
-def to_uint8(images: npt.NDArray[np.floating]) -> Images:
-    """Round and clip."""
-    return images.round().clip(0, 255).astype(np.uint8)
 
 
 def noise(faces: Images, sigma: float, random: np.random.Generator) -> Images:

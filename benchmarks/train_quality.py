@@ -21,7 +21,7 @@ import torch
 from damage import STRUCTURAL, Flaw, find_places
 from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset
-from nijigan.judges.quality import WEIGHTS, look
+from nijigan.judges.quality import STATISTICS, WEIGHTS, look
 from nijigan.metrics.logistic import LogisticFit, fit_logistic
 from rated_faces import RatedFaces, rated_faces
 from sensitivity import blur, chequer, halves, noise
@@ -66,7 +66,7 @@ class Lessons:
 def statistics(faces: Sequence[Images]) -> Floats:
     """The statistics of faces of any sizes: N×3200."""
     sides = np.array([face.shape[0] for face in faces])
-    found = np.empty((len(faces), 3200), np.float32)
+    found = np.empty((len(faces), STATISTICS), np.float32)
     for side in np.unique(sides):
         rows = np.flatnonzero(sides == side)
         found[rows] = look(np.stack([faces[row] for row in rows])).statistics

@@ -47,7 +47,7 @@ def find_faults(
         scores: yield and coverage, with what real faces score as their floor.
         keep: the chance that a person keeps each generated face, N.
         generated: looks of the generated faces, N×6; see `nijigan.judges.looks`.
-        real: looks of real faces, M×5.
+        real: looks of real faces, M×6.
         gaps: distance from each real face of the split to its nearest generated face, over its radius.
     """
     found = [
@@ -97,7 +97,7 @@ def _off_colour(generated: FeatureArray, real: FeatureArray) -> Fault:
     of real faces below a value, less what equal distributions of as many faces reach in one of twenty cases.
     """
     chance = 1.36 * np.sqrt(1 / len(generated) + 1 / len(real))
-    most, column = max((_greatest_gap(generated[:, name], real[:, name]), name) for name in COLOURS)
+    most, column = max((_greatest_gap(generated[:, number], real[:, number]), number) for number in COLOURS)
     share = max(0.0, most - float(chance))
     name, low, high = COLOURS[column]
     values, middle = generated[:, column], float(np.median(real[:, column]))

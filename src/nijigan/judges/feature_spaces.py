@@ -70,11 +70,7 @@ class FeatureSpace:
         features = np.empty((len(images), self.size), np.float32)
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
-            if self.resolution is not None:
-                side = self.resolution
-                batch = np.stack([np.asarray(resize(Image.fromarray(image), side, side)) for image in batch])
-            # N×H×W×3 viewed as N×3×H×W is PyTorch's channels-last format, which convolutions accept without a copy.
-            pixels = torch.from_numpy(batch.astype(np.float32)).permute(0, 3, 1, 2) / 255
+            pixels = to_pixels(batch, self.resolution)
             with torch.inference_mode(), torch.autocast("cpu", enabled=False):
                 found = self.embed(pixels)
             if not found.isfinite().all():
@@ -91,6 +87,19 @@ def check_images(images: Images) -> None:
         raise ValueError(f"images must be a uint8 array N×H×W×3; this is a {type(images).__name__}")
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape[1:]:
         raise ValueError(f"images must be uint8 N×H×W×3; these are {images.dtype} of shape {images.shape}")
+
+
+def to_pixels(images: Images, side: int | None) -> Tensor:
+    """Faces as networks take them: float32 N×3×side×side in [0, 1].
+
+    Args:
+        images: uint8 RGB, N×H×W×3.
+        side: to which they are resized; None: they are not.
+    """
+    if side is not None:
+        images = np.stack([np.asarray(resize(Image.fromarray(image), side, side)) for image in images])
+    # N×H×W×3 viewed as N×3×H×W is PyTorch's channels-last format, which convolutions accept without a copy.
+    return torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2) / 255
 
 
 def open_feature_space(name: str = DEFAULT, side: int = 64) -> FeatureSpace:

@@ -15,16 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.torch
 import torch
-from PIL import Image
-from torch import Tensor
 
 from nijigan.aliases import Images, Progress
 from nijigan.errors import UserError
 from nijigan.files import ASSETS
 from nijigan.judges import anime
-from nijigan.judges.feature_spaces import LITE0_RESOLUTION, check_images, to_sphere
+from nijigan.judges.feature_spaces import LITE0_RESOLUTION, check_images, to_pixels, to_sphere
 from nijigan.metrics.arrays import FeatureArray
-from nijigan.pictures import resize
 from nijigan.vision import lite0
 from nijigan.vision.frozen import freeze
 
@@ -109,17 +106,11 @@ def weights_hash() -> str:
 def _look(images: Images) -> tuple[npt.NDArray[np.float32], ...]:
     wide, small = _networks()
     with torch.autocast("cpu", enabled=False):
-        features, blocks = wide.with_blocks(_pixels(images, LITE0_RESOLUTION), BLOCKS)
-        embedding, stages = small.with_stages(_pixels(images, anime.RESOLUTION))
+        features, blocks = wide.with_blocks(to_pixels(images, LITE0_RESOLUTION), BLOCKS)
+        embedding, stages = small.with_stages(to_pixels(images, anime.RESOLUTION))
         pooled = [s for block in blocks for s in (block.mean((2, 3)), block.std((2, 3)), block.amax((2, 3)))]
         pooled += [s for stage in stages for s in (stage.mean((2, 3)), stage.std((2, 3)))]
         return tuple(t.numpy() for t in (to_sphere(features), to_sphere(embedding), torch.cat(pooled, 1)))
-
-
-def _pixels(images: Images, side: int) -> Tensor:
-    """Faces as float N×3×side×side in [0, 1], in channels-last memory."""
-    resized = np.stack([np.asarray(resize(Image.fromarray(image), side, side)) for image in images])
-    return torch.from_numpy(resized.astype(np.float32)).permute(0, 3, 1, 2) / 255
 
 
 @cache
