@@ -14,7 +14,7 @@ from nijigan.networks.blocks import (
     removes_bias,
     squash,
 )
-from nijigan.networks.fast_strided import Double, Halve
+from nijigan.networks.convolutions import Conv3, Double, Halve
 from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig
 
 
@@ -41,7 +41,7 @@ class DCGANGenerator(nn.Module):
         for inner, outer in zip(channels, [*channels[1:], None], strict=True):
             layers += after(inner)
             for _ in range(config.depth - 1):
-                layers += [nn.Conv2d(inner, inner, 3, 1, 1, bias=bias), *after(inner)]
+                layers += [Conv3(inner, inner, bias=bias), *after(inner)]
             layers += _double(inner, outer or 3, config.upsample, bias if outer else norm != "batch")
         layers += [squash(config.output)]
         self.layers = nn.Sequential(*layers)
@@ -64,7 +64,7 @@ def _double(inner: int, outer: int, upsample: str, bias: bool) -> list[nn.Module
     """The layers that double the resolution."""
     if upsample == "transposed":
         return [Double(inner, outer, bias)]
-    return [nn.Conv2d(inner, 4 * outer, 3, 1, 1, bias=bias), nn.PixelShuffle(2)]
+    return [Conv3(inner, 4 * outer, bias=bias), nn.PixelShuffle(2)]
 
 
 class DCGANDiscriminator(nn.Module):
@@ -100,7 +100,7 @@ class DCGANDiscriminator(nn.Module):
             else:
                 layers += [_halve(inner, outer, config.downsample, bias), *after(outer), *pool]
             for _ in range(config.depth - 1):
-                layers += [nn.Conv2d(outer, outer, 3, 1, 1, bias=bias), *after(outer)]
+                layers += [Conv3(outer, outer, bias=bias), *after(outer)]
         layers += [MinibatchStddev()] if config.minibatch_stddev else []
         self.feature_size = channels[-1] + config.minibatch_stddev
         layers += [nn.Conv2d(self.feature_size, 1, base, 1, 0, bias=norm != "batch")]
@@ -117,4 +117,4 @@ class DCGANDiscriminator(nn.Module):
 
 def _halve(inner: int, outer: int, downsample: str, bias: bool) -> nn.Module:
     """The convolution that halves the resolution, or that is followed by average pooling."""
-    return Halve(inner, outer, bias) if downsample == "stride" else nn.Conv2d(inner, outer, 3, 1, 1, bias=bias)
+    return Halve(inner, outer, bias) if downsample == "stride" else Conv3(inner, outer, bias=bias)

@@ -20,6 +20,7 @@ from nijigan.networks.blocks import (
     removes_bias,
     squash,
 )
+from nijigan.networks.convolutions import Conv3
 from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig
 
 
@@ -39,7 +40,7 @@ class ResNetGenerator(nn.Module):
             layers += [_up_block(inner, outer, config, double=True)]
             layers += [_up_block(outer, outer, config, double=False) for _ in range(config.depth - 1)]
         layers += [norm_layer(config.normalisation, channels[-1]), activation(config.activation)]
-        layers += [nn.Conv2d(channels[-1], 3, 3, 1, 1), squash(config.output)]
+        layers += [Conv3(channels[-1], 3), squash(config.output)]
         self.layers = nn.Sequential(*layers)
         _init_xavier(self)
 
@@ -100,10 +101,10 @@ def _up_block(inner: int, outer: int, config: GeneratorConfig, double: bool) -> 
         norm_layer(norm, inner),
         activation(config.activation, inplace=False),  # the shortcut needs its input
         *doubling,
-        nn.Conv2d(inner, outer, 3, 1, 1, bias=bias),
+        Conv3(inner, outer, bias=bias),
         norm_layer(norm, outer),
         activation(config.activation),
-        nn.Conv2d(outer, outer, 3, 1, 1, bias=bias),
+        Conv3(outer, outer, bias=bias),
     ]
     # The paper upsamples first, which gives the same sum for four times the cost.
     shortcut = [nn.Conv2d(inner, outer, 1, bias=False), *doubling] if double or inner != outer else []
@@ -113,9 +114,9 @@ def _up_block(inner: int, outer: int, config: GeneratorConfig, double: bool) -> 
 def _first_block(outer: int) -> Residual:
     """A block that halves the resolution of pixels. It starts without an activation, which would clip them at grey."""
     main = [
-        nn.Conv2d(3, outer, 3, 1, 1),
+        Conv3(3, outer),
         activation("relu"),
-        nn.Conv2d(outer, outer, 3, 1, 1),
+        Conv3(outer, outer),
         nn.AvgPool2d(2),
     ]
     return Residual(main, [nn.AvgPool2d(2), nn.Conv2d(3, outer, 1, bias=False)])
@@ -127,10 +128,10 @@ def _down_block(inner: int, outer: int, norm: str, halve: bool) -> Residual:
     main = [
         norm_layer(norm, inner),
         activation("relu", inplace=False),
-        nn.Conv2d(inner, inner, 3, 1, 1, bias=not removes_bias(norm)),
+        Conv3(inner, inner, bias=not removes_bias(norm)),
         norm_layer(norm, inner),
         activation("relu"),
-        nn.Conv2d(inner, outer, 3, 1, 1),
+        Conv3(inner, outer),
         *pool,
     ]
     # Pooling commutes with a 1×1 convolution; in this order the cost is a quarter.

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, leaky_relu, linear
 
 from nijigan.networks.blocks import ladder, squash
+from nijigan.networks.convolutions import convolve3
 from nijigan.recipe.parts import GeneratorConfig
 
 _WIDEST_STYLE = 512  # as published
@@ -32,7 +33,7 @@ class Equalised(nn.Module):
     Args:
         inner: number of input channels.
         outer: number of output channels.
-        kernel: height and width of a convolution; None for a dense layer.
+        kernel: height and width of a convolution, 1 or 3; None for a dense layer.
         gain: standard deviation of the output for inputs of mean square 1.
         rate: factor on the optimizer's learning rate.
     """
@@ -50,7 +51,9 @@ class Equalised(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """N×inner → N×outer, or N×inner×H×W → N×outer×H×W."""
         weight, bias = self.weight * self.scale, self.bias * self.rate
-        return linear(x, weight, bias) if weight.ndim == 2 else conv2d(x, weight, bias, padding="same")
+        if weight.ndim == 2:
+            return linear(x, weight, bias)
+        return convolve3(x, weight, bias) if weight.shape[2] == 3 else conv2d(x, weight, bias)
 
 
 class MappingNetwork(nn.Module):

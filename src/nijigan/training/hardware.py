@@ -174,10 +174,10 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries than glibc may lack it
     if mallopt is None:
         return False
-    trim_threshold, mmap_threshold = -1, -3  # as <malloc.h> numbers them
-    # Setting either switches off glibc's own adaptation of both. The one that may be refused therefore comes first.
-    # 32 MiB is the most that every version accepts.
-    return bool(mallopt(mmap_threshold, 2**25)) and bool(mallopt(trim_threshold, 2**31 - 1))
+    trim_threshold, most_mmaps = -1, -4  # as <malloc.h> numbers them
+    # A block with a mapping of its own is unmapped when it is freed. A threshold for them could be 32 MiB at most, but
+    # in fp32 one map of a batch of 128 is as large as that.
+    return bool(mallopt(most_mmaps, 0)) and bool(mallopt(trim_threshold, 2**31 - 1))
 
 
 def _matmul_seconds(dtype: torch.dtype, device: torch.device) -> float:

@@ -5,21 +5,22 @@ import torch
 from torch import nn
 from torch.nn.functional import cosine_similarity
 
-from nijigan.networks.fast_strided import Double, Halve, _Strided
+from nijigan.networks.convolutions import Double, Halve
+from nijigan.networks.strided_gradients import _Strided
 
 WIDE = 192
 """The smallest number of channels for which our gradient is used."""
 
 
-@pytest.mark.parametrize("doubles", [False, True], ids=["halve", "double"])
+@pytest.mark.parametrize("transposed", [False, True], ids=["halve", "double"])
 @pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
 @pytest.mark.parametrize("size", [(4, 4), (2, 6)], ids=["square", "oblong"])
-def test_gradients_equal_finite_differences(doubles, bias, size):
+def test_gradients_equal_finite_differences(transposed, bias, size):
     torch.manual_seed(0)
     features = torch.randn(3, 2, *size, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn((2, 5, 4, 4) if doubles else (5, 2, 4, 4), dtype=torch.float64, requires_grad=True)
+    weight = torch.randn((2, 5, 4, 4) if transposed else (5, 2, 4, 4), dtype=torch.float64, requires_grad=True)
     offset = torch.randn(5, dtype=torch.float64, requires_grad=True) if bias else None
-    assert torch.autograd.gradcheck(lambda *tensors: _Strided.apply(*tensors, doubles), (features, weight, offset))
+    assert torch.autograd.gradcheck(lambda *tensors: _Strided.apply(*tensors, transposed), (features, weight, offset))
 
 
 def twins(kind):

@@ -1,9 +1,9 @@
-"""4×4 convolutions that halve or double the resolution, with a faster gradient for their weights on CPUs."""
+"""A faster gradient for the weights of strided 4×4 convolutions in bf16 on CPUs."""
 
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.nn.functional import conv2d, conv_transpose2d
 
@@ -13,48 +13,37 @@ _CHANNELS, _SIDE = 192, 16
 used once per channel, and if the larger one is at most _SIDE pixels wide. torch's kernel is fast for larger maps."""
 
 
-class Halve(nn.Conv2d):
-    """N×inner×2H×2W → N×outer×H×W."""
+def pay(features: Tensor, small_channels: int, large_side: int) -> bool:
+    """Whether the weights need a gradient that is faster here than in torch.
 
-    def __init__(self, inner: int, outer: int, bias: bool) -> None:
-        super().__init__(inner, outer, _KERNEL, _STRIDE, _PADDING, bias=bias)
+    On small maps, torch's bf16 kernel for that gradient runs at a third of the speed of a matrix product.
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Apply the convolution."""
-        if input.shape[2] % 2 == input.shape[3] % 2 == 0 and _pays(input, self.out_channels, input.shape[3]):
-            return _convolve(input, self.weight, self.bias, doubles=False)
-        return super().forward(input)
-
-
-class Double(nn.ConvTranspose2d):
-    """N×inner×H×W → N×outer×2H×2W."""
-
-    def __init__(self, inner: int, outer: int, bias: bool) -> None:
-        super().__init__(inner, outer, _KERNEL, _STRIDE, _PADDING, bias=bias)
-
-    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Apply the transposed convolution."""
-        if output_size is None and _pays(input, self.in_channels, 2 * input.shape[3]):
-            return _convolve(input, self.weight, self.bias, doubles=True)
-        return super().forward(input, output_size)
-
-
-def _pays(features: Tensor, small_channels: int, large_side: int) -> bool:
-    """Whether the weights need a gradient that `_Strided` computes faster than torch.
-
-    On small maps, torch's bf16 kernel for that gradient runs at a third of the speed of a matrix product. Its fp32
-    kernel does not have this problem, and other devices have other libraries.
+    Args:
+        features: the input of the layer.
+        small_channels: channels of the smaller map.
+        large_side: width of the larger map.
     """
     in_bf16 = torch.is_autocast_enabled("cpu") and features.dtype in (torch.float32, torch.bfloat16)
     learning = torch.is_grad_enabled() and features.device.type == "cpu" and in_bf16
     return learning and small_channels >= _CHANNELS and large_side <= _SIDE
 
 
-def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, doubles: bool) -> Tensor:
+def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
+    """A 4×4 convolution with stride 2 and padding 1, or the transposed one, in the dtype of the CPU's autocast.
+
+    Args:
+        features: N×C×H×W.
+        weight: O×C×4×4; C×O×4×4 for the transposed convolution.
+        bias: one number per output channel.
+        transposed: compute the transposed convolution.
+
+    Returns:
+        N×O×H/2×W/2; N×O×2H×2W for the transposed convolution.
+    """
     dtype = torch.get_autocast_dtype("cpu")
     with torch.autocast("cpu", enabled=False):
         convolved: Tensor = _Strided.apply(  # type: ignore[no-untyped-call]
-            features.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype), doubles
+            features.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype), transposed
         )
     return convolved
 
@@ -66,10 +55,10 @@ class _Strided(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, doubles: bool) -> Tensor:
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
         ctx.save_for_backward(features, weight)
-        ctx.doubles = doubles
-        convolve = conv_transpose2d if doubles else conv2d
+        ctx.transposed = transposed
+        convolve = conv_transpose2d if transposed else conv2d
         return convolve(features, weight, bias, _STRIDE, _PADDING)
 
     @staticmethod
@@ -79,10 +68,10 @@ class _Strided(torch.autograd.Function):
         features_needed, weight_needed, bias_needed, _ = ctx.needs_input_grad
         features_gradient = weight_gradient = None
         if features_needed:
-            transpose = conv2d if ctx.doubles else conv_transpose2d
+            transpose = conv2d if ctx.transposed else conv_transpose2d
             features_gradient = transpose(gradient, weight, None, _STRIDE, _PADDING)
         if weight_needed:
-            small, large = (features, gradient) if ctx.doubles else (gradient, features)
+            small, large = (features, gradient) if ctx.transposed else (gradient, features)
             flat = small.permute(0, 2, 3, 1).flatten(0, 2)  # N×S×H×W → NHW×S
             weight_gradient = (flat.T @ _unfold(large)).view(small.shape[1], _KERNEL, _KERNEL, -1).permute(0, 3, 1, 2)
         return features_gradient, weight_gradient, gradient.sum(dim=(0, 2, 3)) if bias_needed else None, None

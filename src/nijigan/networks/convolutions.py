@@ -1,0 +1,85 @@
+"""Convolutions that pick, pass by pass, the fastest way to compute themselves on the device at hand.
+
+They are torch's layers with the same weights. On CPUs, training in fp32 uses `nijigan.networks.winograd`, and training
+in bf16 the gradients of `nijigan.networks.strided_gradients`, where that measures faster. Pictures that are generated
+without gradients, and all other devices, use torch's own kernels.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from nijigan.networks import strided_gradients, winograd
+from nijigan.networks.winograd import Tiling
+
+_CHANNELS = 64**2
+"""With fewer pairs of input and output channels, the transforms of a map cost more than the products that they save."""
+_TILES = 64
+"""With fewer tiles in a batch, the transforms of the weights cost more than the products that they save."""
+
+
+class Conv3(nn.Conv2d):
+    """N×inner×H×W → N×outer×H×W: a 3×3 convolution with padding 1."""
+
+    def __init__(self, inner: int, outer: int, bias: bool = True) -> None:
+        super().__init__(inner, outer, 3, 1, 1, bias=bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the convolution."""
+        return convolve3(input, self.weight, self.bias)
+
+
+def convolve3(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """N×C×H×W features and O×C×3×3 weights → N×O×H×W, with padding 1."""
+    if tiling := _tiling(features, weight, features.shape[2:], stride=1):
+        return winograd.convolve(features, weight, bias, tiling, transposed=False)
+    return conv2d(features, weight, bias, padding=1)
+
+
+class Halve(nn.Conv2d):
+    """N×inner×2H×2W → N×outer×H×W: a 4×4 convolution with stride 2 and padding 1."""
+
+    def __init__(self, inner: int, outer: int, bias: bool) -> None:
+        super().__init__(inner, outer, 4, 2, 1, bias=bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the convolution."""
+        if input.shape[2] % 2 == input.shape[3] % 2 == 0:
+            if tiling := _tiling(input, self.weight, torch.Size(side // 2 for side in input.shape[2:]), stride=2):
+                return winograd.convolve(input, self.weight, self.bias, tiling, transposed=False)
+            if strided_gradients.pay(input, self.out_channels, input.shape[3]):
+                return strided_gradients.convolve(input, self.weight, self.bias, transposed=False)
+        return super().forward(input)
+
+
+class Double(nn.ConvTranspose2d):
+    """N×inner×H×W → N×outer×2H×2W: a transposed 4×4 convolution with stride 2 and padding 1."""
+
+    def __init__(self, inner: int, outer: int, bias: bool) -> None:
+        super().__init__(inner, outer, 4, 2, 1, bias=bias)
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Apply the transposed convolution."""
+        if output_size is None:
+            if tiling := _tiling(input, self.weight, input.shape[2:], stride=2):
+                return winograd.convolve(input, self.weight, self.bias, tiling, transposed=True)
+            if strided_gradients.pay(input, self.in_channels, 2 * input.shape[3]):
+                return strided_gradients.convolve(input, self.weight, self.bias, transposed=True)
+        return super().forward(input, output_size)
+
+
+def _tiling(features: Tensor, weight: Tensor, small: torch.Size, stride: int) -> Tiling | None:
+    """The tiles that make this pass faster than torch's kernels; None if none do. `small` are the smaller map's sides.
+
+    Measured with AVX2 on maps of 4 to 64 pixels and batches of 8 to 128 (LOG.md). A third of the gain is in the
+    gradient of the weights: where they are frozen, torch's kernels are as fast.
+    """
+    learning = torch.is_grad_enabled() and weight.requires_grad and features.device.type == "cpu"
+    in_fp32 = features.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
+    if not (learning and in_fp32) or weight.shape[0] * weight.shape[1] < _CHANNELS:
+        return None
+    for m in (4, 2):
+        fits = all(side % m == 0 for side in small)
+        if fits and len(features) * small.numel() // m**2 >= _TILES:
+            return Tiling(m, r=weight.shape[2] // stride, stride=stride)
+    return None
