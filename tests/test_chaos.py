@@ -15,8 +15,8 @@ from PIL import Image
 
 from nijigan.dataset.faces import FaceDataset
 from nijigan.generator.generator import Generator
-from nijigan.networks.tensorfile import unpack
 from nijigan.procedural.faces import write_faces
+from nijigan.tensors.tensorfile import unpack
 
 pytestmark = pytest.mark.slow
 

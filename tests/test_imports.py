@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 LOADED = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+MODULES = "import json, sys; print(json.dumps(sorted(sys.modules)))"
 ALL_MODULES = """
 import pkgutil, socket, sys
 
@@ -61,6 +63,24 @@ def test_help_loads_no_torch(command: list[str]) -> None:
     )
     assert "tyro" in loaded
     assert loaded & {"torch", "numpy", "pyarrow", "daft", "matplotlib", "lightning_fabric"} == set()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import nijigan; nijigan.load().sample(1)",
+        "from nijigan.cli import main; assert main(['generate', '--n', '1', '--out', sys.argv[1]]) == 0",
+    ],
+    ids=["sample", "generate"],
+)
+def test_drawing_a_face_loads_little_more_than_torch(program: str, tmp_path: Path) -> None:
+    unused = {"daft", "pyarrow", "tensorboard", "matplotlib", "torchmetrics", "lightning_fabric", "scipy", "sympy"}
+    unused |= {"animeface", "jinja2", "pandas", "onnxruntime", "networkx"}
+    told = run(f"import sys; sys.argv[1:] = [{str(tmp_path / 'face.png')!r}]\n{program}\n{MODULES}")
+    loaded = set(json.loads(told))
+    assert "torch" in loaded
+    assert {name for name in loaded if name.partition(".")[0] in unused} == set()
+    assert {"torch._dynamo", "torch._inductor"} & loaded == set()  # torch's compiler: a second
 
 
 def test_every_module_imports_first_and_without_network() -> None:

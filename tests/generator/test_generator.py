@@ -532,11 +532,11 @@ def test_an_unreadable_file_is_a_user_error(saved, monkeypatch):
 
 def test_the_published_network_at_its_limits_is_within_bounds():
     """The widest published DCGAN, and one twice as wide at 512 px, can be opened."""
-    from nijigan.generator.file import _build_on_meta
+    from nijigan.generator.file import _build_unallocated
 
     for width, resolution in ((64, 64), (64, 256), (128, 512)):
         header = small_header(generator=GeneratorConfig(width=width), latent=LatentConfig(), resolution=resolution)
-        assert next(_build_on_meta(header, Path("g")).parameters()).is_meta
+        assert next(_build_unallocated(header, Path("g")).parameters()).is_meta
 
 
 # Header and Face

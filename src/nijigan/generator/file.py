@@ -22,10 +22,11 @@ from nijigan.files import replacing
 from nijigan.generator.attributes import Combination, check_attributes
 from nijigan.jsonio import parse_json
 from nijigan.networks import build_generator
-from nijigan.networks.tensorfile import TEXT, DamagedFileError, check_content, pack
 from nijigan.recipe.parts import GeneratorConfig, LatentConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.resolutions import base_resolution
+from nijigan.tensors.tensorfile import TEXT, DamagedFileError, check_content, pack
+from nijigan.tensors.unallocated import unallocated
 
 FORMAT = 1
 
@@ -157,7 +158,7 @@ def read(path: Path) -> tuple[nn.Module, GeneratorHeader]:
             if text is None:
                 raise UserError(f"{path} has tensors but no nijigan generator; name a file that nijigan has saved.")
             header = GeneratorHeader.from_json(text, str(path))
-            module = _build_on_meta(header, path)
+            module = _build_unallocated(header, path)
             tensors = _read_tensors(file, module, path)
     except (OSError, SafetensorError, DamagedFileError) as error:
         raise UserError(
@@ -219,9 +220,9 @@ def _check_start(path: Path) -> None:
     raise UserError(f"{path} is not a .safetensors file, or is damaged; download or save it again.")
 
 
-def _build_on_meta(header: GeneratorHeader, path: Path) -> nn.Module:
+def _build_unallocated(header: GeneratorHeader, path: Path) -> nn.Module:
     """Build the network that the header describes, without allocating its weights."""
-    with torch.device("meta"):
+    with unallocated():
         module = build_generator(header.generator, header.latent, header.resolution, header.attributes)
     parameters = sum(tensor.numel() for tensor in module.state_dict().values())
     if parameters > _MOST_PARAMETERS:

@@ -22,8 +22,8 @@ from nijigan.generator.file import GeneratorHeader, TrainingSet
 from nijigan.generator.latents import Latents, check_psi, check_seed, consecutive_seeds, latents, truncate
 from nijigan.generator.packaged import PACKAGED
 from nijigan.jsonio import parse_json
-from nijigan.networks.numerics import full_precision
 from nijigan.safe_text import ANY, LONGEST_VALUE, UNKNOWN, is_safe
+from nijigan.tensors.numerics import full_precision
 
 __all__ = ["Face", "Generator", "GeneratorHeader", "TrainingSet"]
 

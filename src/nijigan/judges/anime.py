@@ -3,10 +3,10 @@
 import hashlib
 
 import safetensors.torch
-import torch
 from torch import Tensor, nn
 
 from nijigan.files import ASSETS
+from nijigan.tensors.unallocated import unallocated
 
 RESOLUTION = 64
 """Height and width of the faces it was trained on, in pixels."""
@@ -73,7 +73,7 @@ class AnimeNet(nn.Module):
 def load() -> tuple[AnimeNet, str]:
     """The trained network, in fp32, and the SHA-256 of its file in hex."""
     data = WEIGHTS.read_bytes()
-    with torch.device("meta"):  # no random initialisation, which would disturb a training in this process
+    with unallocated():  # no random initialisation, which would disturb a training in this process
         net = AnimeNet()
     net.load_state_dict({n: v.float() for n, v in safetensors.torch.load(data).items()}, assign=True)
     return net, hashlib.sha256(data).hexdigest()

@@ -13,6 +13,7 @@ from nijigan.aliases import Images, Progress
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.judges import anime
+from nijigan.tensors.unallocated import unallocated
 
 Vocabularies = Mapping[str, tuple[str, ...]]
 """Attribute → its values, in the order of their codes."""
@@ -112,7 +113,7 @@ def _batches(rows: npt.NDArray[np.int64], random: np.random.Generator) -> Iterat
 
 
 def _untrained(attributes: Vocabularies) -> ReaderNet:
-    with torch.device("meta"):  # no random initialisation, which would disturb a training in this process
+    with unallocated():  # no random initialisation, which would disturb a training in this process
         net = ReaderNet(attributes)
     net.trunk = anime.load()[0]
     net.heads.to_empty(device="cpu")

@@ -31,7 +31,8 @@ from nijigan.jsonio import parse_json
 from nijigan.judges import anime
 from nijigan.judges.feature_spaces import FeatureSpace
 from nijigan.judges.reader_training import ReaderNet, Vocabularies, train_reader
-from nijigan.networks.tensorfile import DamagedFileError, pack, unpack
+from nijigan.tensors.tensorfile import DamagedFileError, pack, unpack
+from nijigan.tensors.unallocated import unallocated
 
 ReaderName = Literal["auto", "people", "own"]
 
@@ -194,7 +195,7 @@ def _open(path: Path, name: str) -> AttributeReader:
         with safe_open(path, framework="pt") as file:
             text, tensors = unpack(file)
             header = parse_json(AttributeReaderHeader, text or "", str(path))
-            with torch.device("meta"):  # no random initialisation, which would disturb a training in this process
+            with unallocated():  # no random initialisation, which would disturb a training in this process
                 net = ReaderNet(header.attributes)
             net.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
     except (OSError, SafetensorError, DamagedFileError, RuntimeError) as error:

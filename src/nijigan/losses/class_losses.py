@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from nijigan.networks import Critique
-from nijigan.networks.numerics import autocast_device
 from nijigan.recipe.parts import ConditionConfig
+from nijigan.tensors.numerics import autocast_device
 
 ClassLoss = Callable[[Critique, Tensor], Tensor]
 """(critique of N images, N×A codes) → a loss in nats."""

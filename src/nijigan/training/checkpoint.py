@@ -12,8 +12,8 @@ from torch import Tensor
 
 from nijigan.errors import TrainingFailedError, UserError
 from nijigan.files import replacing
-from nijigan.networks.tensorfile import pack, unpack
 from nijigan.recipe.recipe import Recipe
+from nijigan.tensors.tensorfile import pack, unpack
 from nijigan.training.state import TrainingState
 
 Checkpoint = tuple[dict[str, Tensor], dict[str, Any]]

@@ -17,8 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from nijigan.aliases import Codes, Images
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
-from nijigan.networks.numerics import fast_numerics
 from nijigan.recipe.recipe import Recipe
+from nijigan.tensors.numerics import fast_numerics
 from nijigan.terminal import duration
 from nijigan.training.hardware import own_randomness, synchronise, total_memory
 from nijigan.training.rounds import DIVERSITY_EVERY, Rounds, Updates, micro_batch_size

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from nijigan.interrupt import Interrupt
-from nijigan.networks.numerics import fast_numerics
+from nijigan.tensors.numerics import fast_numerics
 from nijigan.training.checkpoint import not_finite
 from nijigan.training.observer.cadence import Recording
 from nijigan.training.observer.observer import SilentObserver

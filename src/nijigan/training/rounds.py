@@ -17,10 +17,10 @@ from nijigan.losses.class_losses import build_class_loss, diversity_loss
 from nijigan.losses.objectives import build_objective
 from nijigan.losses.penalties import build_penalty, clip_weights
 from nijigan.networks import Critique
-from nijigan.networks.numerics import autocast_device, full_precision
 from nijigan.networks.priors import random_latents
 from nijigan.recipe.parts import OptimizerConfig
 from nijigan.recipe.recipe import Recipe
+from nijigan.tensors.numerics import autocast_device, full_precision
 from nijigan.training.schedules import Schedule, schedule_at, turns
 from nijigan.training.state import TrainingState
 

@@ -15,6 +15,7 @@ from nijigan.dataset.faces import FaceDataset, FaceStream
 from nijigan.dataset.splits import split_advice
 from nijigan.errors import UserError
 from nijigan.recipe.recipe import Recipe
+from nijigan.tensors.unallocated import unallocated
 from nijigan.training.hardware import launch, own_randomness, resolve_precision, total_memory
 from nijigan.training.labels import TrainingLabels, with_attributes
 from nijigan.training.rounds import Rounds, micro_batch_size, mix_seeds
@@ -81,7 +82,7 @@ class Session:
         available = total_memory(self.fabric.device)
         if available is None:
             return
-        with torch.device("meta"):  # shapes without content
+        with unallocated():
             generator, discriminator = build_networks(self.recipe, self.labels.attributes)
         weights = 16 * sum(p.numel() for net in (generator, discriminator) for p in net.parameters())
         images = 64 * micro_batch_size(self.recipe, self.fabric.world_size) * self.recipe.resolution**2

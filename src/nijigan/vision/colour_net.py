@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from nijigan.aliases import Images
 from nijigan.files import ASSETS
 from nijigan.pictures import resize
+from nijigan.tensors.unallocated import unallocated
 from nijigan.vision import lite0
 from nijigan.vision.colour_names import VALUES
 from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, freeze
@@ -71,7 +72,7 @@ def colour_logits(face: Images) -> dict[str, npt.NDArray[np.float32]]:
 
 @cache
 def _net() -> ColourNet:
-    with torch.device("meta"):  # uses no random numbers: a training may be running in the same process
+    with unallocated():  # uses no random numbers: a training may be running in the same process
         net = ColourNet()
     net.load_state_dict({n: v.float() for n, v in safetensors.torch.load_file(WEIGHTS).items()}, assign=True)
     freeze(net)

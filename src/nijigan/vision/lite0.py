@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nijigan.errors import UserError
 from nijigan.files import ASSETS
+from nijigan.tensors.unallocated import unallocated
 from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD
 
 WEIGHTS = ASSETS / "lite0.safetensors"
@@ -130,7 +131,7 @@ def load() -> Lite0:
     data = WEIGHTS.read_bytes()
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise UserError(f"{WEIGHTS} is damaged; install nijigan again.")
-    with torch.device("meta"):  # no random initialisation, which would disturb a training in this process
+    with unallocated():  # no random initialisation, which would disturb a training in this process
         net = Lite0()
     weights = safetensors.torch.load(data)
     net.load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in weights.items()}, assign=True)

@@ -5,7 +5,7 @@ import torch
 from nijigan.generator.attributes import choose
 from nijigan.generator.generator import Generator, GeneratorHeader, TrainingSet
 from nijigan.generator.latents import latents
-from nijigan.networks.numerics import full_precision
+from nijigan.tensors.numerics import full_precision
 from nijigan.training.ema import recalibrate
 from nijigan.training.session import Session
 

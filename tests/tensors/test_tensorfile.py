@@ -5,7 +5,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from nijigan.networks.tensorfile import DamagedFileError, checksum, pack, unpack
+from nijigan.tensors.tensorfile import DamagedFileError, checksum, pack, unpack
 
 TENSORS = {
     "a": torch.arange(6.0).reshape(2, 3),

@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from nijigan.networks.numerics import fast_numerics, full_precision
+from nijigan.tensors.numerics import fast_numerics, full_precision
 
 
 def settings() -> tuple[str, bool, bool]:
@@ -45,7 +45,7 @@ def test_the_newer_switches_of_a_caller_are_respected(switch: str) -> None:
     """In a process of its own: torch does not mix its older and newer switches."""
     code = f"""
 import torch
-from nijigan.networks.numerics import fast_numerics, full_precision
+from nijigan.tensors.numerics import fast_numerics, full_precision
 {switch}.fp32_precision = "tf32"
 before = {switch}.fp32_precision
 with fast_numerics("cuda"), full_precision("cpu"):
