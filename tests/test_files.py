@@ -266,23 +266,6 @@ def test_a_lock_file_left_behind_does_not_block(tmp_path: Path) -> None:
         pass
 
 
-def test_every_module_can_be_imported_where_unix_calls_are_missing() -> None:
-    code = """
-import importlib, os, pkgutil, sys
-sys.modules["fcntl"] = None
-for name in ("sync", "fchmod", "mkfifo"):
-    if hasattr(os, name):
-        delattr(os, name)
-import nijigan
-names = [module.name for module in pkgutil.walk_packages(nijigan.__path__, "nijigan.")]
-for name in names:
-    if not name.endswith("__main__"):
-        importlib.import_module(name)
-assert len(names) > 50
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_folders_that_cannot_be_flushed_are_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = files.os.open
 

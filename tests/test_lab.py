@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy import stats
+from scipy import optimize, stats
 
 from nijigan.cli.lab import Lab
 from nijigan.errors import UserError
@@ -22,7 +22,7 @@ from nijigan.lab.experiment import (
     coverage,
     run_all,
     run_experiment,
-    wasserstein_distance,
+    sliced_wasserstein,
 )
 from nijigan.lab.picture import draw_figure
 from nijigan.recipe.parts import PenaltyConfig
@@ -37,34 +37,52 @@ def outcome(**changes) -> Outcome:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Assign fewer points: assignment is slow where points of an untrained generator nearly coincide."""
-    monkeypatch.setattr(experiment, "_ASSIGNED", 50)
-
-
-@pytest.fixture
-def few(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two objectives and two penalties."""
     monkeypatch.setattr(experiment, "OBJECTIVES", ("bce", "wasserstein"))
     monkeypatch.setattr(experiment, "PENALTIES", (PenaltyConfig(kind="none"), R1))
 
 
-def test_the_distance_of_a_shifted_set_is_the_length_of_the_shift(rng: np.random.Generator) -> None:
+def test_the_distance_of_a_shifted_set_is_a_share_of_the_shift(rng: np.random.Generator) -> None:
+    """A shift by d moves projections by d·|cos|, whose mean over all directions is 2/π."""
     points = rng.normal(size=(60, 2))
     shifted = rng.permutation(points) + np.array([3.0, -4.0])
-    assert wasserstein_distance(points, shifted) == pytest.approx(5)
-    assert wasserstein_distance(points, rng.permutation(points)) == 0
+    assert sliced_wasserstein(points, shifted) == pytest.approx(5 * 2 / np.pi, rel=1e-3)
+    assert sliced_wasserstein(points, rng.permutation(points)) == 0
 
 
-def test_the_distance_on_a_line_is_that_of_the_sorted_points(rng: np.random.Generator) -> None:
+def test_the_distance_of_points_on_a_line_is_a_share_of_scipys(rng: np.random.Generator) -> None:
     a, b = rng.normal(size=70), rng.exponential(size=70)
     direction = np.array([0.6, 0.8])
-    expected = stats.wasserstein_distance(a, b)
-    assert wasserstein_distance(a[:, None] * direction, b[:, None] * direction) == pytest.approx(expected)
+    expected = stats.wasserstein_distance(a, b) * 2 / np.pi
+    assert sliced_wasserstein(a[:, None] * direction, b[:, None] * direction) == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_distance_is_the_mean_of_scipys_over_directions(rng: np.random.Generator) -> None:
+    a, b = rng.normal(size=(50, 2)), rng.exponential(size=(50, 2))
+    angles = np.pi * rng.random(4000)
+    expected = np.mean([stats.wasserstein_distance(a @ ray, b @ ray) for ray in np.c_[np.cos(angles), np.sin(angles)]])
+    assert sliced_wasserstein(a, b) == pytest.approx(expected, rel=0.03)
+
+
+def test_the_distance_is_at_most_that_of_the_cheapest_pairing(rng: np.random.Generator) -> None:
+    a, b = rng.normal(size=(80, 2)), rng.exponential(size=(80, 2))
+    lengths = np.linalg.norm(a[:, None] - b, axis=-1)
+    cheapest = lengths[optimize.linear_sum_assignment(lengths)].mean()
+    assert 0 < sliced_wasserstein(a, b) <= cheapest * 2 / np.pi * 1.001
+
+
+def test_a_missing_mode_is_farther_than_a_wider_one() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        data = RING.sample(2000).double().numpy()
+        wide = replace(RING, sigma=3 * RING.sigma).sample(2000).double().numpy()
+        fewer = replace(RING, centres=RING.centres[1:]).sample(2000).double().numpy()
+    assert RING.floor < sliced_wasserstein(wide, data) < sliced_wasserstein(fewer, data)
 
 
 def test_the_distance_of_nan_is_infinite() -> None:
-    assert wasserstein_distance(np.array([[0.0, nan]]), np.zeros((1, 2))) == inf
+    assert sliced_wasserstein(np.array([[0.0, nan]]), np.zeros((1, 2))) == inf
 
 
 def test_modes_are_counted_by_hand() -> None:
@@ -105,7 +123,7 @@ def test_points_that_are_not_finite_cover_nothing() -> None:
     assert coverage(np.array([[nan, 0], [inf, inf], [2.0, 0.0]]), RING) == (1, 1 / 3)
 
 
-def test_every_experiment_differs(quick: None) -> None:
+def test_every_experiment_differs() -> None:
     generated = {
         (objective, penalty.kind): run_experiment(objective, penalty, "ring", steps=3).points
         for objective in OBJECTIVES
@@ -118,7 +136,7 @@ def test_every_experiment_differs(quick: None) -> None:
     assert len({points.tobytes() for points in generated.values()}) == 35
 
 
-def test_an_experiment_depends_only_on_its_arguments_and_restores_torch(quick: None) -> None:
+def test_an_experiment_depends_only_on_its_arguments_and_restores_torch() -> None:
     torch.manual_seed(1)
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     first = run_experiment("hinge", R1, "grid", steps=5, seed=3)

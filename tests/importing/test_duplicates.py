@@ -1,8 +1,11 @@
-from itertools import pairwise
+from itertools import chain, pairwise
+from time import process_time
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from blobs import blob, encode, portrait
 from nijigan.dataset.decode import decode
@@ -182,3 +185,40 @@ def test_families_of_near_duplicates_are_united() -> None:
     assert unite_families(families, related, 3, []) == [*families[:3], art[0], art[3]]
     assert unite_families(families, related, 0, [(art[3], art[2])]) == [art[0]] * 5
     assert unite_families([], np.array([], np.int64), 0, []) == []
+
+
+def united_by_scipy(families: list[str], related: np.ndarray, known: int, aliases: list[tuple[str, str]]) -> list[str]:
+    nodes = {name: node for node, name in enumerate(dict.fromkeys([*families, *chain.from_iterable(aliases)]))}
+    own = np.array([nodes[family] for family in families])
+    ends = [[nodes[name] for name in names] for names in zip(*aliases, strict=True)] or [[], []]
+    edges = np.concatenate([own, ends[0]]), np.concatenate([own[related], ends[1]])
+    graph = coo_array((np.ones(len(edges[0])), edges), shape=(len(nodes), len(nodes)))
+    group = connected_components(graph, directed=False)[1][own]
+    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    return [families[row if row < known else first[inverse[row]]] for row in range(len(families))]
+
+
+@pytest.mark.parametrize("names", [30, 300, 3000])
+def test_families_are_united_as_scipy_does(names: int, rng: np.random.Generator) -> None:
+    families = [f"art {number}" for number in rng.integers(names, size=1000)]
+    related = np.where(rng.random(1000) < 0.3, rng.integers(1000, size=1000), np.arange(1000))
+    aliases = [(f"art {one}", f"crop {other}") for one, other in rng.integers(names, size=(40, 2))]
+    for known, pairs in ((0, []), (0, aliases), (250, aliases)):
+        assert unite_families(families, related, known, pairs) == united_by_scipy(families, related, known, pairs)
+
+
+@pytest.mark.parametrize("shape", ["chain", "chain backwards", "tree", "random"])
+def test_families_of_many_pictures_are_united_in_seconds(shape: str, rng: np.random.Generator) -> None:
+    n = 200_000
+    rows = np.arange(n)
+    related = {
+        "chain": np.maximum(rows - 1, 0),
+        "chain backwards": np.minimum(rows + 1, n - 1),
+        "tree": rows // 2,
+        "random": rng.integers(n, size=n),
+    }[shape]
+    families = [str(row) for row in rows]
+    start = process_time()
+    united = unite_families(families, related, 0, [])
+    assert process_time() - start < 10
+    assert united == united_by_scipy(families, related, 0, [])

@@ -188,7 +188,10 @@ def test_inception_is_given_bytes_at_their_own_size(monkeypatch, images):
 
 @pytest.mark.parametrize(
     ("error", "advice"),
-    [(ModuleNotFoundError("torch_fidelity"), "pip install torch-fidelity"), (URLError("no route"), "no route")],
+    [
+        (ModuleNotFoundError("torch_fidelity"), r"pip install 'nijigan\[inception\]'"),
+        (URLError("no route"), "no route"),
+    ],
 )
 def test_a_missing_inception_says_what_to_do(error, advice, monkeypatch):
     def fail(*_: object) -> None:
@@ -196,6 +199,12 @@ def test_a_missing_inception_says_what_to_do(error, advice, monkeypatch):
 
     monkeypatch.setattr(INCEPTION, fail)
     with pytest.raises(UserError, match=advice):
+        open_feature_space("inception")
+
+
+def test_inception_without_torchmetrics_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchmetrics.image", None)
+    with pytest.raises(UserError, match=r"torchmetrics and torch-fidelity \(.+\): pip install 'nijigan\[inception\]'"):
         open_feature_space("inception")
 
 

@@ -68,7 +68,7 @@ class Evaluate:
         check_evaluation_place(out, self.overwrite)
         device = torch_device(self.device)
         generator = Generator.load(self.model).to(device)
-        check_request(generator, n=self.n, n_asked=self.n_asked, seed=self.seed, psi=self.psi)
+        check_request(generator, n=self.n, n_asked=self.n_asked, seed=self.seed, psi=self.psi, manifold=self.manifold)
         space = open_feature_space(self.features, generator.header.resolution)
         dataset = open_or_import(self.data)
         with progress_bar("Judging") as progress:

@@ -58,8 +58,8 @@ def _print_tables(outcomes: Sequence["Outcome"]) -> None:
     from nijigan.lab.experiment import MIXTURES
 
     for data, mixture in MIXTURES.items():
-        title = f"{data}: modes covered of {len(mixture.centres)} · Wasserstein distance (floor: {mixture.floor:.2f})"
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        measures = f"modes covered of {len(mixture.centres)} · sliced Wasserstein distance (floor: {mixture.floor:.3f})"
+        table = Table(title=f"{data}: {measures}", title_justify="left", box=None, pad_edge=False)
         table.add_column("loss")
         rows: dict[str, list[str]] = {}
         for outcome in outcomes:

@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 
 from nijigan.dataset.decode import UnreadableError, decode, to_png
 from nijigan.dataset.dropped import Dropped, unusable
+from nijigan.errors import UserError
 from nijigan.files import replacing
 from nijigan.importing.contact_sheets import keep_sheet, spread
 from nijigan.importing.labels.vocabulary import PictureLabels
@@ -27,7 +28,7 @@ from nijigan.importing.measure import FAILURE, each, failure, open_entry
 from nijigan.importing.sources import SourceFile
 from nijigan.importing.store import Origin, picture
 from nijigan.pictures import grid, resize
-from nijigan.vision.finder import FoundFace, find_faces, may_be_face
+from nijigan.vision.finder import FoundFace, check_finder, find_faces, may_be_face
 
 MARGIN = 0.25
 """Space on every side of a face's bounding box, as a share of its longer side. Hair and chin are then inside the crop,
@@ -114,8 +115,9 @@ def cut_faces(
         keep_faces: whether pictures that already are a face stay whole.
 
     Raises:
-        UserError: the crops cannot be written.
+        UserError: the crops cannot be written, or the face detector cannot be loaded.
     """
+    check_finder()
 
     def work(files: Sequence[bytes], positions: Sequence[int]) -> pa.Array:
         places = zip(files, positions, strict=True)
@@ -185,12 +187,16 @@ def _is_face(image: Image.Image, faces: Sequence[FoundFace]) -> bool:
 
 
 def hint_at_crop(origins: Sequence[Origin], sizes: Sequence[tuple[int, int]]) -> list[str]:
-    """A sentence for the report if there seem to be whole illustrations among the pictures.
+    """A sentence for the report if there seem to be whole illustrations among the pictures; none without a detector.
 
     Args:
         origins: where each picture is.
         sizes: width and height of each picture, in pixels.
     """
+    try:
+        check_finder()
+    except UserError:  # the import does not need it
+        return []
     # Illustrations are larger than faces and rarely square.
     large = [row for row in range(len(origins)) if max(sizes[row]) > SMALL]
     largest = sorted(large, key=lambda row: max(sizes[row]) ** 2 / min(sizes[row]), reverse=True)[:EXAMINED]

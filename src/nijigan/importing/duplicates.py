@@ -20,8 +20,6 @@ from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array  # type: ignore[import-untyped]
-from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
 MAX_BITS = 30
 """The largest number of signs, of 256, in which near-duplicates differ."""
@@ -221,12 +219,18 @@ def unite_families(
     Returns:
         For each picture, the family of the first picture that it is related to, over any number of steps.
     """
-    everyone = dict.fromkeys([*families, *chain.from_iterable(aliases)])
-    nodes = {name: node for node, name in enumerate(everyone)}
-    own = np.array([nodes[family] for family in families], np.int64)
-    one = [*own, *(nodes[name] for name, _ in aliases)]
-    other = [*own[related], *(nodes[name] for _, name in aliases)]
-    edges = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(len(nodes), len(nodes)))
-    group = connected_components(edges, directed=False)[1][own]
-    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
-    return [families[row if row < known else first[inverse[row]]] for row in range(len(families))]
+    parents = {name: name for name in chain(families, *aliases)}
+
+    def root(name: str) -> str:
+        """The name that stands for a group; halving the paths keeps them short (Tarjan and van Leeuwen, 1984)."""
+        while parents[name] != name:
+            parents[name] = parents[parents[name]]
+            name = parents[name]
+        return name
+
+    for one, other in chain(zip(families, (families[row] for row in related.tolist()), strict=True), aliases):
+        parents[root(one)] = root(other)
+    first: dict[str, str] = {}
+    for family in families:
+        first.setdefault(root(family), family)
+    return [family if row < known else first[root(family)] for row, family in enumerate(families)]

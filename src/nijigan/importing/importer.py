@@ -46,7 +46,7 @@ from nijigan.importing.label_cleaning import (
 from nijigan.importing.labels.matching import label as find_labels
 from nijigan.importing.labels.tag_report import TagReport
 from nijigan.importing.measure import measure
-from nijigan.importing.readings import parse_label, read_unlabelled
+from nijigan.importing.readings import check_readable, parse_label, read_unlabelled
 from nijigan.importing.report import ImportReport, nothing_usable
 from nijigan.importing.sources import NAMED, Listing, SourceFile, close, list_sources, overlooked_labels
 from nijigan.importing.store import write_faces
@@ -61,7 +61,7 @@ class ImportOptions:
     """How to import. Each field is a keyword argument of `import_faces`.
 
     Raises:
-        UserError: a value is out of its range, or cannot be understood.
+        UserError: a value is out of its range or cannot be understood, or `label` needs the missing face detector.
     """
 
     crop: bool = False
@@ -117,7 +117,7 @@ class ImportOptions:
         )
         check(self.crop or not self.keep_faces, "keep_faces has an effect only with crop; use both or neither.")
         self.merges()
-        self.attributes_to_read()
+        check_readable(self.attributes_to_read())
 
     def merges(self) -> list[Merge]:
         """`merge`, parsed."""
@@ -159,8 +159,8 @@ def import_faces(  # noqa: D417 (`ImportOptions` describes the others)
             `NamedProgress`, it also learns the name of each pass.
 
     Raises:
-        UserError: there is no usable picture, `out` is not a dataset, another process imports into it, or an option is
-            out of its range.
+        UserError: there is no usable picture, `out` is not a dataset, another process imports into it, an option is
+            out of its range, or it needs the face detector (animeface) and that cannot be loaded.
     """
     options = ImportOptions(
         crop=crop, crop_margin=crop_margin, keep_faces=keep_faces, follow_links=follow_links, faces_only=faces_only,

@@ -23,7 +23,7 @@ from nijigan.errors import UserError
 from nijigan.importing.duplicates import SIDE, perceptual_hashes
 from nijigan.importing.sources import SourceFile, read
 from nijigan.pictures import resize
-from nijigan.vision.finder import may_be_face
+from nijigan.vision.finder import check_finder, may_be_face
 
 BATCH = 64
 DAFT_BYTES = 2**32
@@ -127,8 +127,10 @@ def _free_address_space() -> float:
     """Bytes of address space that this process may still allocate."""
     if sys.platform != "linux":
         return float("inf")
-    import resource
-
+    try:
+        import resource
+    except ImportError:
+        return float("inf")
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     return float("inf") if limit == resource.RLIM_INFINITY else limit - used
@@ -152,7 +154,12 @@ def measure(
     Returns:
         One row per entry, in the order of `entries`, with the columns of `MEASURES`. A file that cannot be used has an
         `error` instead of measures, and does not stop the others.
+
+    Raises:
+        UserError: `detect` is set and the face detector cannot be loaded.
     """
+    if detect:
+        check_finder()
 
     def work(files: Sequence[bytes], positions: Sequence[int]) -> pa.Array:
         return _measure(files, positions, max_pixels, detect)

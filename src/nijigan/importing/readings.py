@@ -17,6 +17,7 @@ from nijigan.importing.measure import BATCH, each, open_entry
 from nijigan.importing.sources import SourceFile
 from nijigan.importing.store import Origin
 from nijigan.vision.colours import read_colours
+from nijigan.vision.finder import check_finder
 
 COLOURS = ("hair", "eyes")
 READABLE = (*COLOURS, "year")
@@ -39,6 +40,12 @@ def parse_label(texts: Sequence[str]) -> tuple[str, ...]:
         if name not in READABLE:
             raise UserError(f"{name!r} cannot be read from pictures; choose from {', '.join(READABLE)}.")
     return tuple(dict.fromkeys(names))
+
+
+def check_readable(names: Sequence[str]) -> None:
+    """Raise a `UserError` if these attributes cannot be read here: colours need the face detector."""
+    if set(names) & set(COLOURS):
+        check_finder()
 
 
 def read_unlabelled(

@@ -38,6 +38,7 @@ from nijigan.metrics.kid import kid
 from nijigan.metrics.neighbours import diversity, manifold_scores, nearest, originality, radii
 from nijigan.metrics.score import Score
 from nijigan.metrics.two_sample import distinguishability
+from nijigan.vision.finder import check_finder
 
 log = logging.getLogger("nijigan")
 
@@ -118,10 +119,10 @@ def evaluate(
         progress: called with (done, total) at each stage.
 
     Raises:
-        UserError: a number is out of range, a split has too few faces, the feature space is unknown, or no reader knows
-            the attributes.
+        UserError: a number is out of range, a split has too few faces, the feature space is unknown, no reader knows
+            the attributes, or `manifold` is set and the face detector cannot be loaded.
     """
-    check_request(generator, n=n, n_asked=n_asked, seed=seed, psi=psi)
+    check_request(generator, n=n, n_asked=n_asked, seed=seed, psi=psi, manifold=manifold)
     check_judgeable(dataset, split)  # before a reader is trained
     _warn_of_other_faces(generator, dataset)
 
@@ -154,9 +155,11 @@ def check_number(n: int) -> None:
         raise UserError(f"The number of faces to generate must be 100 to 100,000 (--n 5000 is usual); it is {n}.")
 
 
-def check_request(generator: Generator, *, n: int, n_asked: int, seed: int, psi: float) -> None:
-    """Raise a `UserError` if `evaluate` would refuse one of these numbers."""
+def check_request(generator: Generator, *, n: int, n_asked: int, seed: int, psi: float, manifold: bool = False) -> None:
+    """Raise a `UserError` if `evaluate` would refuse one of these values."""
     check_number(n)
+    if manifold:
+        check_finder()
     if not 10 <= n_asked <= 10_000:
         raise UserError(
             f"The number of faces to request for each value must be 10 to 10,000 (100 is usual); it is {n_asked}."

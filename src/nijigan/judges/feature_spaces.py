@@ -110,8 +110,8 @@ def open_feature_space(name: str = DEFAULT, side: int = 64) -> FeatureSpace:
             - `lite0`: EfficientNet-Lite0 with ImageNet weights, packaged with nijigan; faces at 128 px, 1280 pooled
               features (Tan & Le, "EfficientNet", ICML 2019, without squeeze and excitation).
             - `anime`: a network of this project, trained only on anime faces; see `nijigan.judges.anime`.
-            - `inception`: the Inception v3 of published FIDs, 2048 features. Requires torch-fidelity, and an internet
-              connection on first use.
+            - `inception`: the Inception v3 of published FIDs, 2048 features. Requires the extra `inception`
+              (torchmetrics and torch-fidelity), and an internet connection on first use.
             - `PATH.onnx`: a custom network, N×3×H×W float32 in [0, 1] → N×D. Requires onnxruntime. If H and W are
               fixed, faces are resized to them.
             - `MODULE:ATTRIBUTE`: an importable `nn.Module`, or a callable that returns one, with the same input and
@@ -160,16 +160,16 @@ def _open_anime() -> FeatureSpace:
 
 
 def _open_inception() -> FeatureSpace:
-    from torchmetrics.image import fid  # slow to import, and used only here
-
     log.info("Loading the Inception network; its weights are downloaded on first use")
+    try:
+        from torchmetrics.image import fid  # slow to import, and used only here
+    except (ImportError, RuntimeError) as error:  # missing, or with a torchvision for another torch
+        raise UserError(_inception_missing(error)) from error
     try:
         with torch.random.fork_rng(devices=[]):
             net = fid.NoTrainInceptionV3("inception-v3-compat", ["2048"])
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "The inception features require torch-fidelity: pip install torch-fidelity. Or choose lite0 or anime."
-        ) from error
+    except ImportError as error:
+        raise UserError(_inception_missing(error)) from error
     except Exception as error:  # a download may fail with HTTP, socket or file errors
         raise UserError(
             f"The weights of the inception features could not be downloaded: {_first_line(error)}. "
@@ -182,6 +182,13 @@ def _open_inception() -> FeatureSpace:
 
     name = "inception@299"
     return FeatureSpace(name, 2048, _hash(name, hash_weights(net), "its own bilinear resize"), None, embed)
+
+
+def _inception_missing(error: Exception) -> str:
+    return (
+        f"The inception features require torchmetrics and torch-fidelity ({_first_line(error).rstrip('.')}): "
+        "pip install 'nijigan[inception]'. Or choose lite0 or anime."
+    )
 
 
 def _open_onnx(path: Path, side: int) -> FeatureSpace:

@@ -59,7 +59,7 @@ def draw_figure(outcomes: Sequence[Outcome], out: Path) -> None:
     page = _Page(Figure(figsize=(width, height), facecolor="white"), width, height)
 
     page.write(_MARGIN, 0.4, "Every loss with every penalty", fontsize=15, weight="bold")
-    legend = "Pink: modes of the data. Blue: generated points. Above each panel: modes covered, Wasserstein distance"
+    legend = "Pink: modes of the data. Blue: generated points. Above each panel: modes covered, distance to the data"
     page.write(_MARGIN, 0.66, legend)
     for block, data in enumerate(blocks):
         top = _TOP + block * block_height

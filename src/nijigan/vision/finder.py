@@ -7,6 +7,9 @@ parallel.
 
 The detector slides square windows over a picture. It reliably finds faces of 50 to 100 pixels, and misses much larger
 ones. Pictures are therefore searched at several scales. A mirrored border helps with faces that fill the picture.
+
+animeface has no build for Windows. Without it, every function that searches raises a `UserError`, and so does
+`check_finder`, which is called before longer work.
 """
 
 import ctypes
@@ -73,7 +76,7 @@ def find_faces(picture: npt.NDArray[np.uint8]) -> list[FoundFace]:
         of the longer side, are not found.
 
     Raises:
-        UserError: the argument is not such an array.
+        UserError: the argument is not such an array, or the detector cannot be loaded; so for all functions below.
     """
     check_pixels(picture, 3)
     shorter, longer = sorted(picture.shape[:2])
@@ -220,12 +223,27 @@ class _Matrix(ctypes.Structure):
         self.array = array  # kept alive as long as the view
 
 
+def check_finder() -> None:
+    """Raise a `UserError` if the face detector cannot be loaded: animeface is missing or broken."""
+    _networks()
+
+
 @cache
 def _library() -> ctypes.CDLL:
     """Load animeface's C library, on first use: importing this module must cost little."""
-    from animeface import _nvxs
+    try:
+        from animeface import _nvxs
 
-    library = ctypes.CDLL(_nvxs.__file__)
+        return _declared(ctypes.CDLL(_nvxs.__file__))
+    except (ImportError, OSError, AttributeError) as error:  # missing, built for another system, or damaged
+        raise UserError(
+            f"The face detector animeface cannot be loaded ({error}): install it (pip install animeface; it has no "
+            "build for Windows), or omit --crop, --faces-only, --label hair,eyes and --manifold."
+        ) from error
+
+
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    """The library with the types of its functions' arguments."""
     matrix = ctypes.POINTER(_Matrix)
     library.nv_gaussian5x5.argtypes = (matrix, ctypes.c_int, matrix, ctypes.c_int)
     library.nv_laplacian1.argtypes = (matrix, matrix, ctypes.c_float)
