@@ -41,11 +41,15 @@ _swept: set[Path] = set()
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary file in the same folder. On success it replaces `path`; on failure it is removed.
 
     The temporary name keeps the suffix of `path`, because some libraries choose the file format by the suffix. The
     first call of a process for a folder removes the temporary files that killed processes left there.
+
+    Args:
+        path: the file; its folder is created.
+        flush: wait until the disk has the file, so that it survives a loss of power. It takes a millisecond or more.
 
     Raises:
         UserError: the disk is full or the folder is not writable; `path` is unchanged.
@@ -57,9 +61,11 @@ def replacing(path: Path) -> Iterator[Path]:
         sweep(path.parent)
         with _temporary(path) as temporary:
             yield temporary
-            _sync_file(temporary)
+            if flush:
+                _sync_file(temporary)
             temporary.replace(path)
-        _sync_folder(path.parent)
+        if flush:
+            _sync_folder(path.parent)
     except OSError as error:
         raise _could_not_write(path, error) from error
 

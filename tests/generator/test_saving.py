@@ -1,5 +1,6 @@
 import io
 import json
+import time
 from zipfile import ZipFile
 
 import numpy as np
@@ -78,6 +79,52 @@ def test_a_folder_gets_one_png_per_face(generator, tmp_path, monkeypatch):
         assert np.abs(pixels(path).astype(int) - expected).max() <= 1
         again = generator.sample(1, seed=face.seed, psi=face.psi)[0]
         assert np.abs(pixels(path).astype(int) - again).max() <= 1
+
+
+def test_a_stopped_folder_goes_on_where_it_was(tmp_path, monkeypatch):
+    generator, drawn = small_generator(**ATTRIBUTES), []
+    synthesise = generator.synthesise
+    monkeypatch.setattr(generator, "synthesise", lambda z, *a, **k: (drawn.append(len(z)), synthesise(z, *a, **k))[1])
+    monkeypatch.setattr(module, "BATCH", 4)
+    generate(generator, tmp_path / "whole", n=10, attributes={"hair": "red"})
+    generate(generator, tmp_path / "part", n=6, attributes={"hair": "red"})
+    damaged, other = (tmp_path / "part" / f"seed-00000{seed}.png" for seed in (1, 3))
+    damaged.write_bytes(damaged.read_bytes()[:-30])
+    generate(generator, tmp_path / "part", n=1, seed=3, attributes={"hair": "blue"})
+    drawn.clear()
+    done = []
+    generate(generator, tmp_path / "part", n=10, attributes={"hair": "red"}, progress=lambda *now: done.append(now))
+    assert drawn == [2, 2, 2]  # the damaged face and the one with other hair, then seeds 6 and 7, then 8 and 9
+    assert done == [(4, 10), (8, 10), (10, 10)]
+    for path in (tmp_path / "whole").iterdir():
+        assert path.read_bytes() == (tmp_path / "part" / path.name).read_bytes()
+    generate(generator, tmp_path / "part", n=10, attributes={"hair": "red"}, scale=2)
+    assert pixels(other).shape == (64, 64, 3)  # another size is drawn again
+
+
+def test_few_faces_wait_to_be_written(generator, tmp_path, monkeypatch):
+    """Memory is constant, however slow the disk is."""
+    monkeypatch.setattr(module, "BATCH", 3)
+    synthesised, written, most = 0, 0, 0
+    synthesise, encode = generator.synthesise, module._png
+
+    def counted(latents, *arguments, **options):
+        nonlocal synthesised, most
+        synthesised += len(latents)
+        most = max(most, synthesised - written)
+        return synthesise(latents, *arguments, **options)
+
+    def slow(face, image):
+        nonlocal written
+        time.sleep(0.005)
+        written += 1
+        return encode(face, image)
+
+    monkeypatch.setattr(generator, "synthesise", counted)
+    monkeypatch.setattr(module, "_png", slow)
+    generate(generator, tmp_path / "faces.zip", n=60)
+    assert synthesised == written == 60
+    assert most <= 4 * module.BATCH + 1
 
 
 def test_a_folder_is_created(generator, tmp_path):

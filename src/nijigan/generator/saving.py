@@ -3,9 +3,13 @@
 import io
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import TypeVar
 from zipfile import ZipFile, ZipInfo
 
 import numpy as np
@@ -31,6 +35,8 @@ _NAMES = "seed-[0-9][0-9][0-9][0-9][0-9][0-9]*.png"
 
 _Faces = Iterator[tuple[Face, Images]]
 _Writer = Callable[[Path, Request, _Faces], None]
+_Result = TypeVar("_Result")
+_THREADS = 2  # encoding a face takes a sixth of the time of synthesising it
 
 
 def generate(
@@ -53,7 +59,8 @@ def generate(
     Args:
         generator: the generator.
         out: `.png`, `.webp` or `.jpg` for a grid of at most 4,096 faces; `.zip` or a folder for one PNG per face,
-            named `seed-000007.png`. Existing files that nijigan generated are replaced.
+            named `seed-000007.png`. Existing files that nijigan generated are replaced; in a folder, faces that are
+            there already are not drawn again, so that a stopped call goes on where it was.
         n: number of faces, or of faces per value with `each`.
         seed: seed of the first face.
         psi: truncation, 0 to 2: see `Generator.synthesise`.
@@ -78,7 +85,8 @@ def generate(
 def write(request: Request, out: Path, overwrite: bool = False, progress: Progress | None = None) -> None:
     """Generate the faces of a request into files; arguments and errors are those of `generate`."""
     writer = check_place(request, out, overwrite)
-    writer(out, request, _faces(request, progress))
+    skip = partial(_is_there, out, request) if writer is _write_folder else None
+    writer(out, request, _faces(request, progress, skip))
 
 
 def check_place(request: Request, out: Path, overwrite: bool = False) -> _Writer:
@@ -117,15 +125,19 @@ def _writer(out: Path, request: Request) -> _Writer:
     return _write_folder
 
 
-def _faces(request: Request, progress: Progress | None) -> _Faces:
-    """Yield every face with its image, H×W×3; synthesise them in batches, row by row."""
+def _faces(request: Request, progress: Progress | None, skip: Callable[[Face], bool] | None) -> _Faces:
+    """Yield every face but those to skip with its image, H×W×3; synthesise them in batches, row by row."""
     generator, latent, done = request.generator, request.generator.header.latent, 0
     for row, start in product(range(max(1, len(request.rows))), range(0, len(request.seeds), BATCH)):
         seeds = request.seeds[start : start + BATCH]
         codes = request.codes(seeds, row)
-        images = generator.synthesise(latents(seeds, latent.size, latent.prior), codes, psi=request.psi)
-        for seed, face_codes, image in zip(seeds, codes, images, strict=True):
-            yield request.face(seed, face_codes), enlarge(image[None], request.scale)[0]
+        faces = [request.face(seed, face_codes) for seed, face_codes in zip(seeds, codes, strict=True)]
+        wanted = [index for index, face in enumerate(faces) if skip is None or not skip(face)]
+        if wanted:
+            z = latents([seeds[index] for index in wanted], latent.size, latent.prior)
+            images = generator.synthesise(z, codes[wanted], psi=request.psi)
+            for index, image in zip(wanted, images, strict=True):
+                yield faces[index], enlarge(image[None], request.scale)[0]
         done += len(seeds)
         if progress:
             progress(done, request.count)
@@ -152,18 +164,44 @@ def _fill_lines(images: Images, request: Request) -> Images:
 
 
 def _write_folder(out: Path, request: Request, faces: _Faces) -> None:
-    for face, image in faces:
-        with replacing(out / _name(face, request)) as temporary:
+    def write_face(face: Face, image: Images) -> None:
+        with replacing(out / _name(face, request), flush=False) as temporary:  # a lost face is drawn again
             temporary.write_bytes(_png(face, image))
+
+    for _ in _in_threads(write_face, faces):
+        pass
+
+
+def _is_there(folder: Path, request: Request, face: Face) -> bool:
+    """Whether the folder has this face, whole and at this size: an earlier call was stopped."""
+    try:
+        with Image.open(folder / _name(face, request), formats=["PNG"]) as image:
+            alike = image.info.get(MARK.strip()) == face.to_json() and image.size == (request.side, request.side)
+            image.verify()
+            return alike
+    except Exception:  # Pillow raises errors of many kinds for damaged pictures
+        return False
 
 
 def _write_zip(out: Path, request: Request, faces: _Faces) -> None:
     with replacing(out) as temporary, ZipFile(temporary, "w") as archive:  # stored: a PNG is compressed already
         archive.comment = (MARK + json.dumps({"weights": request.generator.weights_hash})).encode()
-        for face, image in faces:
-            entry = ZipInfo(_name(face, request))  # dated 1980, so that the same faces give the same file
+        for name, png in _in_threads(lambda face, image: (_name(face, request), _png(face, image)), faces):
+            entry = ZipInfo(name)  # dated 1980, so that the same faces give the same file
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, _png(face, image))
+            archive.writestr(entry, png)
+
+
+def _in_threads(work: Callable[[Face, Images], _Result], faces: _Faces) -> Iterator[_Result]:
+    """Yield the results of `work` in order. Threads do it while the next faces are synthesised; few faces wait."""
+    waiting: deque[Future[_Result]] = deque()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for face, image in faces:
+            waiting.append(pool.submit(work, face, image))
+            if len(waiting) > 2 * BATCH:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _name(face: Face, request: Request) -> str:
