@@ -1,17 +1,23 @@
 """How fast training is: our trainer against a loop as tutorials write it, and against the processor's own limit.
 
-    OMP_WAIT_POLICY=passive python benchmarks/training.py [--rounds 4] [--ticks 2]
+    OMP_WAIT_POLICY=passive python benchmarks/training.py [--turns 4] [--seconds 20] [--avx2] [--out FILE]
 
-Both sides train the 64 px DCGAN of width 64 with batches of 128 on the same procedural faces, alternating.
-Ours runs as users run it: averaged weights, logging and loading on, precision auto. The reference is fp32 and eager,
-reads image files through a `DataLoader` with two workers, and updates as the PyTorch DCGAN tutorial describes, in a
-process of its own that waits while ours works. Then the arithmetic of our round, counted without recomputation, is set
-against the best bf16 matrix-product rate seen in the same run; the fp32 rate beside it says how much this processor
-gains from bf16 at all. Nothing else should be running.
+Both sides train the 64 px DCGAN of width 64 with batches of 128 on the same procedural faces, in turns of so many
+seconds. Ours runs as users run it: averaged weights, logging and loading on, precision auto. The reference is fp32 and
+eager, reads image files through a `DataLoader` with two workers, and updates as the PyTorch DCGAN tutorial describes,
+in a process of its own that waits while ours works.
+
+The arithmetic of our round, as torch's own kernels would need it, is set against the best rates of fp32 and bf16 matrix
+products in the same run. In fp32 on a CPU our convolutions need fewer products than that (`networks/winograd.py`), so
+that the share may exceed 100 %. `--avx2` switches off the newer instructions, so that the machine computes as most
+laptops do. Nothing else should be running.
 """
 
 import argparse
+import json
 import multiprocessing
+import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -31,12 +37,14 @@ from nijigan.importing.importer import import_faces
 from nijigan.procedural.faces import write_faces
 from nijigan.recipe.named_recipes import find_recipe
 from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
+from nijigan.recipe.recipe import Recipe
 from nijigan.runs import read_log
 from nijigan.training import resume, train
 from nijigan.training.dry_run import plan
 
 BATCH = 128
-TICK = 10 * BATCH  # images between two log lines with their plots, as in a default run of 128 kimg
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+PATIENCE = 1.0  # seconds that one matrix product may take
 
 
 class ImageFiles(Dataset[Tensor]):
@@ -105,65 +113,111 @@ def tutorial_process(folder: Path, pipe: Connection) -> None:
 
 
 def matmul_rate(dtype: torch.dtype) -> float:
-    """The best rate of 1024², 2048² and 4096² products, in GFLOP/s."""
+    """The best rate of matrix products, in GFLOP/s. Larger ones are left out where they would take seconds."""
     best = 0.0
-    for size in (1024, 2048, 4096):
+    for size in (256, 512, 1024, 2048, 4096):
+        if best and 2 * size**3 / best / 1e9 > PATIENCE:
+            break
         matrix = torch.ones(size, size, dtype=dtype)
-        for _ in range(6):
+        for _ in range(4):
             start = time.perf_counter()
             matrix @ matrix
             best = max(best, 2 * size**3 / (time.perf_counter() - start) / 1e9)
     return best
 
 
-def main() -> None:
-    """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=4, help="turns of each side")
-    parser.add_argument("--ticks", type=int, default=2, help="ticks in a turn, of ten batches each")
-    options = parser.parse_args()
-    images = options.ticks * TICK
+def instructions() -> str:
+    """The widest instructions in use, in words."""
+    if os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2":
+        return "AVX2, forced"
+    names = {
+        "AVX512-BF16": torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        and torch.backends.cpu.get_cpu_capability() != "AVX2",
+        "AMX": torch.cpu._is_amx_tile_supported(),
+    }
+    return ", ".join([torch.backends.cpu.get_cpu_capability(), *(name for name, there in names.items() if there)])
+
+
+def our_recipe(tick: int) -> Recipe:
+    """The tutorial's networks as a recipe, with a log line after every `tick` images."""
+    return replace(
+        find_recipe("dcgan"), resolution=64, latent=LatentConfig(size=100), generator=GeneratorConfig(),
+        discriminator=DiscriminatorConfig(), batch_size=BATCH, kimg=tick / 1000, tick_kimg=tick / 1000,
+        snapshot_kimg=1000,
+    )  # fmt: skip
+
+
+def our_turn(run: Path, images: int, tick: int) -> float:
+    """Images per second of our trainer, over the next `images` or a little more."""
+    log = read_log(run)
+    resume(run, kimg=(log[-1]["images"] + images + tick) / 1000, device="cpu")
+    lines = read_log(run)[len(log) :]
+    # The first tick of each turn pays for opening the run; the rest is training.
+    return float((lines[-1]["images"] - lines[0]["images"]) / (lines[-1]["seconds"] - lines[0]["seconds"]))
+
+
+def alternate(turns: int, seconds: float) -> dict[str, object]:
+    """Let both sides train in turns, printing each; what was measured."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_faces(folder / "pictures", 4000, resolution=64)
         import_faces([folder / "pictures"], folder / "faces")
         dataset, run = FaceDataset(folder / "faces"), folder / "run"
-        recipe = replace(
-            find_recipe("dcgan"), resolution=64, latent=LatentConfig(size=100), generator=GeneratorConfig(),
-            discriminator=DiscriminatorConfig(), batch_size=BATCH, kimg=TICK / 1000, tick_kimg=TICK / 1000,
-            snapshot_kimg=1000,
-        )  # fmt: skip
-        gflop = plan(recipe, dataset, "cpu").gflop_per_image
-        train(recipe, dataset, run, device="cpu")  # warm up
+        cost = plan(our_recipe(BATCH), dataset, "cpu")
+        tick = BATCH * max(1, round(seconds / 2 * cost.images_per_second / BATCH))
+        train(our_recipe(tick), dataset, run, device="cpu")  # warm up
         pipe, theirs_pipe = multiprocessing.get_context("spawn").Pipe()
         tutorial = multiprocessing.get_context("spawn").Process(
             target=tutorial_process, args=(folder / "pictures", theirs_pipe)
         )
         tutorial.start()
-        pipe.send(2)  # its warm-up
-        pipe.recv()
-        ours, theirs, limit, single = [], [], [], []
-        print("turn   ours img/s   tutorial img/s   ratio   matmul GFLOP/s: bf16    fp32   share of bf16")
-        for turn in range(options.rounds):
-            limit.append(matmul_rate(torch.bfloat16))
+        pipe.send(1)  # its warm-up
+        batches = max(1, round(seconds / max(pipe.recv(), 1e-3)))
+        ours, theirs, single, half = [], [], [], []
+        print("turn   ours img/s   tutorial img/s   ratio   products GFLOP/s: fp32    bf16")
+        for turn in range(turns):
             single.append(matmul_rate(torch.float32))
-            done = len(read_log(run))
-            resume(run, kimg=(read_log(run)[-1]["images"] + images + TICK) / 1000, device="cpu")
-            lines = read_log(run)[done:]
-            # The first tick of each turn pays for opening the run; the rest is training.
-            ours.append((lines[-1]["images"] - lines[0]["images"]) / (lines[-1]["seconds"] - lines[0]["seconds"]))
+            half.append(matmul_rate(torch.bfloat16))
+            ours.append(our_turn(run, tick, tick))
             pipe.send(1)  # the loader has filled its queue while it waited
             pipe.recv()
-            pipe.send(images // BATCH)
-            theirs.append(images / pipe.recv())
-            print(f"{turn + 1:4} {ours[-1]:12.0f} {theirs[-1]:16.0f} {ours[-1] / theirs[-1]:7.2f} {limit[-1]:22.0f}"
-                  f" {single[-1]:7.0f} {ours[-1] * gflop / limit[-1]:15.0%}", flush=True)  # fmt: skip
+            pipe.send(batches)
+            theirs.append(batches * BATCH / pipe.recv())
+            print(f"{turn + 1:4} {ours[-1]:12.1f} {theirs[-1]:16.1f} {ours[-1] / theirs[-1]:7.2f}"
+                  f" {single[-1]:23.0f} {half[-1]:7.0f}", flush=True)  # fmt: skip
         pipe.send(0)
         tutorial.join()
-    ratio = median(a / b for a, b in zip(ours, theirs, strict=True))
-    print(f"\n{gflop:.3f} GFLOP per image; median ratio {ratio:.2f}; median share of the best bf16 matmul rate "
-          f"({max(limit):.0f} GFLOP/s, {max(limit) / max(single):.1f} times fp32) "
-          f"{median(ours) * gflop / max(limit):.0%}")  # fmt: skip
+    return {
+        "instructions": instructions(),
+        "threads": torch.get_num_threads(),
+        "precision": cost.recipe.precision,
+        "gflop_per_image": cost.gflop_per_image,
+        "ours": ours,
+        "tutorial": theirs,
+        "ratio": median(a / b for a, b in zip(ours, theirs, strict=True)),
+        "share_of_fp32": median(ours) * cost.gflop_per_image / max(single),
+        "share_of_bf16": median(ours) * cost.gflop_per_image / max(half),
+        "bf16_to_fp32": max(half) / max(single),
+    }
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=4, help="turns of each side")
+    parser.add_argument("--seconds", type=float, default=20, help="length of a turn")
+    parser.add_argument("--avx2", action="store_true", help="compute without newer instructions")
+    parser.add_argument("--out", type=Path, help="write what was measured here, as JSON")
+    options = parser.parse_args()
+    if options.avx2 and not os.environ.keys() >= AVX2.keys():
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | AVX2)  # libraries read them when loaded
+    found = alternate(options.turns, options.seconds)
+    print(f"\n{found['instructions']}, {found['threads']} threads, {found['precision']}: median ratio "
+          f"{found['ratio']:.2f}; {found['gflop_per_image']:.3f} GFLOP per image, {found['share_of_fp32']:.0%} of the "
+          f"fp32 product rate, {found['share_of_bf16']:.0%} of the bf16 product rate")  # fmt: skip
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
