@@ -97,11 +97,9 @@ def check_memory(session: Session) -> None:
     Raises:
         UserError: the estimate is more than 1.5 times what the device has.
     """
-    place = session.fabric.device
-    if (memory := total_memory(place)) is None:
+    if (memory := total_memory(session.fabric.device)) is None:
         return
-    with own_randomness(place):
-        needed, available = _demand(session, _run_each_turn).gigabytes, memory / 1e9
+    needed, available = estimate_memory(session), memory / 1e9
     if needed <= available:
         return
     advice = _advice(session.recipe, needed, available)
@@ -112,6 +110,12 @@ def check_memory(session: Session) -> None:
     if needed > _CLEARLY * available:
         raise UserError(sentence)
     log.warning("%s", sentence)
+
+
+def estimate_memory(session: Session) -> float:
+    """Memory that a training needs in one process, in GB, computed from shapes."""
+    with own_randomness(session.fabric.device):
+        return _demand(session, _run_each_turn).gigabytes
 
 
 def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from: Path | None = None) -> Plan:
