@@ -205,17 +205,20 @@ def _near_pairs(hashes: Hashes, random: np.random.Generator, known: int = 0) -> 
         known: pairs of two of the first `known` pictures are left out.
     """
     count = len(hashes)
-    found = np.empty(0, np.int64)
+    found = tested = np.empty(0, np.int64)
     if count < 2:
         return found.reshape(0, 2)
     words = np.ascontiguousarray(hashes[:, :32]).view(np.uint64).T
     for _ in range(ceil(SORTS * log2(count) / 4)):
         for key in _permuted(hashes, random.permutation(256)):
-            new = np.setdiff1d(_neighbours(words, np.argsort(key, kind="stable"), known), found)
+            new = np.setdiff1d(_neighbours(words, np.argsort(key, kind="stable"), known), tested)
             close = [near(hashes[part // count], hashes[part % count]) for part in np.split(new, _ends(len(new)))]
             found = np.union1d(found, new[np.concatenate(close)])
             if len(found) > PAIRS * count:
                 return np.stack(np.divmod(found, count), axis=1)
+            tested = np.union1d(tested, new)
+            if len(tested) > 2 * PAIRS * count:
+                tested = found
     return np.stack(np.divmod(found, count), axis=1)
 
 
