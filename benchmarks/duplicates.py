@@ -12,7 +12,7 @@ seven has a copy: recompressed, resized, or shifted by a pixel. What is known of
 - false drops: dropped pictures that are not near the one that stays (must be 0)
 - others: dropped pictures that are near one that they are no copy of
 
-Each search is a process of its own; its memory is the peak above what the process held before it. The long form:
+Each search is a process of its own; its memory is the peak of that process. The long form:
 
     python benchmarks/duplicates.py --counts 1000 5000 20000 100000 200000 --out results/scale/duplicates.json
 """
@@ -69,8 +69,8 @@ def thumbnail(picture: Image.Image) -> npt.NDArray[np.uint8]:
 
 def collection(hashes: Path, count: int) -> tuple[Hashes, npt.NDArray[np.int64]]:
     """The hashes of a collection in random order, and for each the number of the picture that it is or is a copy of."""
-    with np.load(hashes) as file:
-        originals, copies = file["originals"][:count], file["copies"][: -(-count // ONE_IN)]
+    originals = np.load(hashes / "originals.npy", mmap_mode="r")[:count]
+    copies = np.load(hashes / "copies.npy", mmap_mode="r")[: -(-count // ONE_IN)]
     picture = np.concatenate([np.arange(count), np.arange(0, count, ONE_IN)])
     order = np.random.default_rng(count).permutation(len(picture))
     return np.concatenate([originals, copies])[order], picture[order]
@@ -99,9 +99,8 @@ def measured(path: Path, count: int) -> dict[str, float | None]:
         "recall_of_all": recall_of_all(hashes, codes) if len(hashes) <= EXHAUSTIVE else None,
         "false_drops": int((~np.concatenate(right)).sum()),
         "others": int((picture[survivor[dropped]] != picture[dropped]).sum()),
-        "seconds": seconds, "cpu_seconds": after["cpu_seconds"] - before["cpu_seconds"],
-        "cpu_seconds_of_one_round": seconds_of_a_round,
-        "megabytes": after["megabytes"] - before["megabytes"],
+        "seconds": round(seconds, 3), "cpu_seconds": round(after["cpu_seconds"] - before["cpu_seconds"], 3),
+        "cpu_seconds_of_one_round": round(seconds_of_a_round, 3), "megabytes": round(after["megabytes"], 1),
     }  # fmt: skip
 
 
@@ -123,7 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", type=int, nargs="+", default=[1000, 5000, 20_000])
     parser.add_argument("--faces", type=Path, help="a .zip of drawn faces, named by their seeds; default: draw them")
-    parser.add_argument("--hashes", type=Path, help="where hashes are kept for other runs; default: nowhere")
+    parser.add_argument("--hashes", type=Path, help="a folder that keeps the hashes for other runs; default: none")
     parser.add_argument("--out", type=Path, help="also write the table as JSON")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     words = parser.parse_args()
@@ -131,11 +130,12 @@ def main() -> None:
         print(json.dumps(measured(words.hashes, words.measure)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        hashes = words.hashes or Path(folder) / "hashes.npz"
-        if not hashes.exists():
+        hashes = words.hashes or Path(folder)
+        if not (hashes / "copies.npy").exists():
+            hashes.mkdir(parents=True, exist_ok=True)
             found = zip(*on_all_cores(hash_part, parts(max(words.counts), words.faces)), strict=True)
-            originals, copies = map(np.concatenate, found)
-            np.savez(hashes, originals=originals, copies=copies)
+            for name, arrays in zip(("originals", "copies"), found, strict=True):
+                np.save(hashes / f"{name}.npy", np.concatenate(arrays))
         rows = []
         columns = (
             "n",

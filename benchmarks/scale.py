@@ -4,6 +4,7 @@ import io
 import json
 import os
 import platform
+import re
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +60,11 @@ def write(path: Path | None, rows: Sequence[dict[str, Any]], **about: Any) -> No
 def used() -> dict[str, float]:
     """CPU seconds and peak memory of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    peak = usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+    status = Path("/proc/self/status")
+    if status.exists():  # on Linux, ru_maxrss includes what the parent held when it started this process
+        peak = int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))[1]) / 1024
+    else:
+        peak = usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
     return {"cpu_seconds": usage.ru_utime + usage.ru_stime, "megabytes": peak}
 
 
