@@ -22,7 +22,7 @@ from typing import Any
 
 from nijigan.importing.importer import import_faces
 from nijigan.procedural.faces import write_faces
-from scale import BF16, used, write
+from scale import instructions, used, write
 
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 FACES = 600
@@ -33,14 +33,10 @@ FEWEST = 100
 
 def measured(command: list[str]) -> None:
     """In the new process: evaluate, and tell what it took."""
-    import torch
-
     from nijigan.cli import main as nijigan
 
     code = nijigan(command)
-    capability = torch.backends.cpu.get_cpu_capability()
-    instructions = capability + (BF16 if capability == "AVX512" else "")
-    print(json.dumps({"instructions": instructions, **{name: round(value, 1) for name, value in used().items()}}))
+    print(json.dumps({"instructions": instructions(), **{name: round(value, 1) for name, value in used().items()}}))
     sys.exit(code)
 
 
@@ -83,12 +79,12 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         data = options.data or procedural(Path(folder))
-        for number, instructions in enumerate(({}, AVX2) if options.avx2 else ({},)):
+        for number, limits in enumerate(({}, AVX2) if options.avx2 else ({},)):
             threads = {"OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": "passive"}
             own = {"NIJIGAN_CACHE": str(Path(folder) / f"cache{number}")} if options.cold else {}
             first = ("empty", min(options.n)) if options.cold else ("", FEWEST)
             for cache, n in [first, *(("filled", n) for n in options.n)]:
-                row = {"cache": cache, **judge(data, n, instructions | threads | own)}
+                row = {"cache": cache, **judge(data, n, limits | threads | own)}
                 if cache:
                     rows.append(row)
                     columns = ("instructions", "cache", "n", "seconds", "cpu_seconds", "megabytes")

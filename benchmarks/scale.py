@@ -25,22 +25,25 @@ CHUNK = 500
 
 
 def machine() -> str:
-    """The processor, its instructions and the cores that this process may use."""
-    import torch  # late: processes that draw do not need it
-
+    """The processor, its instructions, the cores that this process may use, and whether others use them too."""
     names = [line.partition(":")[2].strip() for line in _processor() if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}{BF16}, {usable_cores()} of {os.cpu_count()} cores"
+    shared = ", shared" if hasattr(os, "getloadavg") and os.getloadavg()[0] > usable_cores() + 1 else ""
+    return f"{name}, {instructions()}, {usable_cores()} of {os.cpu_count()} cores{shared}"
+
+
+def instructions() -> str:
+    """The instructions that torch uses on this machine: AVX2, AVX512 or AVX512-BF16, for example."""
+    import torch  # late: processes that draw do not need it
+
+    name: str = torch.backends.cpu.get_cpu_capability()
+    return name + ("-BF16" if name == "AVX512" and any("avx512_bf16" in line for line in _processor()) else "")
 
 
 def _processor() -> list[str]:
     """What Linux says about the processor."""
     details = Path("/proc/cpuinfo")
     return details.read_text(encoding="utf-8").splitlines() if details.exists() else []
-
-
-BF16 = "-BF16" if any("avx512_bf16" in line for line in _processor()) else ""
-"""What follows AVX512 in the name of the instructions if there are some for bf16."""
 
 
 def usable_cores() -> int:

@@ -12,6 +12,11 @@ The thresholds were chosen by looking at pairs from 20,000 faces of 64×64 pixel
 - Shade: recompression, resizing and a shift by one pixel change the thumbnail by at most 10 grey levels, another hair
   colour by 15 or more. Hence 12.
 - Tint: they change the tint of its pixels by at most 12, another eye colour by 20. Hence 17.
+
+The search compares each picture with its neighbours in sorted orders, not with all pictures, and so it may miss pairs.
+How many it misses is measured (`benchmarks/duplicates.py`). Among 20,000 procedural faces, and among 20,000 real ones,
+one round finds every pair that an exhaustive comparison finds. Among 200,000 pictures, one round finds 100.0 % of the
+copies that were added to procedural faces, and 100.0 % of those that were added to 20,000 real faces.
 """
 
 from collections import Counter
