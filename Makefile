@@ -43,6 +43,9 @@ format: install
 bench: install
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/importing.py
+	$(BIN)/python benchmarks/duplicates.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/judging.py
 	$(BIN)/python benchmarks/drawing.py
 
 docs: install

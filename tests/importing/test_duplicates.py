@@ -12,6 +12,7 @@ from nijigan.dataset.decode import decode
 from nijigan.importing.duplicates import (
     BYTES,
     MAX_BITS,
+    PAIRS,
     _near_pairs,
     distances,
     near,
@@ -114,6 +115,68 @@ def test_sorting_finds_what_comparing_all_with_all_finds() -> None:
     assert truth.sum() > 100
     found = _near_pairs(everyone, np.random.default_rng(0))
     assert np.array_equal(found, np.stack([first[truth], second[truth]], 1))
+
+
+def planted(count: int, copies: int, skew: float) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of distinct pictures and of near-duplicates of the first, at most 30 signs away, in random order.
+
+    Each sign is the more frequent one with a probability between 0.5 and 0.5 + `skew`.
+
+    Returns:
+        The hashes, and the rows of each picture and its near-duplicate.
+    """
+    random = np.random.default_rng(2)
+    bits = random.random((count, 256)) < 0.5 + random.uniform(0, skew, 256)
+    near_bits = bits[:copies].copy()
+    for row, flips in enumerate(random.integers(20, MAX_BITS + 1, copies)):
+        near_bits[row, random.permutation(256)[:flips]] ^= True
+    signs = np.packbits(np.concatenate([bits, near_bits]), axis=1)
+    everyone = np.concatenate([signs, np.zeros((len(signs), BYTES - 32), np.uint8)], axis=1)
+    order = random.permutation(len(everyone))
+    place = np.argsort(order)
+    return everyone[order], np.stack([place[:copies], place[count:]], axis=1)
+
+
+@pytest.mark.parametrize("skew", [0.0, 0.3])
+def test_the_search_finds_99_percent_among_20_000_pictures(skew: float) -> None:
+    everyone, pairs = planted(20_000, 2000, skew)
+    assert near(*everyone[pairs.T]).all()
+    found = _near_pairs(everyone, np.random.default_rng(0))
+    assert near(*everyone[found.T]).all()
+    wanted = {tuple(sorted(pair)) for pair in pairs.tolist()}
+    assert len(wanted & set(map(tuple, found.tolist()))) >= 0.99 * len(wanted)
+    survivor = survivors(everyone)
+    assert (survivor[pairs] == pairs).all(1).mean() <= 0.01
+    dropped = np.flatnonzero(survivor != np.arange(len(everyone)))
+    assert near(everyone[dropped], everyone[survivor[dropped]]).all()
+    assert np.array_equal(survivor[survivor], survivor)
+
+
+def test_every_pair_among_3_000_crowded_pictures_is_found() -> None:
+    everyone, _ = planted(2600, 400, 0.35)
+    first, second = np.triu_indices(len(everyone), 1)
+    words = np.ascontiguousarray(everyone[:, :32]).view(np.uint64)
+    close = np.bitwise_count(words[first] ^ words[second]).sum(1) <= MAX_BITS  # the rest of these hashes is equal
+    found = _near_pairs(everyone, np.random.default_rng(0))
+    assert np.array_equal(found, np.stack([first[close], second[close]], 1))
+
+
+def test_a_round_that_finds_very_many_pairs_ends_early_and_none_is_lost() -> None:
+    random = np.random.default_rng(3)
+    centres = random.integers(0, 256, (4, BYTES), np.uint8)
+    group = random.permutation(np.repeat(np.arange(4), [600, 400, 1, 1]))
+    crowd = centres[group]
+    assert len(_near_pairs(crowd, np.random.default_rng(0))) < 3 * PAIRS * len(crowd)  # of 259,500
+    assert np.array_equal(survivors(crowd), [np.flatnonzero(group == one)[0] for one in group])
+
+
+def test_pairs_of_known_pictures_are_not_searched() -> None:
+    same = np.zeros((50, BYTES), np.uint8)
+    found = _near_pairs(same, np.random.default_rng(0), known=48)
+    assert found[:, 1].min() >= 48
+    survivor = survivors(same, known=48)
+    assert np.array_equal(survivor[:48], np.arange(48))
+    assert (survivor[48:] < 48).all()
 
 
 def test_duplicates_are_compared_with_the_one_that_stays_and_not_chained() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from nijigan.dataset.manifest import OWNED
 from nijigan.errors import UserError
 from nijigan.files import folder_lock
 from nijigan.importing import importer
-from nijigan.importing.candidates import Duplicates
+from nijigan.importing.candidates import Candidates, Duplicates
 from nijigan.importing.importer import import_faces
 from nijigan.importing.report import nothing_usable
 from nijigan.importing.store import split_faces
@@ -309,6 +310,23 @@ def test_only_a_dataset_is_replaced(tmp_path: Path) -> None:
     import_faces([folder], tmp_path / "faces", pad=True)
     with pytest.raises(UserError, match="pad=True"):
         import_faces([folder], tmp_path / "faces")
+
+
+def test_whole_columns_are_read_a_few_times_however_many_pictures_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def counted(name: str) -> Callable[[Candidates], object]:
+        column = getattr(Candidates, name)
+        return lambda candidates: calls.append(name) or column(candidates)
+
+    for name in ("families", "sources", "sha256", "attributes", "readings"):
+        monkeypatch.setattr(Candidates, name, counted(name))
+    pictures = {f"{seed}.png": encode(blob(seed)) for seed in range(60)}
+    assert import_faces(write(tmp_path / "pictures", pictures), tmp_path / "faces").faces == 60
+    assert {"families", "sources", "sha256"} <= set(calls)
+    assert len(calls) < 25
 
 
 def test_many_files_and_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,7 +216,8 @@ def choose(candidates: Candidates, tags: dict[str, Column], remove: Duplicates) 
         tags = dict(tags)
         fill_gaps(tags, exact)
         own = [{name: values[row] for name, values in tags.items()} for row in distinct.tolist()]
-        near = spare_variants(near, hashes, own, [candidates.families()[row] for row in distinct.tolist()], known)
+        families = candidates.families()  # a new list at each call
+        near = spare_variants(near, hashes, own, [families[row] for row in distinct.tolist()], known)
         survivor = distinct[near][np.searchsorted(distinct, exact)]
     elif remove == "none":
         numbers = [*copy_numbers(digests[:known]), *copy_numbers(digests[known:])]

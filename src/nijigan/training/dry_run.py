@@ -32,6 +32,8 @@ _IMAGES = 2
 _SECONDS = 2.0
 """Seconds that the measured rounds may take. What would take longer is estimated from one pass of D."""
 _PROGRAM_GIGABYTES = 0.6  # Python and torch themselves
+_COPIES = 4
+"""How often a checkpoint is in memory while it is written. What rounds keep for gradients is free by then."""
 _EPOCH_ROUNDS = 4 * DIVERSITY_EVERY
 _TOTAL = 10**9  # images: schedules hardly move
 _CLEARLY = 1.5
@@ -55,7 +57,8 @@ class Plan:
     images_per_second: float
     """Measured on rounds with a batch that the machine computes in a second or two."""
     gigabytes: float
-    """Estimated memory of the training: weights, optimizers, and what one micro-batch keeps for its gradients."""
+    """Estimated memory of the training: weights and optimizers, and what one micro-batch keeps for its gradients or, if
+    that is more on a CPU, the copies of a checkpoint that is written."""
     available: float | None
     """Memory of the device in GB; None if the system does not tell."""
 
@@ -97,11 +100,9 @@ def check_memory(session: Session) -> None:
     Raises:
         UserError: the estimate is more than 1.5 times what the device has.
     """
-    place = session.fabric.device
-    if (memory := total_memory(place)) is None:
+    if (memory := total_memory(session.fabric.device)) is None:
         return
-    with own_randomness(place):
-        needed, available = _demand(session, _run_each_turn).gigabytes, memory / 1e9
+    needed, available = estimate_memory(session), memory / 1e9
     if needed <= available:
         return
     advice = _advice(session.recipe, needed, available)
@@ -112,6 +113,12 @@ def check_memory(session: Session) -> None:
     if needed > _CLEARLY * available:
         raise UserError(sentence)
     log.warning("%s", sentence)
+
+
+def estimate_memory(session: Session) -> float:
+    """Memory that a training needs in one process, in GB, computed from shapes."""
+    with own_randomness(session.fabric.device):
+        return _demand(session, _run_each_turn).gigabytes
 
 
 def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from: Path | None = None) -> Plan:
@@ -170,7 +177,8 @@ def _demand(session: Session, work_of: Callable[[Rounds], float]) -> _Demand:
         work = work_of(rounds)
     generator, discriminator = _weights(state.generator), _weights(state.discriminator)
     weights = 5 * generator + 4 * discriminator  # gradients, two moments, EMA
-    memory = (4 * weights + held.peak * micro / batch) / 1e9 + _PROGRAM_GIGABYTES
+    saved = 4 * generator + 3 * discriminator if session.fabric.device.type == "cpu" else 0
+    memory = (4 * weights + max(held.peak * micro / batch, 4 * _COPIES * saved)) / 1e9 + _PROGRAM_GIGABYTES
     return _Demand((generator, discriminator), work / batch, memory)
 
 
