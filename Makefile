@@ -41,12 +41,7 @@ format: install
 	$(BIN)/ruff format
 
 bench: install
-	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/importing.py
-	$(BIN)/python benchmarks/duplicates.py
-	$(BIN)/python benchmarks/memory.py
-	$(BIN)/python benchmarks/judging.py
-	$(BIN)/python benchmarks/drawing.py
+	$(BIN)/python benchmarks/all.py
 
 docs: install
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'

@@ -22,9 +22,8 @@ from typing import Any
 
 from nijigan.importing.importer import import_faces
 from nijigan.procedural.faces import write_faces
-from scale import instructions, used, write
+from scale import AVX2, instructions, used, write
 
-AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 FACES = 600
 """Procedural faces that stand in for real ones."""
 FEWEST = 100

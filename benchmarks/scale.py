@@ -20,6 +20,9 @@ from PIL import Image
 
 from nijigan.procedural.faces import draw_face
 
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+"""Environment variables that switch off newer instructions, so that a machine computes as most laptops do."""
+
 CHUNK = 500
 """Pictures that one process draws at a time; an even number."""
 
@@ -37,7 +40,17 @@ def instructions() -> str:
     import torch  # late: processes that draw do not need it
 
     name: str = torch.backends.cpu.get_cpu_capability()
-    return name + ("-BF16" if name == "AVX512" and any("avx512_bf16" in line for line in _processor()) else "")
+    newer = [
+        mark
+        for mark, flag in (("BF16", "avx512_bf16"), ("AMX", "amx_bf16"))
+        if any(flag in line for line in _processor())
+    ]
+    return "-".join([name, *newer]) if name == "AVX512" else name
+
+
+def forced() -> bool:
+    """Whether newer instructions are switched off by `AVX2`."""
+    return os.environ.keys() >= AVX2.keys()
 
 
 def _processor() -> list[str]:

@@ -41,9 +41,9 @@ from nijigan.recipe.recipe import Recipe
 from nijigan.runs import read_log
 from nijigan.training import resume, train
 from nijigan.training.dry_run import plan
+from scale import AVX2, forced, instructions, machine
 
 BATCH = 128
-AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 PATIENCE = 1.0  # seconds that one matrix product may take
 
 
@@ -126,18 +126,6 @@ def matmul_rate(dtype: torch.dtype) -> float:
     return best
 
 
-def instructions() -> str:
-    """The widest instructions in use, in words."""
-    if os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2":
-        return "AVX2, forced"
-    names = {
-        "AVX512-BF16": torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        and torch.backends.cpu.get_cpu_capability() != "AVX2",
-        "AMX": torch.cpu._is_amx_tile_supported(),
-    }
-    return ", ".join([torch.backends.cpu.get_cpu_capability(), *(name for name, there in names.items() if there)])
-
-
 def our_recipe(tick: int) -> Recipe:
     """The tutorial's networks as a recipe, with a log line after every `tick` images."""
     return replace(
@@ -188,7 +176,8 @@ def alternate(turns: int, seconds: float) -> dict[str, object]:
         pipe.send(0)
         tutorial.join()
     return {
-        "instructions": instructions(),
+        "machine": machine(),
+        "instructions": f"{instructions()}{', forced' * forced()}",
         "threads": torch.get_num_threads(),
         "precision": cost.recipe.precision,
         "gflop_per_image": cost.gflop_per_image,
@@ -209,7 +198,7 @@ def main() -> None:
     parser.add_argument("--avx2", action="store_true", help="compute without newer instructions")
     parser.add_argument("--out", type=Path, help="write what was measured here, as JSON")
     options = parser.parse_args()
-    if options.avx2 and not os.environ.keys() >= AVX2.keys():
+    if options.avx2 and not forced():
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | AVX2)  # libraries read them when loaded
     found = alternate(options.turns, options.seconds)
     print(f"\n{found['instructions']}, {found['threads']} threads, {found['precision']}: median ratio "

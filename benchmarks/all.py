@@ -1,0 +1,199 @@
+"""Run every benchmark of speed in its short form, and write one table of ratios to docs/performance.md.
+
+    OMP_WAIT_POLICY=passive python benchmarks/all.py [--only training starting] [--table]
+
+Each benchmark is a process of its own that is stopped after five minutes. What they measured is kept in
+results/performance.json, so that a part can be run again with `--only`; `--table` runs nothing and writes the page from
+that file. All need neither a network nor real faces. Nothing else should be running.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS, PAGE = ROOT / "results" / "performance.json", ROOT / "docs" / "performance.md"
+SECONDS = 300
+Found = dict[str, Any]
+Line = tuple[str, str]
+"""What is compared, and the ratio in words."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A script with its options, and how its results become lines of the table."""
+
+    script: str
+    options: tuple[str, ...]
+    lines: Callable[[Found], list[Line]]
+
+
+def times(value: float) -> str:
+    """A ratio as the table shows it."""
+    return f"{value:.2f}"
+
+
+def training(found: Found) -> list[Line]:
+    """The ratio to the tutorial's loop, and the shares of the product rates."""
+    what = f"{found['instructions']}, {found['precision']}, {found['threads']} threads"
+    return [
+        (f"Training the 64 px DCGAN: images/s relative to the tutorial's loop ({what})", times(found["ratio"])),
+        ("… its arithmetic relative to the rate of fp32 products", f"{found['share_of_fp32']:.0%}"),
+        ("… its arithmetic relative to the rate of bf16 products", f"{found['share_of_bf16']:.0%}"),
+    ]
+
+
+def starting(found: Found) -> list[Line]:
+    """Times relative to importing torch."""
+    return [
+        (f"Start: `{row['command']}` relative to importing torch and reading the weights", times(row["ratio"]))
+        for row in found["rows"][1:]
+    ]
+
+
+def generating(found: Found) -> list[Line]:
+    """The ratio to the plain loop, and growth."""
+    return [
+        (
+            "Drawing faces into files: faces/s relative to a plain loop of torch and Pillow",
+            times(median(found["ratios"])),
+        ),
+        *growth("Drawing", found["rows"]),
+    ]
+
+
+def growth(title: str, rows: list[Found]) -> list[Line]:
+    """CPU time per item and peak memory of the largest size, relative to the smallest."""
+    first, last = rows[0], rows[-1]
+    each = [row["cpu_seconds"] / row["n"] for row in (first, last)]
+    sizes = f"{last['n']:,} relative to {first['n']:,}"
+    return [
+        (f"{title} {sizes}: CPU time of one", times(each[1] / each[0])),
+        (f"{title} {sizes}: peak memory", times(last["megabytes"] / first["megabytes"])),
+    ]
+
+
+def duplicates(found: Found) -> list[Line]:
+    """What the search finds, and growth."""
+    last = found["rows"][-1]
+    line = (f"Near-duplicates that the search finds among {last['pictures']:,} pictures", f"{last['recall']:.1%}")
+    return [line, growth("Searching near-duplicates of", found["rows"])[0]]
+
+
+def memory(found: Found) -> list[Line]:
+    """How good the estimate of memory is."""
+    ratios = [row["ratio"] for row in found["rows"]]
+    return [
+        ("Memory of training: estimate of `--dry-run` relative to the peak", f"{min(ratios):.2f} to {max(ratios):.2f}")
+    ]
+
+
+def judging(found: Found) -> list[Line]:
+    """Growth, and what AVX2 costs."""
+    first, last = found["rows"][0], found["rows"][-1]
+    own = [row for row in found["rows"] if row["instructions"] == first["instructions"]]
+    lines = growth("Judging", own)
+    if last["instructions"] != first["instructions"]:
+        what = f"Judging with {last['instructions']} relative to {first['instructions']}: CPU time"
+        lines.append((what, times(last["cpu_seconds"] / own[-1]["cpu_seconds"])))
+    return lines
+
+
+def drawing(found: Found) -> list[Line]:
+    """How the time of the artist grows with the resolution."""
+    rate = {row["resolution"]: row["faces_per_second"] for row in found["rows"]}
+    small, large = min(rate), max(rate)
+    title = f"Drawing a procedural face at {large} px relative to {small} px ({large**2 // small**2} times the pixels)"
+    return [(title, times(rate[small] / rate[large]))]
+
+
+BENCHMARKS = {
+    "training": Benchmark("training.py", (), training),
+    "training with AVX2": Benchmark("training.py", ("--avx2",), training),
+    "starting": Benchmark("starting.py", (), starting),
+    "generating": Benchmark("generating.py", (), generating),
+    "importing": Benchmark("importing.py", (), lambda found: growth("Importing", found["rows"])),
+    "duplicates": Benchmark("duplicates.py", (), duplicates),
+    "memory": Benchmark("memory.py", (), memory),
+    "judging": Benchmark("judging.py", ("--avx2",), judging),
+    "drawing": Benchmark("drawing.py", (), drawing),
+}
+
+
+def run(benchmark: Benchmark) -> Found:
+    """Run one benchmark, with its output on this terminal; what it measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "found.json"
+        command = [sys.executable, str(ROOT / "benchmarks" / benchmark.script), *benchmark.options, "--out", str(out)]
+        subprocess.run(command, check=True, timeout=SECONDS)
+        found: Found = json.loads(out.read_text(encoding="utf-8"))
+        return found
+
+
+def page(found: dict[str, Found]) -> str:
+    """The text of docs/performance.md."""
+    from scale import machine
+
+    about = next((results["machine"] for results in found.values() if "machine" in results), machine())
+    table = "\n".join(
+        f"| {what} | {ratio} | `{benchmark.script}` |"
+        for name, benchmark in BENCHMARKS.items()
+        if name in found
+        for what, ratio in benchmark.lines(found[name])
+    )
+    return HEAD.replace("MACHINE", about) + table + "\n" + TAIL
+
+
+HEAD = """# Performance
+
+`benchmarks/all.py` wrote this page. It runs every benchmark of speed in its short form, of five minutes at most, and
+shows ratios only: they carry over to other machines better than seconds do. The two sides of a ratio alternate in one
+run.
+
+```
+OMP_WAIT_POLICY=passive python benchmarks/all.py     # make bench; nothing else running
+```
+
+Measured on: MACHINE. The lines with AVX2 switch off newer instructions, so that the machine computes as most laptops
+do.
+
+| what | ratio | script |
+|---|---|---|
+"""
+
+TAIL = """
+How to read it:
+
+- The tutorial's loop is that of PyTorch's DCGAN tutorial: fp32, eager, pictures from files.
+- The arithmetic of training is counted as torch's own convolutions would need it. In fp32 on a CPU, nijigan's
+  convolutions need fewer products (`networks/winograd.py`), so the share can exceed 100 %.
+- The plain loop synthesises face after face with torch and saves each with Pillow.
+- Cost against size, up to 200,000 pictures: [scaling](scaling.md#cost-against-size).
+- The other scripts in `benchmarks/` measure quality, most of them on real faces.
+"""
+
+
+def main() -> None:
+    """Run, keep, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
+    parser.add_argument("--table", action="store_true", help="run nothing, write the page")
+    words = parser.parse_args()
+    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for name in [] if words.table else words.only:
+        print(f"\n== {name}", flush=True)
+        found[name] = run(BENCHMARKS[name])
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page(found), encoding="utf-8")
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    main()
