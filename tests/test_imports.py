@@ -73,13 +73,16 @@ def test_help_loads_no_torch(command: list[str]) -> None:
     ],
     ids=["sample", "generate"],
 )
-def test_drawing_a_face_loads_little_more_than_torch(program: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_onnx", [False, True], ids=["torch", "onnxruntime"])
+def test_drawing_a_face_loads_little_more_than_its_library(program: str, with_onnx: bool, tmp_path: Path) -> None:
     unused = {"daft", "pyarrow", "tensorboard", "matplotlib", "torchmetrics", "lightning_fabric", "scipy", "sympy"}
-    unused |= {"animeface", "jinja2", "pandas", "onnxruntime", "networkx"}
-    told = run(f"import sys; sys.argv[1:] = [{str(tmp_path / 'face.png')!r}]\n{program}\n{MODULES}")
+    unused |= {"animeface", "jinja2", "pandas", "networkx", "onnx", "torch" if with_onnx else "onnxruntime"}
+    hide = "" if with_onnx else "sys.modules['onnxruntime'] = None"
+    told = run(f"import sys; sys.argv[1:] = [{str(tmp_path / 'face.png')!r}]\n{hide}\n{program}\n{MODULES}")
     loaded = set(json.loads(told))
-    assert "torch" in loaded
-    assert {name for name in loaded if name.partition(".")[0] in unused} == set()
+    assert ("onnxruntime" if with_onnx else "torch") in loaded
+    found = {name for name in loaded if name.partition(".")[0] in unused} - {"onnxruntime"}
+    assert found == set()
     assert {"torch._dynamo", "torch._inductor"} & loaded == set()  # torch's compiler: a second
 
 

@@ -40,6 +40,17 @@ _ABANDONED_SECONDS = 86_400  # without locks, age tells what was abandoned
 _swept: set[Path] = set()
 
 
+def check_path(path: Path) -> None:
+    """Refuse, with a `UserError`, a path that is too long, has a null character or is not permitted."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{str(path)[:60]!r} cannot be opened: {reason}. Name another file or folder.") from error
+
+
 @contextmanager
 def replacing(path: Path, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary file in the same folder. On success it replaces `path`; on failure it is removed.

@@ -64,6 +64,8 @@ def torch_device(name: Device) -> str:
     Raises:
         UserError: the device is not available.
     """
+    if name == "cpu":
+        return name
     import torch
 
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}

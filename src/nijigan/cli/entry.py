@@ -15,6 +15,7 @@ import tyro
 
 from nijigan.cli.common import help_rules, narrate
 from nijigan.cli.data import Import, Inspect, Split
+from nijigan.cli.export import Export
 from nijigan.cli.generate import Generate, Walk
 from nijigan.cli.judge import Compare, Evaluate, Rate
 from nijigan.cli.lab import Lab
@@ -41,6 +42,7 @@ Command = (
     | Sweep
     | Generate
     | Walk
+    | Export
     | Evaluate
     | Compare
     | Rate

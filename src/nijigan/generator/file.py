@@ -4,126 +4,24 @@ Opening an untrusted file is safe: nothing in it is executed, and sizes are chec
 """
 
 import hashlib
-import json
-import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from math import isfinite
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import pydantic_core
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from nijigan.errors import UserError, check
+from nijigan.errors import UserError
 from nijigan.files import replacing
-from nijigan.generator.attributes import Combination, check_attributes
-from nijigan.jsonio import parse_json
+from nijigan.generator.header import GeneratorHeader
 from nijigan.networks import build_generator
-from nijigan.recipe.parts import GeneratorConfig, LatentConfig
-from nijigan.recipe.recipe import Recipe
-from nijigan.resolutions import base_resolution
 from nijigan.tensors.tensorfile import TEXT, DamagedFileError, check_content, pack
 from nijigan.tensors.unallocated import unallocated
-
-FORMAT = 1
-
-_NEWEST_FORMAT = 1000  # a larger number is damage
-log = logging.getLogger("nijigan")
 
 _MOST_HEADER_BYTES = 4 << 20
 _LONGEST_MESSAGE = 500  # characters of an error of safetensors, which may quote a whole file
 _MOST_PARAMETERS = 1 << 28  # 1 GiB in fp32; the published 64 px DCGAN has 3.6 million
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """The faces that a generator was trained on."""
-
-    name: str
-    """Name of the dataset."""
-    fingerprint: str
-    """Hash of the dataset's content."""
-    count: int
-    """Number of faces in the training split."""
-
-
-@dataclass(frozen=True)
-class GeneratorHeader:
-    """The description of a generator in its file: first what synthesis needs, then how it was trained."""
-
-    generator: GeneratorConfig
-    """Architecture of the network."""
-    latent: LatentConfig
-    """Size and prior of the latents."""
-    resolution: int
-    """Height and width of the faces in pixels."""
-    attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """The vocabulary of every attribute: its values in the order of their codes."""
-    priors: tuple[Combination, ...] = ()
-    """How often each combination of codes occurred in training: see `nijigan.generator.attributes`."""
-    kimg: float = 0.0
-    """Thousands of real images shown to the discriminator."""
-    recipe: Recipe | None = None
-    """The resolved recipe: together with the dataset and the origin, enough to repeat the training."""
-    origin: str = ""
-    """`Generator.weights_hash` of the generator that the training started from; empty if it started from scratch."""
-    dataset: TrainingSet | None = None
-    """The dataset it was trained on."""
-    metrics: dict[str, float] = field(default_factory=dict)
-    """Scores by name; the name includes the feature space and the split."""
-    licence: str = ""
-    """Licence of the weights: an SPDX identifier or a sentence."""
-    description: str = ""
-    """The model card: what it generates, what it was trained on, what it is not for."""
-    format: int = FORMAT
-    """Version of this layout; files with a newer one are refused."""
-
-    def __post_init__(self) -> None:
-        check(self.format == FORMAT, f"Its format is unknown; this version of nijigan reads format {FORMAT}.")
-        if not (8 <= self.resolution <= 1024 and base_resolution(self.resolution)):
-            raise UserError(f"A resolution of {self.resolution} is not 4, 5, 6 or 7 times a power of two, 8 to 1024.")
-        check_attributes(self.attributes, self.priors)
-        if not all(map(isfinite, (self.kimg, *self.metrics.values()))):
-            raise UserError("kimg and metrics must be finite numbers.")
-        check(self.kimg >= 0 and (self.dataset is None or self.dataset.count >= 0), "A count of images is negative.")
-
-    def to_json(self) -> str:
-        """Write the header as JSON, readable by `from_json`."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str, source: str = "The generator's header") -> Self:
-        """Read what `to_json` wrote; refuse anything else with a `UserError` that names `source`."""
-        try:
-            raw = pydantic_core.from_json(text)
-        except ValueError as error:
-            raise UserError(f"{source} has a damaged header: {error}. Download or save it again.") from error
-        version = raw.get("format") if isinstance(raw, dict) else None
-        if isinstance(version, int) and FORMAT < version < _NEWEST_FORMAT:
-            raise UserError(
-                f"{source} was made by a newer nijigan: its format is {version}, and this one reads up to {FORMAT}. "
-                "Upgrade nijigan."
-            )
-        try:
-            recipe = _recipe(raw, source)
-            return replace(parse_json(cls, json.dumps(raw), source), recipe=recipe)
-        except UserError as error:
-            raise UserError(f"{error} If a newer nijigan made it, upgrade; if not, download it again.") from error
-
-
-def _recipe(raw: Any, source: str) -> Recipe | None:
-    """Take the recipe out of a raw header; an invalid recipe is dropped, since synthesis does not need it."""
-    recipe = raw.pop("recipe", None) if isinstance(raw, dict) else None
-    if recipe is None:
-        return None
-    try:
-        return parse_json(Recipe, json.dumps(recipe), f"The recipe in {source}")
-    except UserError as error:
-        log.warning("%s It is ignored; the generator itself can be used.", error)
-        return None
 
 
 def write(path: Path, module: nn.Module, header: GeneratorHeader, half: bool) -> None:
@@ -173,17 +71,6 @@ def weights(module: nn.Module) -> dict[str, Tensor]:
     """Collect parameters and running statistics, without step counters, in fp32 on the CPU."""
     state: Mapping[str, Tensor] = module.state_dict()
     return {name: tensor.detach().float().cpu() for name, tensor in state.items() if tensor.is_floating_point()}
-
-
-def check_path(path: Path) -> None:
-    """Refuse, with a `UserError`, a path that is too long, has a null character or is not permitted."""
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"{str(path)[:60]!r} cannot be opened: {reason}. Name another file or folder.") from error
 
 
 def hash_weights(module: nn.Module) -> str:

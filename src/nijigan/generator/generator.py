@@ -7,23 +7,26 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
 
 from nijigan.aliases import Codes, Images
 from nijigan.errors import UserError, check
-from nijigan.generator import file as generator_file
+from nijigan.files import check_path
+from nijigan.generator import onnx_network
 from nijigan.generator.attributes import choose
-from nijigan.generator.file import GeneratorHeader, TrainingSet
+from nijigan.generator.header import GeneratorHeader, TrainingSet
 from nijigan.generator.latents import Latents, check_psi, check_seed, consecutive_seeds, latents, truncate
+from nijigan.generator.onnx_network import OnnxNetwork
 from nijigan.generator.packaged import PACKAGED
 from nijigan.jsonio import parse_json
 from nijigan.safe_text import ANY, LONGEST_VALUE, UNKNOWN, is_safe
-from nijigan.tensors.numerics import full_precision
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 __all__ = ["Face", "Generator", "GeneratorHeader", "TrainingSet"]
 
@@ -31,8 +34,6 @@ HUB = "hf:"
 """What a model on the Hugging Face Hub starts with, as in hf:user/model. Nothing else is looked up there."""
 HUB_FILE = "model.safetensors"
 
-_MOST_PIXELS = 64 * 256**2  # in one pass through the network
-_MOST_PIXELS_ON_CPU = 8 * 64**2  # more would leave the cache between two layers, and take half as long again
 _HUB_ID = r"[\w-][\w.-]*/[\w-][\w.-]*"
 
 
@@ -71,6 +72,9 @@ class Face:
 class Generator:
     """A trained network with its header: generates faces, and saves itself to one file.
 
+    Where onnxruntime is installed, the packaged generator draws with it, on the CPU: that starts without importing
+    torch. `module` then reads the network when it is first needed.
+
     Args:
         module: N×latent → N×3×H×W, or with attributes N×latent and N×A codes → N×3×H×W, as
             `nijigan.networks.build_generator` makes them. It is put in evaluation mode, and its weights must not change
@@ -78,23 +82,51 @@ class Generator:
         header: the description of `module`.
     """
 
-    def __init__(self, module: nn.Module, header: GeneratorHeader) -> None:
-        self.module = module.eval().requires_grad_(False)
+    def __init__(self, module: "nn.Module | None", header: GeneratorHeader) -> None:
         self.header = header
+        self._module = module.eval().requires_grad_(False) if module else None
+        self._onnx: OnnxNetwork | None = None
+        self._source: Path | None = None
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Self:
         """Load a generator, on the CPU and in fp32.
 
         Args:
-            path: a `.safetensors` file, a run folder (its best generator, or else its last), or a model on the Hugging
-                Face Hub as "hf:user/model". Default: the packaged generator.
+            path: a `.safetensors` file, a run folder (its best generator, or else its last), a file that
+                `nijigan export` wrote (`.onnx`), or a model on the Hugging Face Hub as "hf:user/model". Default: the
+                packaged generator.
 
         Raises:
             UserError: there is no generator at `path`, or its file is not valid.
         """
-        module, header = generator_file.read(_locate(path))
-        return cls(module.to(memory_format=torch.channels_last), header)  # type: ignore[call-overload]
+        place = _locate(path)
+        twin = place.with_suffix(".onnx")
+        if path is None and twin.is_file() and onnx_network.is_available():
+            return cls._drawing_with_onnx(twin, place)
+        if place.suffix.lower() == ".onnx":
+            return cls._drawing_with_onnx(place, None)
+        return cls(*_read(place))
+
+    @classmethod
+    def _drawing_with_onnx(cls, path: Path, source: Path | None) -> Self:
+        network = OnnxNetwork(path)
+        generator = cls(None, network.header)
+        generator._onnx, generator._source = network, source
+        return generator
+
+    @property
+    def module(self) -> "nn.Module":
+        """The network, in evaluation mode.
+
+        Raises:
+            UserError: this is an exported file, which only draws.
+        """
+        if self._module is None:
+            if self._source is None:
+                raise UserError("An .onnx file only draws faces; name the run or the .safetensors that it came from.")
+            self._module = _read(self._source)[0].eval().requires_grad_(False)
+        return self._module
 
     def save(self, path: str | Path, half: bool = False) -> None:
         """Write the generator to `path`, whole or not at all.
@@ -107,11 +139,15 @@ class Generator:
         Raises:
             UserError: a weight is not finite (or, with `half`, beyond fp16), or `path` cannot be written to.
         """
-        generator_file.write(Path(path), self.module, self.header, half)
+        from nijigan.generator import file
 
-    def to(self, device: str | torch.device) -> Self:
+        file.write(Path(path), self.module, self.header, half)
+
+    def to(self, device: "str | torch.device") -> Self:
         """Move the network to `device`; its faces stay the same within 1/255."""
-        self.module.to(device)
+        if self._onnx is None or str(device) != "cpu":
+            self.module.to(device)
+            self._onnx = None
         return self
 
     def sample(
@@ -190,7 +226,7 @@ class Generator:
                 truncated, or the weights are so large that a pixel is not a number.
         """
         self.check_psi(psi)
-        size, resolution = self.header.latent.size, self.header.resolution
+        size = self.header.latent.size
         latents = _real_numbers(latents)
         if latents.ndim != 2 or latents.shape[1] != size:
             raise UserError(f"The latents have the shape {latents.shape}; this generator needs N×{size}.")
@@ -207,18 +243,11 @@ class Generator:
             )
         if not self._styled:
             latents = truncate(latents, psi, self.header.latent.prior)
-        device = next(self.module.parameters()).device
-        most = _MOST_PIXELS_ON_CPU if device.type == "cpu" else _MOST_PIXELS
-        batch_size = min(batch_size, max(1, most // resolution**2))
-        pictures = np.empty((len(latents), resolution, resolution, 3), np.uint8)
-        for start in range(0, len(latents), batch_size):
-            inputs = [torch.from_numpy(latents[start : start + batch_size]).to(device)]
-            if sizes:
-                inputs.append(torch.from_numpy(codes[start : start + batch_size].astype(np.int64)).to(device))
-            with torch.inference_mode(), full_precision(device.type):
-                images = self.module(*inputs, psi=psi) if self._styled else self.module(*inputs)
-                pictures[start : start + batch_size] = self._to_uint8(images)
-        return pictures
+        if self._onnx is not None:
+            return self._onnx.draw(latents, codes, psi)
+        from nijigan.generator import torch_network
+
+        return torch_network.draw(self.module, self.header, latents, codes, psi, batch_size)
 
     def check_psi(self, psi: float) -> None:
         """Refuse, with a `UserError`, a truncation that this generator does not support: see `synthesise`."""
@@ -228,16 +257,6 @@ class Generator:
     def _styled(self) -> bool:
         """Whether ψ applies to styles instead of latents."""
         return self.header.generator.kind == "style"
-
-    def _to_uint8(self, images: Tensor) -> Images:
-        """Turn N×3×H×W in the range of the network's output into uint8, N×H×W×3."""
-        if not images.isfinite().all():
-            raise UserError(
-                "This generator produces pixels that are not numbers; its training diverged or its file is damaged."
-            )
-        scaled = images * 127.5 + 127.5 if self.header.generator.output == "tanh" else images * 255
-        rounded: Images = scaled.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        return rounded
 
     def face(self, /, seed: int, psi: float = 1.0, **attributes: str) -> Face:
         """Describe the face that `sample` generates with n = 1 and these arguments, and raise the same errors."""
@@ -268,7 +287,21 @@ class Generator:
     @cached_property
     def weights_hash(self) -> str:
         """SHA-256 of the weights in hex; `nijigan.generator.file.hash_weights` defines the bytes."""
-        return generator_file.hash_weights(self.module)
+        if self._onnx is not None:
+            return self._onnx.weights_hash
+        from nijigan.generator import file
+
+        return file.hash_weights(self.module)
+
+
+def _read(path: Path) -> "tuple[nn.Module, GeneratorHeader]":
+    """Read a `.safetensors` file; torch is imported here."""
+    import torch
+
+    from nijigan.generator import file
+
+    module, header = file.read(path)
+    return module.to(memory_format=torch.channels_last), header  # type: ignore[call-overload]
 
 
 def _real_numbers(values: npt.ArrayLike) -> Latents:
@@ -289,7 +322,7 @@ def _locate(path: str | Path | None) -> Path:
     if isinstance(path, str) and path.startswith(HUB):
         return _download(path.removeprefix(HUB))
     place = Path(path)
-    generator_file.check_path(place)
+    check_path(place)
     if place.is_dir():
         for name in ("best.safetensors", "last.safetensors"):
             if (place / name).is_file():

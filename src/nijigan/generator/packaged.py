@@ -6,6 +6,7 @@ from contextlib import suppress
 from nijigan.files import ASSETS
 
 PACKAGED = ASSETS / "default.safetensors"
+"""Next to it lies `default.onnx`, the same generator as `nijigan export --half` writes it."""
 
 
 def packaged_vocabulary() -> dict[str, list[str]]:

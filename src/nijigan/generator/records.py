@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from nijigan.errors import UserError
-from nijigan.generator.file import check_path
+from nijigan.files import check_path
 from nijigan.generator.generator import Face
 
 MARK = "nijigan "

@@ -17,8 +17,7 @@ from PIL import Image
 
 from nijigan.aliases import Images, Progress
 from nijigan.errors import UserError
-from nijigan.files import replacing
-from nijigan.generator.file import check_path
+from nijigan.files import check_path, replacing
 from nijigan.generator.generator import Face, Generator
 from nijigan.generator.latents import consecutive_seeds, latents
 from nijigan.generator.records import MARK, check_folder, check_record, check_replaceable, save_picture

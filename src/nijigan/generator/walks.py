@@ -15,8 +15,7 @@ from PIL import Image
 
 from nijigan.aliases import Images, Progress
 from nijigan.errors import UserError
-from nijigan.files import replacing
-from nijigan.generator.file import check_path
+from nijigan.files import check_path, replacing
 from nijigan.generator.generator import Generator
 from nijigan.generator.latents import consecutive_seeds, interpolate, latents
 from nijigan.generator.records import MARK, check_replaceable, save_picture
