@@ -9,6 +9,7 @@ import argparse
 import json
 from collections.abc import Callable
 from itertools import groupby
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def finish(axes: Axes, title: str, x: str, y: str, ticks: list[float]) -> None:
     axes.set_title(title, loc="left", fontsize=12)
     axes.set_xlabel(x, fontsize=11)
     axes.set_ylabel(y, fontsize=11)
-    axes.set_xticks(ticks)
+    span = ticks[-1] / ticks[0]
+    axes.set_xticks([tick for tick, after in zip(ticks, [*ticks[1:], inf], strict=True) if after / tick > span**0.12])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     low, high = axes.get_ylim()
@@ -74,11 +76,12 @@ def duplicates(figure: Figure, rows: Rows) -> None:
     curve(left, sizes, [row["cpu_seconds"] for row in rows], label="search")
     finish(left, "CPU time", "pictures", "CPU seconds", sizes)
     curve(right, sizes, [row["recall"] for row in rows], label="found", linear=False)
-    finish(right, "Near-duplicates found", "pictures", "share of all planted", sizes)
-    right.axhline(0.99, color="0.45", linestyle="--", linewidth=1.2, label="aim: 0.99")
+    finish(right, "Near-duplicates found", "pictures", "share of planted copies", sizes)
+    right.axhline(0.99, color="0.45", linestyle="--", linewidth=1.2, label="aim: 99 %")
     right.set_yscale("linear")
-    right.set_ylim(0.98, 1.001)
-    right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3f}"))
+    right.set_ylim(0.98, 1.0015)
+    right.set_yticks([0.98, 0.985, 0.99, 0.995, 1])
+    right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.1f} %"))
     right.legend(frameon=False, fontsize=10, loc="lower left")
 
 
