@@ -74,7 +74,8 @@ def _tiling(features: Tensor, weight: Tensor, small: torch.Size, stride: int) ->
     Measured with AVX2 on maps of 4 to 64 pixels and batches of 8 to 128 (LOG.md). A third of the gain is in the
     gradient of the weights: where they are frozen, torch's kernels are as fast.
     """
-    learning = torch.is_grad_enabled() and weight.requires_grad and features.device.type == "cpu"
+    on_cpu = features.device.type in ("cpu", "meta")  # an estimate of memory is the higher one, if in doubt
+    learning = torch.is_grad_enabled() and weight.requires_grad and on_cpu
     in_fp32 = features.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
     if not (learning and in_fp32) or weight.shape[0] * weight.shape[1] < _CHANNELS:
         return None

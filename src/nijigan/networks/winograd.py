@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, conv_transpose2d, pad
 
 _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
 """Where the polynomials are evaluated, beside infinity. Small numbers keep rounding errors small."""
@@ -70,26 +70,27 @@ class _Convolution(torch.autograd.Function):
         ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, tiling: Tiling, transposed: bool
     ) -> Tensor:
         ctx.tiling, ctx.transposed = tiling, transposed
-        kernels = _kernels(weight, tiling)
-        if transposed:
+        if features.device.type == "meta":  # an estimate: arithmetic as in torch, and the memory of the transform
+            transformed = features.new_empty(features.numel() * tiling.n**2 // tiling.m**2)
+            convolved = (conv_transpose2d if transposed else conv2d)(features, weight, None, tiling.stride, 1)
+        elif transposed:
             transformed = _expand(features, tiling)  # n²×T×S
-            convolved = _collect(transformed @ kernels, features.shape, tiling)
+            convolved = _collect(transformed @ _kernels(weight, tiling), features.shape, tiling)
         else:
             transformed = _spread(features, tiling)  # n²×T×L
-            convolved = _contract(transformed @ kernels.mT, features.shape, tiling)
-        ctx.save_for_backward(features, weight)
-        ctx.transformed = transformed if ctx.needs_input_grad[1] else None  # n²/m² of the memory of `features`
+            convolved = _contract(transformed @ _kernels(weight, tiling).mT, features.shape, tiling)
+        ctx.save_for_backward(features, weight, transformed)
         return convolved if bias is None else convolved.add_(bias[:, None, None])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
-        features, weight = ctx.saved_tensors
+        features, weight, transformed = ctx.saved_tensors
         needs = ctx.needs_input_grad[:3]
-        if torch.is_grad_enabled():  # a gradient penalty will differentiate this gradient: torch knows how
+        if torch.is_grad_enabled() or gradient.device.type == "meta":
+            # A gradient penalty will differentiate this gradient: torch knows how.
             first, second, third = _plain_backward(gradient, features, weight, ctx.tiling, ctx.transposed, needs)
             return first, second, third, None, None
-        transform = _spread if ctx.transposed else _expand
-        other = transform(gradient, ctx.tiling)
+        other = (_spread if ctx.transposed else _expand)(gradient, ctx.tiling)
         features_gradient = weight_gradient = None
         if needs[0]:
             kernels = _kernels(weight, ctx.tiling)
@@ -98,7 +99,7 @@ class _Convolution(torch.autograd.Function):
             else:
                 features_gradient = _collect(other @ kernels, gradient.shape, ctx.tiling)
         if needs[1]:
-            parts, tiles = (ctx.transformed, other) if ctx.transposed else (other, ctx.transformed)
+            parts, tiles = (transformed, other) if ctx.transposed else (other, transformed)
             weight_gradient = _weights(parts.mT @ tiles, weight.shape, ctx.tiling)
         return features_gradient, weight_gradient, gradient.sum(dim=(0, 2, 3)) if needs[2] else None, None, None
 
