@@ -39,7 +39,7 @@ def finish(axes: Axes, title: str, x: str, y: str, ticks: list[float]) -> None:
     axes.set_xlabel(x, fontsize=11)
     axes.set_ylabel(y, fontsize=11)
     span = ticks[-1] / ticks[0]
-    axes.set_xticks([tick for tick, after in zip(ticks, [*ticks[1:], inf], strict=True) if after / tick > span**0.12])
+    axes.set_xticks([tick for tick, after in zip(ticks, [*ticks[1:], inf], strict=True) if after / tick > span**0.14])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     low, high = axes.get_ylim()

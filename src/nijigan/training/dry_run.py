@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from nijigan.aliases import Codes, Images
@@ -173,7 +174,7 @@ def _demand(session: Session, work_of: Callable[[Rounds], float]) -> _Demand:
     with meta:
         state = TrainingState.start(recipe, meta, session.labels.attributes)
     rounds = _rounds(session, batch, state, _Meta())
-    with _Held() as held:
+    with _Cast(), _Held() as held:
         work = work_of(rounds)
     generator, discriminator = _weights(state.generator), _weights(state.discriminator)
     weights = 5 * generator + 4 * discriminator  # gradients, two moments, EMA
@@ -300,6 +301,19 @@ def _time(rounds: Rounds, updates: Updates) -> float:
     rounds.run_updates(updates)
     synchronise(device)
     return time.perf_counter() - begin
+
+
+class _Cast(TorchFunctionMode):
+    """Does what autocast does on a CPU, which leaves tensors without content as they are: products in bf16."""
+
+    _PRODUCTS = (torch.conv2d, torch.conv_transpose2d, torch.nn.functional.linear, torch.matmul, torch.bmm)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call `func`, a product in autocast's type."""
+        if func in self._PRODUCTS and torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
+            args = [arg.to(dtype) if isinstance(arg, torch.Tensor) else arg for arg in args]
+        return func(*args, **(kwargs or {}))
 
 
 class _Held:
