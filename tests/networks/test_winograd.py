@@ -1,5 +1,7 @@
 """Winograd's convolutions against torch's own in float64, the filters they are made of, and where they are used."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +82,21 @@ LAYERS = {
     "halve": (lambda: Halve(64, 64, True), lambda: nn.Conv2d(64, 64, 4, 2, 1), (16, 64, 16, 16)),
     "double": (lambda: Double(64, 64, True), lambda: nn.ConvTranspose2d(64, 64, 4, 2, 1), (16, 64, 8, 8)),
 }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """With more threads, only wider layers use it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_with_more_threads_only_wider_layers_use_it() -> None:
+    torch.set_num_threads(2)
+    assert not is_winograd(Conv3(64, 64)(torch.randn(64, 64, 8, 8)))
+    assert is_winograd(Conv3(128, 128)(torch.randn(64, 128, 8, 8)))
 
 
 def is_winograd(output: Tensor) -> bool:

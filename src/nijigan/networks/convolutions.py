@@ -12,10 +12,11 @@ from torch.nn.functional import conv2d
 from nijigan.networks import strided_gradients, winograd
 from nijigan.networks.winograd import Tiling
 
-_CHANNELS = 64**2
-"""With fewer pairs of input and output channels, the transforms of a map cost more than the products that they save."""
+_PAIRS = 64**2
+"""With fewer pairs of input and output channels, the transforms of a map cost more than the products that they save.
+They move memory, which threads share, so that with t threads it takes t² times as many."""
 _TILES = 64
-"""With fewer tiles in a batch, the transforms of the weights cost more than the products that they save."""
+"""With fewer tiles in a batch, times the threads, the transforms of the weights cost more than they save."""
 
 
 class Conv3(nn.Conv2d):
@@ -71,16 +72,17 @@ class Double(nn.ConvTranspose2d):
 def _tiling(features: Tensor, weight: Tensor, small: torch.Size, stride: int) -> Tiling | None:
     """The tiles that make this pass faster than torch's kernels; None if none do. `small` are the smaller map's sides.
 
-    Measured with AVX2 on maps of 4 to 64 pixels and batches of 8 to 128 (LOG.md). A third of the gain is in the
-    gradient of the weights: where they are frozen, torch's kernels are as fast.
+    Measured with AVX2 and one and two threads, on maps of 4 to 64 pixels and batches of 8 to 128 (LOG.md). A third of
+    the gain is in the gradient of the weights: where they are frozen, torch's kernels are as fast.
     """
     on_cpu = features.device.type in ("cpu", "meta")  # an estimate of memory is the higher one, if in doubt
     learning = torch.is_grad_enabled() and weight.requires_grad and on_cpu
     in_fp32 = features.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
-    if not (learning and in_fp32) or weight.shape[0] * weight.shape[1] < _CHANNELS:
+    threads = torch.get_num_threads()
+    if not (learning and in_fp32) or weight.shape[0] * weight.shape[1] < _PAIRS * threads**2:
         return None
     for m in (4, 2):
         fits = all(side % m == 0 for side in small)
-        if fits and len(features) * small.numel() // m**2 >= _TILES:
+        if fits and len(features) * small.numel() // m**2 >= _TILES * threads:
             return Tiling(m, r=weight.shape[2] // stride, stride=stride)
     return None

@@ -185,7 +185,9 @@ def _collect(products: Tensor, small_shape: torch.Size, tiling: Tiling) -> Tenso
     count, rows, columns = small_shape[0], *(side // m for side in small_shape[2:])
     matrix, flat = matrices(m, tiling.r)[1].T, products.flatten(1)
     size = rows * columns * products.shape[2]
-    padded = products.new_zeros(count, rows + 1, m, stride, columns + 1, m, stride, channels)
+    padded = products.new_empty(count, rows + 1, m, stride, columns + 1, m, stride, channels)
+    padded[:, rows:].zero_()
+    padded[:, :rows, :, :, columns:].zero_()
     for start, stop in _chunks(count, size * len(products)):
         tiles = matrix @ flat[:, start * size : stop * size]
         tiles = tiles.view(n, n, -1, rows, columns, stride, stride, channels).permute(2, 3, 0, 5, 4, 1, 6, 7)
