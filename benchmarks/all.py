@@ -42,40 +42,41 @@ def times(value: float) -> str:
 
 def training(found: Found) -> list[Line]:
     """The ratio to the tutorial's loop, and the shares of the product rates."""
-    what = f"{found['instructions']}, {found['precision']}, {found['threads']} threads"
+    how = f"{found['instructions']}, {found['precision']}, {found['threads']} threads"
+    slow = found["bf16_to_fp32"] < 1
     return [
-        (f"Training the 64 px DCGAN: images/s relative to the tutorial's loop ({what})", times(found["ratio"])),
-        ("… its arithmetic relative to the rate of fp32 products", f"{found['share_of_fp32']:.0%}"),
-        ("… its arithmetic relative to the rate of bf16 products", f"{found['share_of_bf16']:.0%}"),
+        (f"Training the 64 px DCGAN relative to the tutorial's loop: images/s ({how})", times(found["ratio"])),
+        (f"Training relative to fp32 matrix products: arithmetic/s ({how})", times(found["share_of_fp32"])),
+        (
+            f"Training relative to bf16 matrix products: arithmetic/s ({how})",
+            "bf16 is emulated" if slow else times(found["share_of_bf16"]),
+        ),
     ]
 
 
 def starting(found: Found) -> list[Line]:
     """Times relative to importing torch."""
     return [
-        (f"Start: `{row['command']}` relative to importing torch and reading the weights", times(row["ratio"]))
+        (f"Time of `{row['command']}` relative to importing torch and reading the weights", times(row["ratio"]))
         for row in found["rows"][1:]
     ]
 
 
 def generating(found: Found) -> list[Line]:
     """The ratio to the plain loop, and growth."""
-    return [
-        (
-            "Drawing faces into files: faces/s relative to a plain loop of torch and Pillow",
-            times(median(found["ratios"])),
-        ),
-        *growth("Drawing", found["rows"]),
-    ]
+    what = (
+        f"`generate` into a folder relative to a plain loop of torch and Pillow: faces/s ({found['threads']} threads)"
+    )
+    return [(what, times(median(found["ratios"]))), *growth("`generate`,", "faces", found["rows"])]
 
 
-def growth(title: str, rows: list[Found]) -> list[Line]:
+def growth(title: str, items: str, rows: list[Found]) -> list[Line]:
     """CPU time per item and peak memory of the largest size, relative to the smallest."""
     first, last = rows[0], rows[-1]
     each = [row["cpu_seconds"] / row["n"] for row in (first, last)]
-    sizes = f"{last['n']:,} relative to {first['n']:,}"
+    sizes = f"{last['n']:,} {items} relative to {first['n']:,}"
     return [
-        (f"{title} {sizes}: CPU time of one", times(each[1] / each[0])),
+        (f"{title} {sizes}: CPU time for each", times(each[1] / each[0])),
         (f"{title} {sizes}: peak memory", times(last["megabytes"] / first["megabytes"])),
     ]
 
@@ -83,8 +84,8 @@ def growth(title: str, rows: list[Found]) -> list[Line]:
 def duplicates(found: Found) -> list[Line]:
     """What the search finds, and growth."""
     last = found["rows"][-1]
-    line = (f"Near-duplicates that the search finds among {last['pictures']:,} pictures", f"{last['recall']:.1%}")
-    return [line, growth("Searching near-duplicates of", found["rows"])[0]]
+    line = (f"Near-duplicates found relative to those planted ({last['pictures']:,} pictures)", times(last["recall"]))
+    return [line, growth("The search for near-duplicates,", "pictures", found["rows"])[0]]
 
 
 def memory(found: Found) -> list[Line]:
@@ -99,9 +100,9 @@ def judging(found: Found) -> list[Line]:
     """Growth, and what AVX2 costs."""
     first, last = found["rows"][0], found["rows"][-1]
     own = [row for row in found["rows"] if row["instructions"] == first["instructions"]]
-    lines = growth("Judging", own)
+    lines = growth("`evaluate`,", "faces", own)
     if last["instructions"] != first["instructions"]:
-        what = f"Judging with {last['instructions']} relative to {first['instructions']}: CPU time"
+        what = f"`evaluate` with {last['instructions']} relative to {first['instructions']}: CPU time"
         lines.append((what, times(last["cpu_seconds"] / own[-1]["cpu_seconds"])))
     return lines
 
@@ -119,7 +120,7 @@ BENCHMARKS = {
     "training with AVX2": Benchmark("training.py", ("--avx2",), training),
     "starting": Benchmark("starting.py", (), starting),
     "generating": Benchmark("generating.py", (), generating),
-    "importing": Benchmark("importing.py", (), lambda found: growth("Importing", found["rows"])),
+    "importing": Benchmark("importing.py", (), lambda found: growth("`import`,", "pictures", found["rows"])),
     "duplicates": Benchmark("duplicates.py", (), duplicates),
     "memory": Benchmark("memory.py", (), memory),
     "judging": Benchmark("judging.py", ("--avx2",), judging),
@@ -139,16 +140,16 @@ def run(benchmark: Benchmark) -> Found:
 
 def page(found: dict[str, Found]) -> str:
     """The text of docs/performance.md."""
-    from scale import machine
-
-    about = next((results["machine"] for results in found.values() if "machine" in results), machine())
+    about = next(results["machine"] for results in found.values() if "machine" in results)
     table = "\n".join(
         f"| {what} | {ratio} | `{benchmark.script}` |"
         for name, benchmark in BENCHMARKS.items()
         if name in found
         for what, ratio in benchmark.lines(found[name])
     )
-    return HEAD.replace("MACHINE", about) + table + "\n" + TAIL
+    start = json.loads((ROOT / "results" / "install" / "start.json").read_text(encoding="utf-8"))["rows"]
+    ratio = next(row["ratio"] for row in start if row["command"] == "nijigan generate --n 1")
+    return HEAD.replace("MACHINE", about) + table + "\n" + TAIL.replace("START", times(ratio))
 
 
 HEAD = """# Performance
@@ -161,8 +162,8 @@ run.
 OMP_WAIT_POLICY=passive python benchmarks/all.py     # make bench; nothing else running
 ```
 
-Measured on: MACHINE. The lines with AVX2 switch off newer instructions, so that the machine computes as most laptops
-do.
+Measured on: MACHINE. The lines with AVX2 switch off newer instructions, so that the machine computes as most
+laptops do.
 
 | what | ratio | script |
 |---|---|---|
@@ -173,7 +174,11 @@ How to read it:
 
 - The tutorial's loop is that of PyTorch's DCGAN tutorial: fp32, eager, pictures from files.
 - The arithmetic of training is counted as torch's own convolutions would need it. In fp32 on a CPU, nijigan's
-  convolutions need fewer products (`networks/winograd.py`), so the share can exceed 100 %.
+  convolutions need fewer products (`networks/winograd.py`), so the ratio can exceed 1.
+- `generate` and `sample` draw with onnxruntime here. Without it they need torch: from a wheel in an environment of its
+  own, without a network, the command takes START times as long as importing torch and reading the weights
+  (`results/install/start.json`).
+- CPU time for each: below 1, what a command does once weighs more than what it does for each face or picture.
 - The plain loop synthesises face after face with torch and saves each with Pillow.
 - Cost against size, up to 200,000 pictures: [scaling](scaling.md#cost-against-size).
 - The other scripts in `benchmarks/` measure quality, most of them on real faces.

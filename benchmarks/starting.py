@@ -26,12 +26,15 @@ import torch
 from safetensors.torch import load_file
 load_file(PATH)
 """.strip()
+UNSET = ("HOME", "XDG_CACHE_HOME", "PYTHONPATH")  # the package is the one that is installed
 FIND = "import nijigan, pathlib; print(pathlib.Path(nijigan.__file__).parent)"
 
 
 def commands(python: str, folder: Path) -> dict[str, list[str]]:
     """What is timed, by name."""
-    package = Path(subprocess.run([python, "-c", FIND], capture_output=True, text=True, check=True).stdout.strip())
+    environment = {name: value for name, value in os.environ.items() if name not in UNSET}
+    found = subprocess.run([python, "-c", FIND], capture_output=True, text=True, check=True, env=environment)
+    package = Path(found.stdout.strip())
     weights = next(path for path in sorted(package.rglob("*.safetensors")) if path.name == "default.safetensors")
     nijigan = [python, "-m", "nijigan"]
     return {
@@ -45,7 +48,7 @@ def commands(python: str, folder: Path) -> dict[str, list[str]]:
 
 def run(command: list[str], folder: Path, offline: bool) -> float:
     """Run a command; the seconds that it took."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    environment = {name: value for name, value in os.environ.items() if name not in UNSET}
     shutil.rmtree(folder / "faces", ignore_errors=True)
     start = time.perf_counter()
     done = subprocess.run(

@@ -149,3 +149,10 @@ def test_the_exit_code_says_whether_a_claim_is_wrong(monkeypatch: pytest.MonkeyP
         assert leaving.value.code == code
         printed = capsys.readouterr().out
         assert all(part in printed for part in ("docs/x.md:7", "It is 3.", "a: b"))
+
+
+def test_the_page_of_performance_is_what_its_script_writes() -> None:
+    script = runpy.run_path(str(ROOT / "benchmarks" / "all.py"))
+    found = json.loads(script["RESULTS"].read_text())
+    assert set(found) == set(script["BENCHMARKS"])
+    assert script["PAGE"].read_text() == script["page"](found)
