@@ -49,15 +49,21 @@ def training(found: Found) -> list[Line]:
         (f"Training relative to fp32 matrix products: arithmetic/s ({how})", times(found["share_of_fp32"])),
         (
             f"Training relative to bf16 matrix products: arithmetic/s ({how})",
-            "bf16 is emulated" if slow else times(found["share_of_bf16"]),
+            "–" if slow else times(found["share_of_bf16"]),
         ),
     ]
+
+
+def command(title: str) -> str:
+    """A command in code quotes, and what was done with it."""
+    words, _, what = title.partition(", ")
+    return f"`{words}`" + f" of {what}" * bool(what)
 
 
 def starting(found: Found) -> list[Line]:
     """Times relative to importing torch."""
     return [
-        (f"Time of `{row['command']}` relative to importing torch and reading the weights", times(row["ratio"]))
+        (f"Time of {command(row['command'])} relative to importing torch and reading the weights", times(row["ratio"]))
         for row in found["rows"][1:]
     ]
 
@@ -172,12 +178,16 @@ laptops do.
 TAIL = """
 How to read it:
 
-- The tutorial's loop is that of PyTorch's DCGAN tutorial: fp32, eager, pictures from files.
+- images/s, faces/s and arithmetic/s: more is better. Time and memory: less is better.
+- AVX2, AVX512, BF16 and AMX are instructions of processors: most laptops have AVX2 only. fp32 and bf16 are numbers of
+  32 and 16 bits; without BF16 or AMX, bf16 is emulated and of no use.
+- The tutorial's loop is that of PyTorch's DCGAN tutorial: fp32, without compilation, pictures from files.
+- Matrix products: how fast this processor multiplies large matrices, the most that a training could reach.
 - The arithmetic of training is counted as torch's own convolutions would need it. In fp32 on a CPU, nijigan's
   convolutions need fewer products (`networks/winograd.py`), so the ratio can exceed 1.
-- `generate` and `sample` draw with onnxruntime here. Without it they need torch: from a wheel in an environment of its
-  own, without a network, the command takes START times as long as importing torch and reading the weights
-  (`results/install/start.json`).
+- `generate` and `sample` draw with onnxruntime here. Without it (extra `studio`), `nijigan generate --n 1` takes START
+  times as long as importing torch and reading the weights (a wheel in a new environment, without a network:
+  `results/install/start.json`). There, an import is faster too: it finds no Ray to load.
 - CPU time for each: below 1, what a command does once weighs more than what it does for each face or picture.
 - The plain loop synthesises face after face with torch and saves each with Pillow.
 - Cost against size, up to 200,000 pictures: [scaling](scaling.md#cost-against-size).

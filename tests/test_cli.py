@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import nijigan
 from nijigan.cli import main, parse
 from nijigan.cli.data import Import
 from nijigan.cli.train import Train
@@ -127,7 +128,19 @@ def test_mistakes_print_one_sentence_and_exit_2(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [["train"], ["paint"], ["train", "dcgan", "--data", "x", "--kimgs", "3"]])
+def test_an_unknown_command_is_named_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paint"]) == 2
+    told = capsys.readouterr().err
+    assert "no command 'paint'" in told
+    assert "generate" in told
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"nijigan {nijigan.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["--paint"], ["train", "dcgan", "--data", "x", "--kimgs", "3"]])
 def test_invalid_commands_exit_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(arguments)

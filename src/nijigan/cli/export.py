@@ -10,7 +10,7 @@ from nijigan.errors import check
 
 @dataclass(frozen=True)
 class Export:
-    """Export a generator for other programs.
+    """Export a generator for other programs. Needs the extra studio: pip install '.[studio]'.
 
     An ONNX file draws with onnxruntime in any language, and in nijigan without torch: nijigan generate FILE.onnx.
     """

@@ -30,8 +30,8 @@ class Generate:
     """
 
     model: Model = None
-    """A run folder, a .safetensors file, or a model on the Hugging Face Hub as hf:user/model. Default: the packaged
-    generator."""
+    """A run folder, a .safetensors or .onnx file, or a model on the Hugging Face Hub as hf:user/model. Default: the
+    packaged generator."""
     out: Path = Path("faces.png")
     """An image (.png, .webp, .jpg) for a grid, or a folder or .zip for one PNG per face."""
     n: Annotated[int | None, _INT] = None
@@ -133,8 +133,8 @@ class Walk:
     """
 
     model: Model = None
-    """A run folder, a .safetensors file, or a model on the Hugging Face Hub as hf:user/model. Default: the packaged
-    generator."""
+    """A run folder, a .safetensors or .onnx file, or a model on the Hugging Face Hub as hf:user/model. Default: the
+    packaged generator."""
     out: Path = Path("walk.webp")
     """A .webp, .gif or .mp4 file; .mp4 needs ffmpeg."""
     stops: Annotated[int | None, _INT] = None

@@ -333,7 +333,7 @@ def _locate(path: str | Path | None) -> Path:
         )
     if place.is_file():
         return place
-    advice = "name a run folder, a .safetensors file, or a model on the Hugging Face Hub as hf:user/model."
+    advice = "name a run folder, a .safetensors or .onnx file, or a model on the Hugging Face Hub as hf:user/model."
     if isinstance(path, str) and re.fullmatch(_HUB_ID, path):
         advice = f"name another run folder or file; if it is a model on the Hugging Face Hub, write {HUB}{path}."
     raise UserError(f"There is no generator at {path}; {advice}")
