@@ -2,7 +2,8 @@
 
     python benchmarks/plot_scale.py [--results results/scale] [--out docs/images]
 
-Both axes are logarithmic. The dotted line is linear growth through the last point. A file that is missing is left out.
+Axes are logarithmic, but for memory and shares. The dotted line is linear growth through the last point. A file that is
+missing is left out.
 """
 
 import argparse
@@ -64,9 +65,13 @@ def time_and_memory(figure: Figure, rows: Rows, what: str, unit: str) -> None:
         (left, clock, "CPU seconds" if clock != "seconds" else "seconds"),
         (right, "megabytes", "MB"),
     ):
-        curve(axes, sizes, [max(row[field], 0.01) for row in rows], label=what)
+        values = [max(row[field], 0.01) for row in rows]
+        curve(axes, sizes, values, label=what, linear=axes is left)
         title = "CPU time" if field == "cpu_seconds" else "Time" if field == "seconds" else "Peak memory"
         finish(axes, title, unit, label, sizes)
+    right.set_yscale("linear")
+    right.set_ylim(0, 1.25 * max(row["megabytes"] for row in rows))
+    right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def duplicates(figure: Figure, rows: Rows) -> None:
@@ -76,7 +81,7 @@ def duplicates(figure: Figure, rows: Rows) -> None:
     curve(left, sizes, [row["cpu_seconds"] for row in rows], label="search")
     finish(left, "CPU time", "pictures", "CPU seconds", sizes)
     curve(right, sizes, [row["recall"] for row in rows], label="found", linear=False)
-    finish(right, "Near-duplicates found", "pictures", "share of planted copies", sizes)
+    finish(right, "Near-duplicates found", "pictures", "share of added copies", sizes)
     right.axhline(0.99, color="0.45", linestyle="--", linewidth=1.2, label="aim: 99 %")
     right.set_yscale("linear")
     right.set_ylim(0.98, 1.0015)
