@@ -1,6 +1,8 @@
 """Exported generators against the networks that they came from."""
 
 import json
+import pickle
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,6 +130,76 @@ def test_an_exported_file_only_draws(tmp_path: Path) -> None:
         exported.synthesise([["a"]])
 
 
+def reseal(model: onnx.ModelProto) -> bytes:
+    """The file of a changed model, with a checksum that fits."""
+    for entry in model.metadata_props:
+        if entry.key == onnx_network.CHECKSUM:
+            entry.value = onnx_network.SEAL + "0" * 64
+    data = model.SerializeToString(deterministic=True)
+    seal = onnx_network.SEAL.encode()
+    return data.replace(seal + b"0" * 64, seal + onnx_network.checksum(data).encode())
+
+
+def test_a_changed_byte_anywhere_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    write_onnx(small_generator(), path)
+    data = path.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(data), 40):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+        with pytest.raises(UserError, match=r"a\.onnx"):
+            nijigan.load(path)
+
+
+def test_rounded_kernels_have_another_hash(tmp_path: Path) -> None:
+    generator = small_generator()
+    generator.save(tmp_path / "half.safetensors", half=True)
+    write_onnx(generator, tmp_path / "half.onnx", half=True)
+    exported = nijigan.load(tmp_path / "half.onnx")
+    assert exported.weights_hash == nijigan.load(tmp_path / "half.safetensors").weights_hash != generator.weights_hash
+
+
+def test_a_generator_that_draws_with_onnxruntime_can_be_copied_and_pickled() -> None:
+    generator = nijigan.load()
+    for copy in (deepcopy(generator), pickle.loads(pickle.dumps(generator))):
+        assert np.array_equal(copy.sample(2), generator.sample(2))
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "0", "-3", "garbage", "", "99999999999", "100000", "٣"])
+def test_any_number_of_threads_is_survived(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    assert nijigan.load().sample(1).shape == (1, 64, 64, 3)
+
+
+@pytest.mark.parametrize("fault", ["output", "size", "type", "input", "batch"])
+def test_a_graph_that_is_no_generator_ends_in_one_sentence(
+    fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.onnx"
+    write_onnx(small_generator(), path)
+    model = onnx.load(path)
+    last = next(node for node in model.graph.node if "images" in node.output)
+    if fault == "output":
+        last.output[0] = model.graph.output[0].name = "pictures"
+    elif fault == "input":
+        model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    else:
+        last.output[0] = "before"
+        shapes = {"size": [0, 3, 16, 16], "type": [0, 3, 32, 32], "batch": [1, -1, 32, 32]}
+        shape = onnx.numpy_helper.from_array(np.array(shapes[fault]), "shape")
+        kind = onnx.TensorProto.INT64 if fault == "type" else onnx.TensorProto.FLOAT
+        model.graph.initializer.append(shape)
+        model.graph.node.append(onnx.helper.make_node("Reshape", ["before", "shape"], ["reshaped"]))
+        model.graph.node.append(onnx.helper.make_node("Cast", ["reshaped"], ["images"], to=kind))
+        del model.graph.output[:]
+        model.graph.output.append(onnx.helper.make_tensor_value_info("images", kind, None))
+    path.write_bytes(reseal(model))
+    assert main(["generate", str(path), "--n", "2", "--out", str(tmp_path / "face.png")]) == 2
+    told = capsys.readouterr().err
+    assert "a.onnx" in told
+    assert "Traceback" not in told
+    assert not (tmp_path / "face.png").exists()
+
+
 @pytest.mark.parametrize("damage", ["empty", "text", "cut", "foreign", "header", "shape"])
 def test_other_files_are_refused_in_one_sentence(damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "a.onnx"
@@ -143,7 +215,7 @@ def test_other_files_are_refused_in_one_sentence(damage: str, tmp_path: Path, ca
         header = json.loads(text.value)
         header["latent"]["size"] += 1
         text.value = json.dumps(header) if damage == "shape" else "{}"
-        path.write_bytes(model.SerializeToString())
+        path.write_bytes(reseal(model))
     assert main(["generate", str(path), "--n", "1", "--out", str(tmp_path / "face.png")]) == 2
     told = capsys.readouterr().err
     assert "a.onnx" in told

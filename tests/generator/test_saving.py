@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import time
 from zipfile import ZipFile
 
@@ -90,16 +91,24 @@ def test_a_stopped_folder_goes_on_where_it_was(tmp_path, monkeypatch):
     generate(generator, tmp_path / "part", n=6, attributes={"hair": "red"})
     damaged, other = (tmp_path / "part" / f"seed-00000{seed}.png" for seed in (1, 3))
     damaged.write_bytes(damaged.read_bytes()[:-30])
+    (tmp_path / "part" / "seed-000002.png").write_bytes(b"")  # a loss of power may leave this
     generate(generator, tmp_path / "part", n=1, seed=3, attributes={"hair": "blue"})
     drawn.clear()
     done = []
     generate(generator, tmp_path / "part", n=10, attributes={"hair": "red"}, progress=lambda *now: done.append(now))
-    assert drawn == [2, 2, 2]  # the damaged face and the one with other hair, then seeds 6 and 7, then 8 and 9
+    assert drawn == [3, 2, 2]  # damaged, empty, with other hair; then seeds 6 and 7; then 8 and 9
     assert done == [(4, 10), (8, 10), (10, 10)]
     for path in (tmp_path / "whole").iterdir():
         assert path.read_bytes() == (tmp_path / "part" / path.name).read_bytes()
     generate(generator, tmp_path / "part", n=10, attributes={"hair": "red"}, scale=2)
     assert pixels(other).shape == (64, 64, 3)  # another size is drawn again
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_named_like_a_face_is_refused(generator, tmp_path):
+    os.mkfifo(tmp_path / "seed-000001.png")
+    with pytest.raises(UserError, match="not a file"):
+        generate(generator, tmp_path, n=2)
 
 
 def test_few_faces_wait_to_be_written(generator, tmp_path, monkeypatch):

@@ -41,7 +41,9 @@ def test_what_lies_next_to_runs_is_skipped_with_a_warning(swept: Path, caplog: p
     missing = str(swept / "c")  # a typing error, not part of a pattern
     assert existing_models([missing, str(swept / "a")]) == [missing, str(swept / "a")]
     for unusable in ("compare.html", "failed"):
-        with pytest.raises(UserError, match=f"{unusable} is neither a run with a generator nor a .safetensors file"):
+        with pytest.raises(
+            UserError, match=f"{unusable} is neither a run with a generator nor a .safetensors or .onnx file"
+        ):
             existing_models([str(swept / unusable)])
     with pytest.raises(UserError, match="is named twice"):
         existing_models([str(swept / "a"), f"{swept}/./a/"])

@@ -23,7 +23,7 @@ class Export:
     to: Literal["onnx"] = "onnx"
     """The format."""
     half: bool = False
-    """Store kernels in fp16: half the size, and faces that may differ by a grey level or two."""
+    """Store kernels in fp16: half the size, and faces that may differ slightly."""
     overwrite: bool = False
     """Replace an existing file."""
 

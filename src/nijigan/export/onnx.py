@@ -5,6 +5,7 @@
 
 import io
 import warnings
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 
 from nijigan.errors import UserError
 from nijigan.files import replacing
+from nijigan.generator.file import hash_weights
 from nijigan.generator.generator import Generator
 from nijigan.generator.header import GeneratorHeader
-from nijigan.generator.onnx_network import HEADER, WEIGHTS
+from nijigan.generator.onnx_network import CHECKSUM, HEADER, SEAL, WEIGHTS, checksum
 
 if TYPE_CHECKING:
     import onnx
@@ -31,8 +33,8 @@ def write_onnx(generator: Generator, path: str | Path, half: bool = True) -> Non
     Args:
         generator: the generator.
         path: the file; its folder is created.
-        half: store kernels in fp16, at half the size. Arithmetic is fp32 in any case. Kernels that fp16 rounds make a
-            slightly different network: choose fp32 where `Generator.save` was not called with `half` too.
+        half: store kernels in fp16, at half the size, as `Generator.save` does. Arithmetic is fp32 in any case. If
+            that rounds them, the network has another `weights_hash`.
 
     Raises:
         UserError: the package onnx is missing, or `path` cannot be written to.
@@ -43,13 +45,25 @@ def write_onnx(generator: Generator, path: str | Path, half: bool = True) -> Non
         raise UserError(
             "Exporting needs the package onnx; in the folder of nijigan's source, run: pip install '.[studio]'."
         ) from error
-    model = onnx.load_from_string(_traced(generator.module, generator.header))
+    module = _rounded(generator.module) if half else generator.module
+    model = onnx.load_from_string(_traced(module, generator.header))
     if half:
         _halve(model.graph)
-    onnx.helper.set_model_props(model, {HEADER: generator.header.to_json(), WEIGHTS: generator.weights_hash})
+    properties = {HEADER: generator.header.to_json(), WEIGHTS: hash_weights(module), CHECKSUM: SEAL + "0" * 64}
+    onnx.helper.set_model_props(model, properties)
     onnx.checker.check_model(model)
+    data: bytes = model.SerializeToString(deterministic=True)
     with replacing(Path(path)) as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
+        temporary.write_bytes(data.replace(SEAL.encode() + b"0" * 64, (SEAL + checksum(data)).encode()))
+
+
+def _rounded(module: nn.Module) -> nn.Module:
+    """A copy whose matrices and kernels are numbers of fp16."""
+    copy = deepcopy(module)
+    for tensor in copy.state_dict().values():
+        if tensor.is_floating_point() and tensor.ndim > 1:
+            tensor.copy_(tensor.half())
+    return copy
 
 
 class _Positional(nn.Module):

@@ -5,6 +5,7 @@ then the number `psi` in a style-based generator. It returns `images`, N×3×H×
 file's metadata has the header and the hash of the weights.
 """
 
+import hashlib
 import os
 import re
 from importlib.util import find_spec
@@ -19,8 +20,10 @@ from nijigan.errors import UserError
 from nijigan.generator.header import GeneratorHeader
 from nijigan.generator.latents import Latents
 
-HEADER, WEIGHTS = "nijigan", "nijigan-weights"
-"""Keys of the metadata: the header as JSON, and the hash of the weights."""
+HEADER, WEIGHTS, CHECKSUM = "nijigan", "nijigan-weights", "nijigan-checksum"
+"""Keys of the metadata: the header as JSON, the hash of the weights, and `SEAL` with a checksum."""
+SEAL = "nijigan-sha256:"
+"""What stands before the SHA-256 of the whole file, in hex, whose own 64 digits count as zeros."""
 
 _MOST_BYTES = 2 << 30  # more than a model in one file can have
 _MOST_PIXELS = 8 * 64**2  # in one pass: more would leave the cache between two layers
@@ -38,13 +41,15 @@ class OnnxNetwork:
         path: the file.
 
     Raises:
-        UserError: onnxruntime is not installed, or the file is not a generator that nijigan exported.
+        UserError: onnxruntime is not installed, or the file is damaged or no generator that nijigan exported.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._session = _open(path)
         metadata = self._session.get_modelmeta().custom_metadata_map
-        if HEADER not in metadata or not re.fullmatch(r"[0-9a-f]{64}", metadata.get(WEIGHTS, "")):
+        sealed = metadata.get(CHECKSUM, "").startswith(SEAL)
+        if HEADER not in metadata or not sealed or not re.fullmatch(r"[0-9a-f]{64}", metadata.get(WEIGHTS, "")):
             raise UserError(f"{path} is no generator that nijigan exported; export it with nijigan export.")
         self.header = GeneratorHeader.from_json(metadata[HEADER], str(path))
         self.weights_hash: str = metadata[WEIGHTS]
@@ -54,6 +59,10 @@ class OnnxNetwork:
         expected = {"latents": size, "codes": codes}
         if list(shapes) != names or any(shapes[name][1:] != [expected[name]] for name in names if name != "psi"):
             raise UserError(f"{path} does not hold the network that its header describes; export it again.")
+
+    def __reduce__(self) -> tuple[type["OnnxNetwork"], tuple[Path]]:
+        """A copy opens the file again: sessions cannot be copied or sent to other processes."""
+        return OnnxNetwork, (self._path,)
 
     @property
     def _styled(self) -> bool:
@@ -65,7 +74,7 @@ class OnnxNetwork:
         ψ applies to styles; other generators need truncated latents.
 
         Raises:
-            UserError: a pixel is not a number.
+            UserError: a pixel is not a number, or the graph is not that of a generator.
         """
         side = self.header.resolution
         step = max(1, _MOST_PIXELS // side**2)
@@ -76,9 +85,18 @@ class OnnxNetwork:
                 inputs["codes"] = codes[start : start + step].astype(np.int64)
             if self._styled:
                 inputs["psi"] = np.array(psi, np.float32)
-            (images,) = self._session.run(["images"], inputs)
+            images = self._run(inputs)
+            if images.dtype != np.float32 or images.shape != (len(inputs["latents"]), 3, side, side):
+                raise UserError(f"{self._path} does not draw the faces that its header describes; export it again.")
             pictures[start : start + step] = to_uint8(images, self.header.generator.output)
         return pictures
+
+    def _run(self, inputs: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        try:
+            return np.asarray(self._session.run(["images"], inputs)[0])
+        except Exception as error:  # onnxruntime raises errors of its own kinds
+            reason = _first_line(error)
+            raise UserError(f"onnxruntime cannot draw with {self._path}: {reason} Export it again.") from error
 
 
 def to_uint8(images: npt.NDArray[np.float32], output: str) -> Images:
@@ -100,16 +118,31 @@ def _open(path: Path) -> Any:
         ) from error
     if not 0 < path.stat().st_size < _MOST_BYTES:
         raise UserError(f"{path} is empty or too large for an ONNX file; export it again.")
+    data = path.read_bytes()
+    seal = re.search(SEAL.encode() + rb"([0-9a-f]{64})", data)
+    if seal and seal[1].decode() != checksum(data):
+        raise UserError(f"{path} is damaged: its content is not what was written. Copy or export it again.")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # it would print warnings of its own
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0")) if _is_number() else 0
+    options.intra_op_num_threads = _threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the cores to others between passes
     try:
-        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises errors of its own kinds
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
-        raise UserError(f"{path} is not an ONNX file that onnxruntime can run: {reason}") from error
+        raise UserError(f"{path} is not an ONNX file that onnxruntime can run: {_first_line(error)}") from error
 
 
-def _is_number() -> bool:
-    return os.environ.get("OMP_NUM_THREADS", "").isdecimal()
+def checksum(data: bytes) -> str:
+    """SHA-256 of a file in hex, with zeros in place of the digits after `SEAL`."""
+    start = data.index(SEAL.encode()) + len(SEAL)
+    return hashlib.sha256(data[:start] + b"0" * 64 + data[start + 64 :]).hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+
+
+def _threads() -> int:
+    """OMP_NUM_THREADS, which onnxruntime does not read itself; 0, its default, if that is no useful number."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return min(int(told), os.cpu_count() or 1) if re.fullmatch(r"[0-9]{1,6}", told) else 0

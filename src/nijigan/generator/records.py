@@ -103,6 +103,10 @@ def check_folder(folder: Path, names: str, weights: str, overwrite: bool) -> Non
     if not overwrite and (folder / _DATASET).is_file():
         raise UserError(f"{folder} is a dataset of real faces; choose another folder, or mix them with --overwrite.")
     for path in [] if overwrite else folder.glob(names):
+        if not path.is_file():  # a pipe would be waited for
+            raise UserError(f"{path} is not a file; choose another folder.")
+        if path.stat().st_size == 0:  # what a loss of power may leave of a face
+            continue
         record = _read(path)
         if record is None:
             raise UserError(

@@ -98,13 +98,15 @@ def existing_models(models: Sequence[str]) -> list[str]:
         UserError: no model is left, or one is named twice.
     """
     if not models:
-        raise UserError("Name at least one model: run folders, .safetensors files or hf:user/model.")
+        raise UserError("Name at least one model: run folders, .safetensors or .onnx files or hf:user/model.")
     found = [model for model in models if _may_be_model(Path(model))]
     if not found:
-        raise UserError(f"{models[0]} is neither a run with a generator nor a .safetensors file; name such a model.")
+        raise UserError(
+            f"{models[0]} is neither a run with a generator nor a .safetensors or .onnx file; name such a model."
+        )
     for model in models:
         if model not in found:
-            log.warning("Skipping %s, which is neither a run with a generator nor a .safetensors file.", model)
+            log.warning("Skipping %s, which is neither a run with a generator nor a .safetensors or .onnx file.", model)
     places = [str(Path(model).resolve()) if Path(model).exists() else model for model in found]
     for model, place in zip(found, places, strict=True):
         if places.count(place) > 1:
@@ -174,7 +176,7 @@ def _may_be_model(place: Path) -> bool:
     try:
         if place.is_dir():
             return any((place / name).is_file() for name in ("best.safetensors", "last.safetensors"))
-        return not place.exists() or place.suffix == ".safetensors"
+        return not place.exists() or place.suffix in (".safetensors", ".onnx")
     except OSError as error:  # a name that is too long
         raise UserError(f"There is no model at {place}: {error.strerror}.") from error
 
