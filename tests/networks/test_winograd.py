@@ -48,11 +48,17 @@ def passes(features: Tensor, weight: Tensor, bias: Tensor | None, tiling: Tiling
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
-@pytest.mark.parametrize("transposed", [False, True], ids=["convolution", "transposed"])
-@pytest.mark.parametrize("tiling", TILINGS, ids=str)
+@pytest.mark.parametrize(
+    ("tiling", "transposed"),  # no layer transposes a 3×3 convolution
+    [
+        (tiling, transposed)
+        for tiling in TILINGS
+        for transposed in (False, True)
+        if tiling.stride == 2 or not transposed
+    ],
+    ids=str,
+)
 def test_all_passes_equal_torchs_in_float64(tiling: Tiling, transposed: bool, bias: bool, shape: tuple[int, int]):
-    if transposed and tiling.stride == 1:
-        pytest.skip("no layer transposes a 3×3 convolution")
     torch.manual_seed(0)
     k, small, large = tiling.r * tiling.stride, 6, 5
     weight = torch.randn(small, large, k, k) / (k * large**0.5)
