@@ -87,11 +87,12 @@ def train(
     advise(session)
     check_memory(session)
     fabric = session.fabric
+    if start_from is not None:
+        with session.together():
+            start_from_run(Path(start_from), session)  # refuses another network before there is a folder
     with _folder_lock(out, fabric), _failures_as_sentences(session.recipe, out):
         found = _found(out, dataset, fabric, overwrite)
         with session.together():
-            if start_from is not None:
-                start_from_run(Path(start_from), session)
             len(session.faces)  # decodes them: from here on, little can fail before there is a run again
         with session.together():
             if fabric.is_global_zero:
