@@ -30,10 +30,14 @@ UNSET = ("HOME", "XDG_CACHE_HOME", "PYTHONPATH")  # the package is the one that 
 FIND = "import nijigan, pathlib; print(pathlib.Path(nijigan.__file__).parent)"
 
 
+def environment() -> dict[str, str]:
+    """The environment of the commands."""
+    return {name: value for name, value in os.environ.items() if name not in UNSET}
+
+
 def commands(python: str, folder: Path) -> dict[str, list[str]]:
     """What is timed, by name."""
-    environment = {name: value for name, value in os.environ.items() if name not in UNSET}
-    found = subprocess.run([python, "-c", FIND], capture_output=True, text=True, check=True, env=environment)
+    found = subprocess.run([python, "-c", FIND], capture_output=True, text=True, check=True, env=environment())
     package = Path(found.stdout.strip())
     weights = next(path for path in sorted(package.rglob("*.safetensors")) if path.name == "default.safetensors")
     nijigan = [python, "-m", "nijigan"]
@@ -48,11 +52,10 @@ def commands(python: str, folder: Path) -> dict[str, list[str]]:
 
 def run(command: list[str], folder: Path, offline: bool) -> float:
     """Run a command; the seconds that it took."""
-    environment = {name: value for name, value in os.environ.items() if name not in UNSET}
     shutil.rmtree(folder / "faces", ignore_errors=True)
     start = time.perf_counter()
     done = subprocess.run(
-        ["unshare", "--net", *command] if offline else command, env=environment, cwd=folder, capture_output=True,
+        ["unshare", "--net", *command] if offline else command, env=environment(), cwd=folder, capture_output=True,
         text=True,
     )  # fmt: skip
     seconds = time.perf_counter() - start

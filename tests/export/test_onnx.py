@@ -158,6 +158,14 @@ def test_rounded_kernels_have_another_hash(tmp_path: Path) -> None:
     assert exported.weights_hash == nijigan.load(tmp_path / "half.safetensors").weights_hash != generator.weights_hash
 
 
+def test_weights_beyond_fp16_are_refused(tmp_path: Path) -> None:
+    generator = small_generator()
+    next(p for p in generator.module.parameters() if p.ndim > 1)[0] = 1e6
+    with pytest.raises(UserError, match="not finite"):
+        write_onnx(generator, tmp_path / "a.onnx", half=True)
+    assert not (tmp_path / "a.onnx").exists()
+
+
 def test_a_generator_that_draws_with_onnxruntime_can_be_copied_and_pickled() -> None:
     generator = nijigan.load()
     for copy in (deepcopy(generator), pickle.loads(pickle.dumps(generator))):

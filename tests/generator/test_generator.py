@@ -16,7 +16,6 @@ from torch import nn
 
 import nijigan.generator
 from nijigan.errors import UserError
-from nijigan.generator import torch_network
 from nijigan.generator.generator import Face, Generator, GeneratorHeader
 from nijigan.generator.latents import latents
 from nijigan.networks import build_generator
@@ -699,7 +698,7 @@ def test_seeds_that_are_no_integers_are_refused(generator, seeds):
 
 def test_large_faces_are_generated_a_few_at_a_time(generator, monkeypatch):
     expected, sizes = generator.sample(5), []
-    monkeypatch.setattr(torch_network, "_MOST_PIXELS_ON_CPU", 2 * 32**2)
+    monkeypatch.setattr(nijigan.generator.generator, "_MOST_PIXELS_ON_CPU", 2 * 32**2)
     forward = generator.module.forward
     monkeypatch.setattr(generator.module, "forward", lambda z: (sizes.append(len(z)), forward(z))[1])
     np.testing.assert_array_equal(generator.sample(5), expected)

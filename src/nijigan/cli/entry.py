@@ -7,13 +7,13 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import metadata
 from inspect import getdoc
 from itertools import pairwise
 from typing import Any, get_args
 
 import tyro
 
+import nijigan
 from nijigan.cli.common import help_rules, narrate
 from nijigan.cli.data import Import, Inspect, Split
 from nijigan.cli.export import Export
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
                 check_limits(words[0])
                 if words == ["--version"]:
-                    print(f"nijigan {metadata.version('nijigan')}")
+                    print(f"nijigan {nijigan.__version__}")
                     return 0
                 with colours_kept():
                     command = parse(words)
@@ -137,10 +137,10 @@ def _command(arguments: Sequence[str], recipe: Recipe) -> Command:
     name, *rest = arguments
     kind = {kind.__name__.lower(): kind for kind in _COMMANDS}.get(name)
     config = (tyro.conf.OmitSubcommandPrefixes,)
-    if kind is None and not name.startswith("-"):
-        known = ", ".join(kind.__name__.lower() for kind in _COMMANDS)
-        raise UserError(f"There is no command {name[:40]!r}; choose one of {known}.")
     if kind is None:
+        if not name.startswith("-"):
+            known = ", ".join(kind.__name__.lower() for kind in _COMMANDS)
+            raise UserError(f"There is no command {name[:40]!r}; choose one of {known}.")
         tyro.cli(Command, prog="nijigan", description=_DESCRIPTION, args=arguments, config=config)
         raise SystemExit(2)  # tyro has ended the program already
     helps = _asks_for_help(rest) and kind in (Generate, Walk)

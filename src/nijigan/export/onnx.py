@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nijigan.errors import UserError
 from nijigan.files import replacing
-from nijigan.generator.file import hash_weights
+from nijigan.generator.file import hash_weights, stored_weights
 from nijigan.generator.generator import Generator
 from nijigan.generator.header import GeneratorHeader
 from nijigan.generator.onnx_network import CHECKSUM, HEADER, SEAL, WEIGHTS, checksum
@@ -27,7 +27,7 @@ _OPSET = 18
 _BATCH = 2  # of the example; the files take any
 
 
-def write_onnx(generator: Generator, path: str | Path, half: bool = True) -> None:
+def write_onnx(generator: Generator, path: str | Path, half: bool = False) -> None:
     """Write a generator as an ONNX file, whole or not at all.
 
     Args:
@@ -37,7 +37,8 @@ def write_onnx(generator: Generator, path: str | Path, half: bool = True) -> Non
             that rounds them, the network has another `weights_hash`.
 
     Raises:
-        UserError: the package onnx is missing, or `path` cannot be written to.
+        UserError: the package onnx is missing, a weight is not finite (or, with `half`, beyond fp16), or `path` cannot
+            be written to.
     """
     try:
         import onnx
@@ -45,7 +46,8 @@ def write_onnx(generator: Generator, path: str | Path, half: bool = True) -> Non
         raise UserError(
             "Exporting needs the package onnx; in the folder of nijigan's source, run: pip install '.[studio]'."
         ) from error
-    module = _rounded(generator.module) if half else generator.module
+    module = deepcopy(generator.module)  # with the weights as the file will have them
+    module.load_state_dict(stored_weights(module, half, f"The generator for {path}"), strict=False)
     model = onnx.load_from_string(_traced(module, generator.header))
     if half:
         _halve(model.graph)
@@ -57,21 +59,12 @@ def write_onnx(generator: Generator, path: str | Path, half: bool = True) -> Non
         temporary.write_bytes(data.replace(SEAL.encode() + b"0" * 64, (SEAL + checksum(data)).encode()))
 
 
-def _rounded(module: nn.Module) -> nn.Module:
-    """A copy whose matrices and kernels are numbers of fp16."""
-    copy = deepcopy(module)
-    for tensor in copy.state_dict().values():
-        if tensor.is_floating_point() and tensor.ndim > 1:
-            tensor.copy_(tensor.half())
-    return copy
-
-
 class _Positional(nn.Module):
     """The network with ψ as its last input, if it takes one."""
 
     def __init__(self, module: nn.Module, header: GeneratorHeader) -> None:
         super().__init__()
-        self.module, self.styled = module, header.generator.kind == "style"
+        self.module, self.styled = module, header.styled
 
     def forward(self, *inputs: Tensor) -> Tensor:
         images: Tensor = self.module(*inputs[:-1], psi=inputs[-1]) if self.styled else self.module(*inputs)
@@ -83,7 +76,7 @@ def _traced(module: nn.Module, header: GeneratorHeader) -> bytes:
     inputs: dict[str, Tensor] = {"latents": torch.zeros(_BATCH, header.latent.size)}
     if header.attributes:
         inputs["codes"] = torch.zeros(_BATCH, len(header.attributes), dtype=torch.int64)
-    if header.generator.kind == "style":
+    if header.styled:
         inputs["psi"] = torch.ones(())
     batched = {name: {0: "n"} for name in [*inputs, "images"] if name != "psi"}
     stream: Any = io.BytesIO()  # the exporter that does not need a path takes a stream too

@@ -30,11 +30,7 @@ def write(path: Path, module: nn.Module, header: GeneratorHeader, half: bool) ->
     Raises:
         UserError: a weight is not finite (or, with `half`, beyond fp16), or `path` cannot be written to.
     """
-    tensors = {
-        name: (tensor.half() if half and tensor.ndim > 1 else tensor).contiguous()
-        for name, tensor in weights(module).items()
-    }
-    _refuse_non_finite(tensors, f"The generator for {path}")
+    tensors = stored_weights(module, half, f"The generator for {path}")
     text = header.to_json()
     if len(text) > _MOST_HEADER_BYTES // 4:  # escapes and the table of contents may make it longer
         raise UserError(f"The header for {path} would be too long to read back; shorten its texts or its attributes.")
@@ -71,6 +67,20 @@ def weights(module: nn.Module) -> dict[str, Tensor]:
     """Collect parameters and running statistics, without step counters, in fp32 on the CPU."""
     state: Mapping[str, Tensor] = module.state_dict()
     return {name: tensor.detach().float().cpu() for name, tensor in state.items() if tensor.is_floating_point()}
+
+
+def stored_weights(module: nn.Module, half: bool, source: str) -> dict[str, Tensor]:
+    """The weights as a file has them: with `half`, kernels in fp16 and vectors in fp32.
+
+    Raises:
+        UserError: a weight is not finite (or, with `half`, beyond fp16); the message names `source`.
+    """
+    tensors = {
+        name: (tensor.half() if half and tensor.ndim > 1 else tensor).contiguous()
+        for name, tensor in weights(module).items()
+    }
+    _refuse_non_finite(tensors, source)
+    return tensors
 
 
 def hash_weights(module: nn.Module) -> str:

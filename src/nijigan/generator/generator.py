@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from nijigan.generator.torch_network import TorchNetwork
+
 __all__ = ["Face", "Generator", "GeneratorHeader", "TrainingSet"]
 
 HUB = "hf:"
 """What a model on the Hugging Face Hub starts with, as in hf:user/model. Nothing else is looked up there."""
 HUB_FILE = "model.safetensors"
 
+_MOST_PIXELS = 64 * 256**2  # in one pass through the network
+_MOST_PIXELS_ON_CPU = 8 * 64**2  # more would leave the cache between two layers, and take half as long again
 _HUB_ID = r"[\w-][\w.-]*/[\w-][\w.-]*"
 
 
@@ -241,22 +245,39 @@ class Generator:
             raise UserError(
                 f"Codes of shape {codes.shape} do not fit {len(latents)} faces and attributes with {sizes} values."
             )
-        if not self._styled:
+        if not self.header.styled:
             latents = truncate(latents, psi, self.header.latent.prior)
-        if self._onnx is not None:
-            return self._onnx.draw(latents, codes, psi)
-        from nijigan.generator import torch_network
+        network = self._network()
+        most = _MOST_PIXELS_ON_CPU if network.on_cpu else _MOST_PIXELS
+        batch_size = min(batch_size, max(1, most // self.header.resolution**2))
+        codes = codes.astype(np.int64)
+        pictures = np.empty((len(latents), self.header.resolution, self.header.resolution, 3), np.uint8)
+        for start in range(0, len(latents), batch_size):
+            part = slice(start, start + batch_size)
+            pictures[part] = self._to_uint8(network.run(latents[part], codes[part], psi))
+        return pictures
 
-        return torch_network.draw(self.module, self.header, latents, codes, psi, batch_size)
+    def _network(self) -> "OnnxNetwork | TorchNetwork":
+        """What draws: onnxruntime if it was loaded for that, else the module."""
+        if self._onnx is not None:
+            return self._onnx
+        from nijigan.generator.torch_network import TorchNetwork
+
+        return TorchNetwork(self.module, self.header)
+
+    def _to_uint8(self, images: npt.NDArray[np.float32]) -> Images:
+        """Turn N×3×H×W in the range of the network's output into uint8, N×H×W×3."""
+        if not np.isfinite(images).all():
+            raise UserError(
+                "This generator produces pixels that are not numbers; its training diverged or its file is damaged."
+            )
+        scaled = images * 127.5 + 127.5 if self.header.generator.output == "tanh" else images * 255
+        rounded: Images = scaled.round().clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+        return rounded
 
     def check_psi(self, psi: float) -> None:
         """Refuse, with a `UserError`, a truncation that this generator does not support: see `synthesise`."""
-        check_psi(psi, None if self._styled else self.header.latent.prior)
-
-    @property
-    def _styled(self) -> bool:
-        """Whether ψ applies to styles instead of latents."""
-        return self.header.generator.kind == "style"
+        check_psi(psi, None if self.header.styled else self.header.latent.prior)
 
     def face(self, /, seed: int, psi: float = 1.0, **attributes: str) -> Face:
         """Describe the face that `sample` generates with n = 1 and these arguments, and raise the same errors."""

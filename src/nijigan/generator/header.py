@@ -73,6 +73,11 @@ class GeneratorHeader:
             raise UserError("kimg and metrics must be finite numbers.")
         check(self.kimg >= 0 and (self.dataset is None or self.dataset.count >= 0), "A count of images is negative.")
 
+    @property
+    def styled(self) -> bool:
+        """Whether ψ applies to styles instead of latents."""
+        return self.generator.kind == "style"
+
     def to_json(self) -> str:
         """Write the header as JSON, readable by `from_json`."""
         return json.dumps(asdict(self))

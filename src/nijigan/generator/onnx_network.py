@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nijigan.aliases import Codes, Images
+from nijigan.aliases import Codes
 from nijigan.errors import UserError
 from nijigan.generator.header import GeneratorHeader
 from nijigan.generator.latents import Latents
@@ -26,7 +26,6 @@ SEAL = "nijigan-sha256:"
 """What stands before the SHA-256 of the whole file, in hex, whose own 64 digits count as zeros."""
 
 _MOST_BYTES = 2 << 30  # more than a model in one file can have
-_MOST_PIXELS = 8 * 64**2  # in one pass: more would leave the cache between two layers
 
 
 def is_available() -> bool:
@@ -44,6 +43,8 @@ class OnnxNetwork:
         UserError: onnxruntime is not installed, or the file is damaged or no generator that nijigan exported.
     """
 
+    on_cpu = True
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._session = _open(path)
@@ -53,60 +54,41 @@ class OnnxNetwork:
             raise UserError(f"{path} is no generator that nijigan exported; export it with nijigan export.")
         self.header = GeneratorHeader.from_json(metadata[HEADER], str(path))
         self.weights_hash: str = metadata[WEIGHTS]
-        names = ["latents", *["codes"] * bool(self.header.attributes), *["psi"] * self._styled]
-        shapes = {node.name: node.shape for node in self._session.get_inputs()}
-        size, codes = self.header.latent.size, len(self.header.attributes)
-        expected = {"latents": size, "codes": codes}
-        if list(shapes) != names or any(shapes[name][1:] != [expected[name]] for name in names if name != "psi"):
+        expected = {"latents": [self.header.latent.size]}
+        if self.header.attributes:
+            expected["codes"] = [len(self.header.attributes)]
+        if self.header.styled:
+            expected["psi"] = []
+        found = {node.name: node.shape[1:] for node in self._session.get_inputs()}
+        if list(found.items()) != list(expected.items()):
             raise UserError(f"{path} does not hold the network that its header describes; export it again.")
 
     def __reduce__(self) -> tuple[type["OnnxNetwork"], tuple[Path]]:
         """A copy opens the file again: sessions cannot be copied or sent to other processes."""
         return OnnxNetwork, (self._path,)
 
-    @property
-    def _styled(self) -> bool:
-        return self.header.generator.kind == "style"
-
-    def draw(self, latents: Latents, codes: Codes, psi: float) -> Images:
-        """Generate faces: float32 N×size latents and int64 N×A codes → uint8 N×H×W×3.
+    def run(self, latents: Latents, codes: Codes, psi: float) -> npt.NDArray[np.float32]:
+        """One pass: float32 N×size latents and int64 N×A codes → N×3×H×W in the range of the network's output.
 
         ψ applies to styles; other generators need truncated latents.
 
         Raises:
-            UserError: a pixel is not a number, or the graph is not that of a generator.
+            UserError: the graph is not that of a generator.
         """
-        side = self.header.resolution
-        step = max(1, _MOST_PIXELS // side**2)
-        pictures = np.empty((len(latents), side, side, 3), np.uint8)
-        for start in range(0, len(latents), step):
-            inputs: dict[str, npt.NDArray[Any]] = {"latents": latents[start : start + step]}
-            if self.header.attributes:
-                inputs["codes"] = codes[start : start + step].astype(np.int64)
-            if self._styled:
-                inputs["psi"] = np.array(psi, np.float32)
-            images = self._run(inputs)
-            if images.dtype != np.float32 or images.shape != (len(inputs["latents"]), 3, side, side):
-                raise UserError(f"{self._path} does not draw the faces that its header describes; export it again.")
-            pictures[start : start + step] = to_uint8(images, self.header.generator.output)
-        return pictures
-
-    def _run(self, inputs: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        inputs: dict[str, npt.NDArray[Any]] = {"latents": latents}
+        if self.header.attributes:
+            inputs["codes"] = codes
+        if self.header.styled:
+            inputs["psi"] = np.array(psi, np.float32)
         try:
-            return np.asarray(self._session.run(["images"], inputs)[0])
+            images: npt.NDArray[np.float32] = np.asarray(self._session.run(["images"], inputs)[0])
         except Exception as error:  # onnxruntime raises errors of its own kinds
             reason = _first_line(error)
             raise UserError(f"onnxruntime cannot draw with {self._path}: {reason} Export it again.") from error
-
-
-def to_uint8(images: npt.NDArray[np.float32], output: str) -> Images:
-    """N×3×H×W in the range of a network's output, tanh or sigmoid, to uint8 N×H×W×3."""
-    if not np.isfinite(images).all():
-        raise UserError(
-            "This generator produces pixels that are not numbers; its training diverged or its file is damaged."
-        )
-    scaled = images * 127.5 + 127.5 if output == "tanh" else images * 255
-    return np.ascontiguousarray(scaled.round().clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1))
+        side = self.header.resolution
+        if images.dtype != np.float32 or images.shape != (len(latents), 3, side, side):
+            raise UserError(f"{self._path} does not draw the faces that its header describes; export it again.")
+        return images
 
 
 def _open(path: Path) -> Any:

@@ -83,6 +83,17 @@ def read_face(path: str | Path) -> Face:
     return Face.from_json(text, str(path))
 
 
+def is_saved(path: Path, face: Face, side: int) -> bool:
+    """Whether `path` is a whole PNG of this face, `side` pixels high and wide."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            alike = image.info.get(_KEY) == face.to_json() and image.size == (side, side)
+            image.verify()
+            return alike
+    except Exception:  # as in `read_face`
+        return False
+
+
 def check_replaceable(path: Path, overwrite: bool) -> None:
     """Refuse, with a `UserError`, to replace a file that nijigan did not write, unless `overwrite` is set."""
     if path.exists() and not path.is_file() and not path.is_dir():

@@ -6,7 +6,6 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +19,7 @@ from nijigan.errors import UserError
 from nijigan.files import check_path, replacing
 from nijigan.generator.generator import Face, Generator
 from nijigan.generator.latents import consecutive_seeds, latents
-from nijigan.generator.records import MARK, check_folder, check_record, check_replaceable, save_picture
+from nijigan.generator.records import MARK, check_folder, check_record, check_replaceable, is_saved, save_picture
 from nijigan.generator.request import GAP, Request
 from nijigan.pictures import enlarge, grid, name_rows
 
@@ -84,8 +83,12 @@ def generate(
 def write(request: Request, out: Path, overwrite: bool = False, progress: Progress | None = None) -> None:
     """Generate the faces of a request into files; arguments and errors are those of `generate`."""
     writer = check_place(request, out, overwrite)
-    skip = partial(_is_there, out, request) if writer is _write_folder else None
-    writer(out, request, _faces(request, progress, skip))
+
+    def is_there(face: Face) -> bool:
+        """An earlier call was stopped after it had written this face."""
+        return is_saved(out / _name(face, request), face, request.side)
+
+    writer(out, request, _faces(request, progress, is_there if writer is _write_folder else None))
 
 
 def check_place(request: Request, out: Path, overwrite: bool = False) -> _Writer:
@@ -169,17 +172,6 @@ def _write_folder(out: Path, request: Request, faces: _Faces) -> None:
 
     for _ in _in_threads(write_face, faces):
         pass
-
-
-def _is_there(folder: Path, request: Request, face: Face) -> bool:
-    """Whether the folder has this face, whole and at this size: an earlier call was stopped."""
-    try:
-        with Image.open(folder / _name(face, request), formats=["PNG"]) as image:
-            alike = image.info.get(MARK.strip()) == face.to_json() and image.size == (request.side, request.side)
-            image.verify()
-            return alike
-    except Exception:  # Pillow raises errors of many kinds for damaged pictures
-        return False
 
 
 def _write_zip(out: Path, request: Request, faces: _Faces) -> None:
