@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -52,6 +52,9 @@ class Generate:
     """Factor by which every face is enlarged. Default: 1."""
     size: Annotated[int | None, _INT] = None
     """Height and width of every face in pixels: a multiple of the generator's resolution. Default: set by --scale."""
+    upscaler: Literal["learnt", "lanczos", "none"] = "learnt"
+    """How faces are enlarged: learnt = a small network, which keeps lines sharp; lanczos = a fixed filter; none =
+    every pixel becomes a square."""
     columns: Annotated[int | None, _INT] = None
     """Faces per row of the grid. Default: as square as possible, or one row per value with --each."""
     each: Annotated[str | None, tyro.conf.arg(metavar="ATTRIBUTE")] = None
@@ -84,7 +87,8 @@ class Generate:
             seeds, psi, attributes = [face.seed], face.psi, attributes_like(face, generator, attributes, each)
         request = Request(
             generator, seeds[: self.best], psi if self.psi is None else self.psi, attributes, each,
-            chosen_scale(self.scale, self.size, generator.header.resolution, default=1), self.columns,
+            chosen_scale(self.scale, self.size, generator.header.resolution, default=1), self.upscaler,
+            self.columns,
         )  # fmt: skip
         check_place(request, self.out, self.overwrite)
         if self.best is not None:
@@ -158,6 +162,9 @@ class Walk:
     """Factor by which every face is enlarged. Default: 4."""
     size: Annotated[int | None, _INT] = None
     """Height and width of every face in pixels: a multiple of the generator's resolution. Default: set by --scale."""
+    upscaler: Literal["learnt", "lanczos", "none"] = "learnt"
+    """How faces are enlarged: learnt = a small network, which keeps lines sharp; lanczos = a fixed filter; none =
+    every pixel becomes a square."""
     device: Device = "cpu"
     """Device for the generator."""
     overwrite: bool = False
@@ -179,6 +186,6 @@ class Walk:
             walk(
                 generator, self.out, stops=stops, frames_per_stop=self.frames_per_stop, fps=self.fps, n=self.n,
                 columns=self.columns, seed=self.seed or 0, seeds=seeds, psi=self.psi, scale=scale,
-                attributes=attributes, overwrite=self.overwrite, progress=progress,
+                upscaler=self.upscaler, attributes=attributes, overwrite=self.overwrite, progress=progress,
             )  # fmt: skip
         print(self.out)

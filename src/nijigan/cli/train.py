@@ -107,7 +107,8 @@ class Train:
     out: Path | None = None
     """The run folder to write. Default: runs/RECIPE."""
     start_from: Path | None = None
-    """Initialise both networks from another run (transfer learning). Default: random weights."""
+    """Initialise both networks from another run, from a pair that nijigan export wrote, or, with the word package, from
+    the packaged pair (transfer learning). Default: random weights."""
     device: Device = "auto"
     """Device to train on."""
     devices: int = 1

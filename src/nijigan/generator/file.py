@@ -75,12 +75,18 @@ def stored_weights(module: nn.Module, half: bool, source: str) -> dict[str, Tens
     Raises:
         UserError: a weight is not finite (or, with `half`, beyond fp16); the message names `source`.
     """
-    tensors = {
-        name: (tensor.half() if half and tensor.ndim > 1 else tensor).contiguous()
-        for name, tensor in weights(module).items()
+    return stored_tensors(weights(module), half, source)
+
+
+def stored_tensors(tensors: Mapping[str, Tensor], half: bool, source: str) -> dict[str, Tensor]:
+    """Floats as a file has them: as `stored_weights` does. Others, such as counters, are left out."""
+    stored = {
+        name: (tensor.half() if half and tensor.ndim > 1 else tensor.float()).contiguous()
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point()
     }
-    _refuse_non_finite(tensors, source)
-    return tensors
+    _refuse_non_finite(stored, source)
+    return stored
 
 
 def hash_weights(module: nn.Module) -> str:

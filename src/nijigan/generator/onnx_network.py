@@ -92,26 +92,29 @@ class OnnxNetwork:
 
 
 def _open(path: Path) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise UserError(
-            f"{path} needs onnxruntime; in the folder of nijigan's source, run: pip install '.[studio]'."
-        ) from error
+    if not is_available():
+        raise UserError(f"{path} needs onnxruntime; in the folder of nijigan's source, run: pip install '.[studio]'.")
     if not 0 < path.stat().st_size < _MOST_BYTES:
         raise UserError(f"{path} is empty or too large for an ONNX file; export it again.")
     data = path.read_bytes()
     seal = re.search(SEAL.encode() + rb"([0-9a-f]{64})", data)
     if seal and seal[1].decode() != checksum(data):
         raise UserError(f"{path} is damaged: its content is not what was written. Copy or export it again.")
+    try:
+        return open_session(data)
+    except Exception as error:  # onnxruntime raises errors of its own kinds
+        raise UserError(f"{path} is not an ONNX file that onnxruntime can run: {_first_line(error)}") from error
+
+
+def open_session(data: bytes) -> Any:
+    """An `onnxruntime.InferenceSession` of a file's content, on the CPU."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # it would print warnings of its own
     options.intra_op_num_threads = _threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the cores to others between passes
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises errors of its own kinds
-        raise UserError(f"{path} is not an ONNX file that onnxruntime can run: {_first_line(error)}") from error
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
 def checksum(data: bytes) -> str:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, sqrt
+from typing import get_args
 
 import numpy as np
 
 from nijigan.aliases import Codes
 from nijigan.errors import UserError
+from nijigan.generator.enlarging import Upscaler
 from nijigan.generator.generator import Face, Generator
 from nijigan.generator.latents import check_seeds
 from nijigan.pictures import names_width
@@ -40,6 +42,8 @@ class Request:
     """An attribute to vary: every seed is synthesised once per value of it."""
     scale: int = 1
     """Factor by which every face is enlarged."""
+    upscaler: Upscaler = "learnt"
+    """How faces are enlarged: see `nijigan.generator.enlarging`."""
     columns: int | None = None
     """Faces per row of a grid. Default: the nearest to a square, or all faces of a value with `each`."""
 
@@ -50,6 +54,8 @@ class Request:
         largest = LONGEST_SIDE // self.generator.header.resolution
         if not 1 <= self.scale <= largest:
             raise UserError(f"A scale of {self.scale} is out of range; choose 1 to {largest}.")
+        if self.upscaler not in get_args(Upscaler):
+            raise UserError(f"There is no upscaler {self.upscaler!r}; choose one of {', '.join(get_args(Upscaler))}.")
         if self.columns is not None and self.columns < 1:
             raise UserError(f"The number of columns must be 1 or more, not {self.columns}.")
         self.generator.codes(self.seeds[:1], **self.attributes)
@@ -110,6 +116,7 @@ class Request:
             "each": self.each,
             "columns": self.columns,
             "scale": self.scale,
+            "upscaler": self.upscaler,
         }
 
     def check_canvas(self, advice: str) -> None:

@@ -17,11 +17,12 @@ from PIL import Image
 from nijigan.aliases import Images, Progress
 from nijigan.errors import UserError
 from nijigan.files import check_path, replacing
+from nijigan.generator.enlarging import Upscaler, enlarge
 from nijigan.generator.generator import Face, Generator
 from nijigan.generator.latents import consecutive_seeds, latents
 from nijigan.generator.records import MARK, check_folder, check_record, check_replaceable, is_saved, save_picture
 from nijigan.generator.request import GAP, Request
-from nijigan.pictures import enlarge, grid, name_rows
+from nijigan.pictures import grid, name_rows
 
 BATCH = 64
 
@@ -45,6 +46,7 @@ def generate(
     seed: int = 0,
     psi: float = 1.0,
     scale: int = 1,
+    upscaler: Upscaler = "learnt",
     columns: int | None = None,
     attributes: Mapping[str, str] | None = None,
     each: str | None = None,
@@ -63,6 +65,7 @@ def generate(
         seed: seed of the first face.
         psi: truncation, 0 to 2: see `Generator.synthesise`.
         scale: factor by which every face is enlarged.
+        upscaler: how: learnt, lanczos or none; see `nijigan.generator.enlarging`.
         columns: faces per row of a grid. Default: the nearest to a square, or one row per value with `each`.
         attributes: requested values, such as {"hair": "blue"}; all other attributes are sampled.
         each: attribute to vary: every seed is generated once per value, and a grid names the rows of each value.
@@ -77,7 +80,8 @@ def generate(
     if not str(out):
         raise UserError("The name of the file or folder is empty; give one.")
     chosen = consecutive_seeds(seed, n) if seeds is None else seeds
-    write(Request(generator, chosen, psi, attributes or {}, each, scale, columns), Path(out), overwrite, progress)
+    request = Request(generator, chosen, psi, attributes or {}, each, scale, upscaler, columns)
+    write(request, Path(out), overwrite, progress)
 
 
 def write(request: Request, out: Path, overwrite: bool = False, progress: Progress | None = None) -> None:
@@ -139,7 +143,7 @@ def _faces(request: Request, progress: Progress | None, skip: Callable[[Face], b
             z = latents([seeds[index] for index in wanted], latent.size, latent.prior)
             images = generator.synthesise(z, codes[wanted], psi=request.psi)
             for index, image in zip(wanted, images, strict=True):
-                yield faces[index], enlarge(image[None], request.scale)[0]
+                yield faces[index], enlarge(image[None], request.scale, request.upscaler)[0]
         done += len(seeds)
         if progress:
             progress(done, request.count)

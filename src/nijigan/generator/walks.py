@@ -16,12 +16,12 @@ from PIL import Image
 from nijigan.aliases import Images, Progress
 from nijigan.errors import UserError
 from nijigan.files import check_path, replacing
+from nijigan.generator.enlarging import Upscaler, enlarge
 from nijigan.generator.generator import Generator
 from nijigan.generator.latents import consecutive_seeds, interpolate, latents
 from nijigan.generator.records import MARK, check_replaceable, save_picture
 from nijigan.generator.request import Request, check_integers, seeds_record
 from nijigan.generator.saving import BATCH, lay_out
-from nijigan.pictures import enlarge
 
 _FASTEST = {".webp": 60, ".gif": 50, ".mp4": 60}  # frames per second; browsers slow down a GIF above 50
 _MOST_BYTES_IN_MEMORY = 1 << 30
@@ -41,6 +41,7 @@ def walk(
     seed: int = 0,
     psi: float = 1.0,
     scale: int = 4,
+    upscaler: Upscaler = "learnt",
     attributes: Mapping[str, str] | None = None,
     seeds: Sequence[int] | None = None,
     overwrite: bool = False,
@@ -59,6 +60,7 @@ def walk(
         seed: seed of the first face.
         psi: truncation, 0 to 2: see `Generator.synthesise`.
         scale: factor by which every face is enlarged.
+        upscaler: how: learnt, lanczos or none; see `nijigan.generator.enlarging`.
         attributes: requested values; each sequence keeps the other attributes of its first face.
         seeds: the seeds of the faces to pass through, n times as many as `stops`. Default: consecutive, from `seed`.
         overwrite: replace a file that nijigan did not generate.
@@ -78,7 +80,7 @@ def walk(
     chosen = consecutive_seeds(seed, n * stops) if seeds is None else seeds
     if len(chosen) != n * stops:
         raise UserError(f"{n} sequences of {stops} stops need {n * stops} seeds, not {len(chosen)}.")
-    request = Request(generator, chosen[::stops], psi, attributes or {}, None, scale, columns)
+    request = Request(generator, chosen[::stops], psi, attributes or {}, None, scale, upscaler, columns)
     film = _Film(request, chosen, out, stops, frames_per_stop, fps)
     check_replaceable(out, overwrite)
     write = _write_mp4 if film.suffix == ".mp4" else _write_animation
@@ -150,7 +152,7 @@ def _frames(film: _Film, progress: Progress | None) -> Iterator[Images]:
         z = between.swapaxes(0, 1).reshape(-1, latent.size)
         faces = generator.synthesise(z, np.tile(codes, (len(frame), 1)), psi=request.psi, batch_size=BATCH)
         for faces_of_frame in faces.reshape(len(frame), film.n, *faces.shape[1:]):
-            yield lay_out(enlarge(faces_of_frame, request.scale), request.per_row)
+            yield lay_out(enlarge(faces_of_frame, request.scale, request.upscaler), request.per_row)
         if progress:
             progress(start + len(frame), film.count)
 

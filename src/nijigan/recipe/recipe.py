@@ -54,8 +54,9 @@ class Recipe:
     penalty: PenaltyConfig = field(default_factory=PenaltyConfig)
     g_optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     d_optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    lr_schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """Schedule of both learning rates: constant, or a linear or cosine decay to zero at the end of the run."""
+    lr_schedule: Literal["constant", "tail", "linear", "cosine"] = "constant"
+    """Schedule of both learning rates: constant; tail = constant, then a linear decay to zero over the last fifth of
+    the run; linear or cosine = a decay to zero over the whole run."""
     batch_size: int = 32
     """Images per update, summed over all devices and accumulation steps."""
     accumulate: int = 1

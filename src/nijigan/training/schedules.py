@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from nijigan.recipe.parts import BurnInConfig, OptimizerConfig
 from nijigan.recipe.recipe import Recipe
 
+_TAIL = 0.2
+"""Share of a run over which the schedule `tail` falls."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -43,6 +46,8 @@ def rate_factor(schedule: str, progress: float) -> float:
     """Factor of the learning rate when a share `progress` of the run is done."""
     if schedule == "linear":
         return 1 - progress
+    if schedule == "tail":
+        return min(1.0, (1 - progress) / _TAIL)
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * progress))
     return 1.0

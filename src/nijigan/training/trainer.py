@@ -34,7 +34,7 @@ from nijigan.training.loop import run_loop
 from nijigan.training.observer.observer import Observer, SilentObserver
 from nijigan.training.session import Session, advise
 from nijigan.training.state import TrainingState
-from nijigan.training.transfer import start_from_run
+from nijigan.training.transfer import start_from_networks
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # imports torchmetrics and matplotlib
@@ -65,7 +65,7 @@ def train(
             used.
         dataset: the faces.
         out: the run folder; it must not hold a run yet.
-        start_from: a run folder whose networks this one starts from; see `nijigan.training.transfer`.
+        start_from: a run, a pair or `package`, whose networks this run starts from; see `nijigan.training.transfer`.
         device: auto, cpu, cuda or mps.
         devices: processes on each machine, one device each.
         nodes: machines.
@@ -89,7 +89,7 @@ def train(
     fabric = session.fabric
     if start_from is not None:
         with session.together():
-            start_from_run(Path(start_from), session)  # refuses another network before there is a folder
+            start_from_networks(Path(start_from), session)  # refuses another network before there is a folder
     with _folder_lock(out, fabric), _failures_as_sentences(session.recipe, out):
         found = _found(out, dataset, fabric, overwrite)
         with session.together():

@@ -4,7 +4,6 @@ Wang et al., "Transferring GANs: Generating Images from Limited Data", ECCV 2018
 of the training, and the more so the fewer the faces.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,26 +13,24 @@ import torch
 from torch import Tensor, nn
 
 from nijigan.errors import UserError
-from nijigan.generator.generator import Generator
-from nijigan.jsonio import parse_json
 from nijigan.networks.conditioning import ConditionalDiscriminator, ConditionalGenerator
 from nijigan.networks.style import StyleGenerator
 from nijigan.recipe.recipe import Recipe
-from nijigan.training.checkpoint import load_checkpoint
+from nijigan.training.pair import open_networks
 from nijigan.training.session import Session
 from nijigan.training.state import Attributes, TrainingState
 
 _BASE = "base."  # prefix, in a conditional network, of the part without attributes
 
 
-def start_from_run(run: Path, session: Session) -> None:
-    """Give a session that has not begun the networks of another run.
+def start_from_networks(source: Path, session: Session) -> None:
+    """Give a session that has not begun the networks of another run, of a pair or of the package.
 
     The first process does it; all processes learn whether it succeeded. Nothing is written: the first process saves the
     state, and the others load it from there.
 
     Args:
-        run: the other run's folder.
+        source: see `nijigan.training.pair`.
         session: the new run.
 
     Raises:
@@ -42,7 +39,7 @@ def start_from_run(run: Path, session: Session) -> None:
     refusal = ""
     if session.fabric.is_global_zero:
         try:
-            load_networks(session.state, session.recipe, session.labels.attributes, run)
+            load_networks(session.state, session.recipe, session.labels.attributes, source)
         except UserError as error:
             refusal = str(error)
     if refusal := session.fabric.broadcast(refusal):
@@ -50,8 +47,8 @@ def start_from_run(run: Path, session: Session) -> None:
 
 
 @torch.no_grad()
-def load_networks(state: TrainingState, recipe: Recipe, attributes: Attributes, run: Path) -> None:
-    """Copy the weights of another run's last checkpoint into new networks. Optimizers and image count do not change.
+def load_networks(state: TrainingState, recipe: Recipe, attributes: Attributes, source: Path) -> None:
+    """Copy the weights of trained networks into new ones. Optimizers and image count do not change.
 
     If only the new generator is conditional, it initially generates the same images as the other: its input is longer,
     and the added weights start at 0 (in `style` the attributes enter the styles, with weights of 0). The parts for an
@@ -61,33 +58,20 @@ def load_networks(state: TrainingState, recipe: Recipe, attributes: Attributes, 
         state: as `TrainingState.start` gave it.
         recipe: of the new run.
         attributes: those of the new networks.
-        run: the other run's folder.
+        source: a run, a pair or the package: see `nijigan.training.pair`.
 
     Raises:
-        UserError: there is no such run, or its networks differ.
+        UserError: there are no networks at `source`, or they differ.
     """
-    try:
-        checkpoint = load_checkpoint(run / "checkpoints")
-    except UserError as error:
-        raise UserError(f"{run} cannot be started from: none of its checkpoints can be read.") from error
-    if checkpoint is None:
-        raise UserError(
-            f"There is no run to start from in {run}, or it has no checkpoint yet; name a run folder: "
-            "a generator's file does not hold the discriminator."
-        )
-    tensors, numbers = checkpoint
-    theirs = parse_json(Recipe, json.dumps(numbers["recipe"]), f"The recipe of {run}")
-    _check_same_networks(recipe, theirs, run)
-    origin = Generator.load(run / "last.safetensors")
+    theirs = open_networks(source)
+    _check_same_networks(recipe, theirs.recipe, source)
     modules = {"generator": state.generator, "discriminator": state.discriminator, "ema": state.ema.module}
     for network, module in modules.items():
-        start = f"{network}."
-        given = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
-        known = origin.header.attributes
-        if network == "discriminator" and recipe.condition.kind != theirs.condition.kind:
+        known = theirs.attributes
+        if network == "discriminator" and recipe.condition.kind != theirs.recipe.condition.kind:
             known = {}
-        _fill(module, given, attributes, known)
-    state.origin = origin.weights_hash
+        _fill(module, theirs.weights[network], attributes, known)
+    state.origin = theirs.origin
 
 
 def _fill(module: nn.Module, given: Mapping[str, Tensor], attributes: Attributes, known: Attributes) -> None:
@@ -101,7 +85,7 @@ def _fill(module: nn.Module, given: Mapping[str, Tensor], attributes: Attributes
                 value.copy_(found)
             elif isinstance(module, ConditionalGenerator) and isinstance(module.base, StyleGenerator):
                 value.zero_()
-        else:
+        elif value.is_floating_point():  # counters, which pairs do not have, restart
             found = plain[name.removeprefix(_BASE)]
             value.zero_()
             value[tuple(slice(size) for size in found.shape)] = found.to(value)

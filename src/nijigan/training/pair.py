@@ -1,0 +1,114 @@
+"""A pair: a generator and its discriminator, small enough to be shared, from which trainings start.
+
+A folder with two files. `generator.safetensors` is an ordinary generator; `discriminator.safetensors` has the weights
+of D, whose kernels may be in fp16, and in its text the recipe of both networks. Optimizers are not kept.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from nijigan.errors import UserError
+from nijigan.files import ASSETS, replacing
+from nijigan.generator.file import stored_tensors
+from nijigan.generator.generator import Generator
+from nijigan.generator.packaged import PACKAGED
+from nijigan.jsonio import parse_json
+from nijigan.recipe.recipe import Recipe
+from nijigan.tensors.tensorfile import pack, unpack
+from nijigan.training.checkpoint import load_checkpoint
+
+GENERATOR, DISCRIMINATOR = "generator.safetensors", "discriminator.safetensors"
+PACKAGE = "package"
+"""What names the packaged pair in place of a folder."""
+
+_PACKAGED_DISCRIMINATOR = ASSETS / "default-discriminator.safetensors"
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Trained networks to start from."""
+
+    recipe: Recipe
+    """What they were trained with."""
+    attributes: Mapping[str, Sequence[str]]
+    """The values of every attribute in the order of their codes."""
+    weights: Mapping[str, Mapping[str, Tensor]]
+    """By network, `generator`, `discriminator` and `ema`: tensors by name."""
+    origin: str
+    """`Generator.weights_hash` of the averaged generator."""
+
+
+def open_networks(source: Path) -> Networks:
+    """The networks of a run (its last checkpoint), of a pair, or of the package.
+
+    Raises:
+        UserError: there are none at `source`, or they cannot be read.
+    """
+    if str(source) == PACKAGE:
+        return _read_pair(PACKAGED, _PACKAGED_DISCRIMINATOR)
+    if (source / DISCRIMINATOR).is_file():
+        return _read_pair(source / GENERATOR, source / DISCRIMINATOR)
+    return _read_run(source)
+
+
+def write_pair(run: Path, out: Path, half: bool = False) -> None:
+    """Write the last networks of a run as a pair.
+
+    Args:
+        run: the run folder.
+        out: the folder of the pair.
+        half: store kernels in fp16.
+
+    Raises:
+        UserError: there is no run, a weight is not finite, or `out` cannot be written to.
+    """
+    networks, generator = _read_run(run), Generator.load(run / "last.safetensors")
+    generator.save(out / GENERATOR, half=half)
+    stored = stored_tensors(networks.weights["discriminator"], half, f"The discriminator of {run}")
+    text = json.dumps({"recipe": asdict(networks.recipe)})
+    with replacing(out / DISCRIMINATOR) as temporary:
+        temporary.write_bytes(pack(stored, text))
+
+
+def _read_pair(generator: Path, discriminator: Path) -> Networks:
+    drawn = Generator.load(generator)
+    try:
+        with safe_open(discriminator, framework="pt") as file:
+            text, tensors = unpack(file)
+        numbers = json.loads(text or "")
+        recipe = parse_json(Recipe, json.dumps(numbers["recipe"]), f"The recipe in {discriminator}")
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        reason = (str(error).splitlines() or ["unreadable"])[0][:100]
+        raise UserError(
+            f"Could not read the discriminator {discriminator} ({reason}); copy or export it again."
+        ) from error
+    averaged = dict(drawn.module.state_dict())
+    weights = {"generator": averaged, "ema": averaged, "discriminator": {n: t.float() for n, t in tensors.items()}}
+    return Networks(recipe, drawn.header.attributes, weights, drawn.weights_hash)
+
+
+def _read_run(run: Path) -> Networks:
+    try:
+        checkpoint = load_checkpoint(run / "checkpoints")
+    except UserError as error:
+        raise UserError(f"{run} cannot be started from: none of its checkpoints can be read.") from error
+    if checkpoint is None:
+        raise UserError(
+            f"There is no run to start from in {run}, or it has no checkpoint yet; name a run folder, a pair or "
+            f"`{PACKAGE}`: a generator's file does not hold the discriminator."
+        )
+    tensors, numbers = checkpoint
+    recipe = parse_json(Recipe, json.dumps(numbers["recipe"]), f"The recipe of {run}")
+    last = Generator.load(run / "last.safetensors")
+    weights = {network: _part(tensors, f"{network}.") for network in ("generator", "discriminator", "ema")}
+    return Networks(recipe, last.header.attributes, weights, last.weights_hash)
+
+
+def _part(tensors: Mapping[str, Any], start: str) -> dict[str, Tensor]:
+    return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
