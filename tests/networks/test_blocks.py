@@ -7,6 +7,7 @@ from torch import nn
 
 from nijigan.networks.blocks import (
     MinibatchStddev,
+    ModulatedNorm,
     Residual,
     add_spectral_norm,
     init_he,
@@ -129,3 +130,23 @@ def test_spectral_norm_rests_in_evaluation_and_moves_in_training():
     assert not torch.equal(
         network.state_dict()["0.parametrizations.weight.0._u"], before["0.parametrizations.weight.0._u"]
     )
+
+
+def test_a_modulated_norm_scales_and_shifts_what_batch_norm_gives():
+    torch.manual_seed(0)
+    norm, plain = ModulatedNorm(5, 3), nn.BatchNorm2d(5, affine=False)
+    features, latents = 4 * torch.randn(6, 5, 7, 7) + 1, torch.randn(6, 3)
+    numbers = latents @ norm.affine.weight.T + norm.affine.bias
+    scale, shift = numbers[:, :5, None, None], numbers[:, 5:, None, None]
+    torch.testing.assert_close(norm(features, latents), plain(features) * (1 + scale) + shift)
+    torch.testing.assert_close(norm.norm.running_var, plain.running_var)
+    assert 0.05 < scale.std() < 0.2  # a tenth at first
+
+
+def test_a_modulated_norm_treats_each_image_by_its_latent():
+    torch.manual_seed(0)
+    norm = ModulatedNorm(5, 3).eval()
+    features, latents = torch.randn(2, 5, 4, 4), torch.randn(2, 3)
+    both = norm(features, latents)
+    torch.testing.assert_close(both[1:], norm(features[1:], latents[1:]))
+    assert not torch.allclose(both[1:], norm(features[1:], latents[:1]))

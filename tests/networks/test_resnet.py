@@ -8,6 +8,7 @@ import torch
 from checks import LATENT, RESOLUTIONS, check_discriminator, check_generator, check_sizes, count
 from torch import nn
 
+from nijigan.errors import UserError
 from nijigan.networks import build_discriminator, build_generator
 from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig, LatentConfig
 
@@ -66,6 +67,19 @@ OPTIONS = list(product(["batch", "layer", "instance", "none"], ["relu", "leaky"]
 @pytest.mark.parametrize(("norm", "activation", "depth", "output"), OPTIONS)
 def test_generator_options(norm, activation, depth, output):
     check_generator(replace(TINY_G, norm=norm, activation=activation, depth=depth, output=output))
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_modulated_generator(depth):
+    check_generator(replace(TINY_G, modulated=True, depth=depth))
+    plain, modulated = (count(build_generator(replace(TINY_G, modulated=m), LATENT, 16)) for m in (False, True))
+    channels = (16 + 8) + (8 + 4) + 4  # of the five norms: two in each block, and the last one
+    assert modulated - plain == channels * (2 * LATENT.size + 2) - 2 * channels
+
+
+def test_only_batch_norm_is_modulated():
+    with pytest.raises(UserError, match=r"generator\.modulated changes batch norm, and generator\.norm is layer"):
+        replace(TINY_G, modulated=True, norm="layer")
 
 
 @pytest.mark.parametrize("norm", ["auto", "batch", "layer", "instance", "spectral", "none"])

@@ -141,6 +141,27 @@ def test_the_origin_is_the_last_generator_and_not_the_best(run: Path, tiny: Reci
     assert other.origin == last.weights_hash
 
 
+@pytest.mark.parametrize("modulated", [False, True])
+def test_a_generator_without_attributes_draws_at_first_what_the_other_drew_for_unknown_ones(
+    modulated: bool, tiny: Recipe, faces: FaceDataset, tmp_path: Path
+) -> None:
+    recipe = replace(tiny, generator=replace(NETWORKS["resnet"], modulated=modulated), kimg=0.1)
+    run = train(conditional(recipe), faces, tmp_path / "origin", device="cpu")
+    attributes = Generator.load(run).header.attributes
+    known = TrainingState.start(conditional(recipe), CPU, attributes)
+    load_networks(known, conditional(recipe), attributes, run)
+    plain = TrainingState.start(recipe, CPU, {})
+    load_networks(plain, recipe, {}, run)
+    z, codes = torch.from_numpy(latents(range(6), recipe.latent.size)), torch.full((6, 2), -1)
+    images = torch.rand(6, 3, 16, 16) * 2 - 1
+    with torch.no_grad():
+        for old, new in ((known.generator, plain.generator), (known.ema.module, plain.ema.module)):
+            torch.testing.assert_close(new.eval()(z), old.eval()(z, codes), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            plain.discriminator.eval()(images).logits, known.discriminator.eval()(images, codes).logits
+        )
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

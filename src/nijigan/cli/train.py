@@ -150,7 +150,7 @@ class Train:
                 cost = plan(settings, dataset, self.device, self.start_from)
             if self.minutes is not None:
                 kimg = max(0.1, round(cost.images_per_second * self.minutes * 60 / 1000, 1))
-                settings = replace(settings, kimg=kimg, epochs=None)
+                settings = replace(settings.reset_for({"kimg": ""}), kimg=kimg, epochs=None)
                 cost = replace(cost, recipe=replace(cost.recipe, kimg=kimg))
                 _log.info("%g minutes at %.0f images/s are %g kimg.", self.minutes, cost.images_per_second, kimg)
             if self.dry_run:

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from nijigan.networks.blocks import (
     Critique,
     MinibatchStddev,
+    ModulatedNorm,
     Residual,
     activation,
     add_spectral_norm,
+    apply_layers,
     ladder,
     norm_layer,
     removes_bias,
@@ -36,10 +38,11 @@ class ResNetGenerator(nn.Module):
         self.base, channels = ladder(config.width, config.max_width, resolution)
         self.dense = nn.Linear(latent_size, channels[0] * self.base**2)
         layers: list[nn.Module] = []
+        modulation = latent_size if config.modulated else None
         for inner, outer in pairwise(channels):
-            layers += [_up_block(inner, outer, config, double=True)]
-            layers += [_up_block(outer, outer, config, double=False) for _ in range(config.depth - 1)]
-        layers += [norm_layer(config.normalisation, channels[-1]), activation(config.activation)]
+            layers += [_up_block(inner, outer, config, modulation, double=True)]
+            layers += [_up_block(outer, outer, config, modulation, double=False) for _ in range(config.depth - 1)]
+        layers += [_norm(config.normalisation, channels[-1], modulation), activation(config.activation)]
         layers += [Conv3(channels[-1], 3), squash(config.output)]
         self.layers = nn.Sequential(*layers)
         _init_xavier(self)
@@ -54,8 +57,7 @@ class ResNetGenerator(nn.Module):
             N×3×H×W in [-1, 1], or [0, 1] with a sigmoid output.
         """
         features = self.dense(latents).unflatten(1, (-1, self.base, self.base))
-        images: Tensor = self.layers(features)
-        return images
+        return apply_layers(self.layers, features, latents)
 
 
 class ResNetDiscriminator(nn.Module):
@@ -92,17 +94,22 @@ class ResNetDiscriminator(nn.Module):
         return Critique(logits=self.dense(features).flatten(), features=features)  # N×C → N
 
 
-def _up_block(inner: int, outer: int, config: GeneratorConfig, double: bool) -> Residual:
+def _norm(kind: str, channels: int, modulation: int | None) -> nn.Module:
+    """A norm, which latents of the length `modulation` modulate unless that is None."""
+    return norm_layer(kind, channels) if modulation is None else ModulatedNorm(channels, modulation)
+
+
+def _up_block(inner: int, outer: int, config: GeneratorConfig, modulation: int | None, double: bool) -> Residual:
     """Norm, activation, upsampling, convolution; norm, activation, convolution."""
     norm = config.normalisation
     bias = not removes_bias(norm)  # the next norm cancels the bias of the sum too
     doubling: list[nn.Module] = [nn.Upsample(scale_factor=2)] if double else []
     main = [
-        norm_layer(norm, inner),
+        _norm(norm, inner, modulation),
         activation(config.activation, inplace=False),  # the shortcut needs its input
         *doubling,
         Conv3(inner, outer, bias=bias),
-        norm_layer(norm, outer),
+        _norm(norm, outer, modulation),
         activation(config.activation),
         Conv3(outer, outer, bias=bias),
     ]
@@ -142,7 +149,7 @@ def _down_block(inner: int, outer: int, norm: str, halve: bool) -> Residual:
 def _init_xavier(network: nn.Module) -> None:
     """Initialise as in the authors' code: Xavier, with gain sqrt(2) in the main branch of a block and 1 elsewhere."""
     for name, layer in network.named_modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        if isinstance(layer, nn.Conv2d | nn.Linear) and not name.endswith(".affine"):
             nn.init.xavier_uniform_(layer.weight, gain=sqrt(2) if ".main." in name else 1.0)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -4,6 +4,7 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from nijigan.errors import check
+from nijigan.recipe.derived import RULES
 from nijigan.recipe.parts import PenaltyConfig
 from nijigan.resolutions import base_resolution, nearest_resolutions
 
@@ -154,9 +155,27 @@ def _short(value: float) -> str:
         return "a number of hundreds of digits"
 
 
+def check_derived(recipe: "Recipe") -> None:
+    """The fields that are left open."""
+    unknown = [field for field in recipe.derived if field not in RULES]
+    check(
+        not unknown,
+        f"derived names {''.join(unknown[:1])}, for which there is no rule; choose from {', '.join(RULES)}.",
+    )
+
+
 def check_seed(recipe: "Recipe") -> None:
     """The seed."""
     check(0 <= recipe.seed < 2**63, "The seed must lie between 0 and 2^63 - 1.")
 
 
-CHECKS = (check_name, check_images, check_targets, check_regularisers, check_batch, check_length, check_seed)
+CHECKS = (
+    check_name,
+    check_images,
+    check_targets,
+    check_regularisers,
+    check_batch,
+    check_length,
+    check_derived,
+    check_seed,
+)

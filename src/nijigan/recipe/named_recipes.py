@@ -112,6 +112,17 @@ _TABLE = (
         g_optimizer=_adam(2e-4, 0.0, 0.99), d_optimizer=_adam(2e-4, 0.0, 0.99),
         augment=AugmentConfig(p=0.2), ema=EmaConfig(half_life_kimg=20), batch_size=16,
     ),
+    # Our own, for faces that people keep: the residual generator of sngan-hinge-small, with the loss and the plain
+    # discriminator of r3gan-small (docs/niji.md). What is `derived` follows from the dataset.
+    Recipe(
+        name="niji",
+        latent=_Z(128), generator=_G("resnet", width=24, max_width=384, modulated=True), discriminator=_D(norm="none"),
+        condition=ConditionConfig("reacgan", weight=6),
+        objective="relativistic", penalty=PenaltyConfig("r1r2", weight=2, every=8),
+        g_optimizer=_adam(2e-4, 0.0, 0.99), d_optimizer=_adam(2e-4, 0.0, 0.99),
+        lr_schedule="tail", augment=AugmentConfig(p="auto"), ema=EmaConfig(half_life_kimg=20), batch_size=16, kimg=1000,
+        derived=("generator.width", "discriminator.width", "penalty.weight", "condition", "kimg"),
+    ),
     # Karras et al. 2019 and 2020: eight mapping layers, style mixing, noise, R1 with γ = 1 every 16 updates, as in
     # their preset for 256 px. It is "lite" because D lacks their blur filters, and styles scale activations instead of
     # weights.

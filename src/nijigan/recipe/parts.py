@@ -48,6 +48,8 @@ class GeneratorConfig:
     """Number of convolutions (dcgan, style) or residual blocks (resnet, r3) at each resolution."""
     norm: Literal["auto", "batch", "layer", "instance", "none"] = kind_field("auto", "dcgan", "resnet")
     """Normalisation in dcgan and resnet; auto = batch. r3 has none, and style has its own."""
+    modulated: bool = kind_field(False, "resnet")
+    """Let the latent set the scales and shifts of resnet's batch norm: Chen et al. 2019."""
     activation: Literal["relu", "leaky"] = kind_field("relu", "dcgan", "resnet")
     """Activation in dcgan and resnet: relu, or leaky with slope 0.2. The other kinds use leaky."""
     upsample: Literal["transposed", "pixel-shuffle"] = kind_field("transposed", "dcgan")
@@ -71,6 +73,10 @@ class GeneratorConfig:
         _check_size("generator", self.width, self.max_width, self.depth)
         check_kind(self, "generator")
         check(1 <= self.embedding <= 1024, f"generator.embedding is {self.embedding}; choose 1 to 1024.")
+        check(
+            not self.modulated or self.normalisation == "batch",
+            f"generator.modulated changes batch norm, and generator.norm is {self.norm}; set it to batch.",
+        )
         check(0 <= self.dropout < 1, f"generator.dropout is {self.dropout}; choose 0 (off) to below 1.")
         check(0 <= self.style_mixing <= 1, f"generator.style_mixing is {self.style_mixing}; choose 0 (off) to 1.")
         check(1 <= self.mapping_depth <= 16, f"generator.mapping_depth is {self.mapping_depth}; choose 1 to 16.")

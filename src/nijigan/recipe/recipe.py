@@ -6,11 +6,12 @@ under a field is its help text on the command line; contradictory values raise a
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from nijigan.errors import check
 from nijigan.jsonio import parse_json, to_json
 from nijigan.recipe.checks import CHECKS
+from nijigan.recipe.derived import REFERENCE, RULES, Facts
 from nijigan.recipe.kinds import has_kind_fields, reset_for_kind
 from nijigan.recipe.parts import (
     AugmentConfig,
@@ -96,6 +97,9 @@ class Recipe:
     """End the run when neither yield nor KID has improved by more than chance for some evaluations (patience)."""
     patience: int = 5
     """Number of evaluations without a better yield or KID after which a run that may stop early ends."""
+    derived: tuple[str, ...] = ()
+    """Fields that follow from the resolution, the number of faces and their labels, unless they are set. A dry
+    run shows their values. Default: none."""
     seed: int = 0
     """Seed of the initial weights, the order of the faces and all latents."""
 
@@ -126,9 +130,17 @@ class Recipe:
         """Kimg between ticks."""
         return self.tick_kimg or max(1.0, self.kimg / 100)
 
-    def resolved(self, faces: int) -> Self:
-        """The recipe with epochs converted to kimg, for a training split of `faces` images."""
-        recipe = self
+    def resolved(self, faces: int, labelled: bool = False) -> Self:
+        """The recipe with its derived fields filled in, and epochs converted to kimg.
+
+        Args:
+            faces: number of training faces.
+            labelled: whether they have attributes to condition on.
+        """
+        facts = Facts(self.resolution, faces, labelled or bool(self.attributes))
+        recipe = replace(self, derived=())
+        for name in self.derived:
+            recipe = recipe._derive(name, facts)
         if self.epochs is not None:
             recipe = replace(recipe, kimg=self.epochs * faces / 1000, epochs=None)
         if self.every_epochs is not None:
@@ -136,15 +148,29 @@ class Recipe:
             recipe = replace(recipe, snapshot_kimg=every, evaluate_every=every, every_epochs=None)
         return recipe
 
+    def _derive(self, name: str, facts: Facts) -> Self:
+        """The recipe with one field, or part, filled in; unchanged if it was set."""
+        part, _, field_name = name.rpartition(".")
+        owner = getattr(self, part) if part else self
+        if getattr(owner, field_name) != RULES[name](REFERENCE):
+            return self
+        value = RULES[name](facts)
+        return replace(self, **{part: replace(owner, **{field_name: value})} if part else {name: value})
+
     def reset_for(self, settings: Mapping[str, str]) -> Self:
         """Reset the fields that would not fit the kinds in `settings`, so that these can then be set.
+
+        What is set is no longer derived.
 
         Args:
             settings: field → value, such as "penalty.kind" → "r1". Other fields are ignored.
         """
         parts = {part: f"{part}.kind" for part in PARTS_WITH_KINDS}
-        changes = {part: reset_for_kind(getattr(self, part), settings[f]) for part, f in parts.items() if f in settings}
-        return replace(self, **changes)
+        open_fields = tuple(f for f in self.derived if not any(f"{name}.".startswith(f"{f}.") for name in settings))
+        changes: dict[str, Any] = {
+            part: reset_for_kind(getattr(self, part), settings[f]) for part, f in parts.items() if f in settings
+        }
+        return replace(self, derived=open_fields, **changes)
 
     def to_json(self) -> str:
         """The recipe as indented JSON, for `from_json` and for people."""

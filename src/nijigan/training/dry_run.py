@@ -62,6 +62,8 @@ class Plan:
     that is more on a CPU, the copies of a checkpoint that is written."""
     available: float | None
     """Memory of the device in GB; None if the system does not tell."""
+    derived: tuple[str, ...] = ()
+    """Fields of the recipe that follow from the dataset; `recipe` has their values."""
 
     @property
     def hours(self) -> float:
@@ -76,14 +78,22 @@ class Plan:
         recipe, epochs = self.recipe, self.recipe.kimg * 1000 / self.faces
         length = f"{epochs:.1f}" if epochs >= 1 else f"{epochs:.2g}"
         parts = f" in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""
+        chosen = ", ".join(f"{name} {self._value(name)}" for name in self.derived)
         return (
-            f"faces          {self.faces:,} for training; {recipe.kimg:g} kimg are {length} epochs\n"
+            (f"derived        {chosen}\n" if chosen else "")
+            + f"faces          {self.faces:,} for training; {recipe.kimg:g} kimg are {length} epochs\n"
             f"parameters     generator {self.parameters[0]:,}, discriminator {self.parameters[1]:,}\n"
             f"arithmetic     {self.gflop_per_image:.3g} GFLOP per image, {recipe.precision}\n"
             f"memory         about {self.gigabytes:.2g} GB with batches of {recipe.batch_size}{parts}"
             f"{self._too_much()}\n"
             f"time           {duration(self.hours * 3600)} at {self.images_per_second:.3g} images/s"
         )
+
+    def _value(self, name: str) -> str:
+        """A field as it is typed; of a part, its kind."""
+        part, _, field_name = name.rpartition(".")
+        value = getattr(getattr(self.recipe, part) if part else self.recipe, field_name)
+        return f"{value:g}" if isinstance(value, float) else f"{getattr(value, 'kind', value)}"
 
     def _too_much(self) -> str:
         """A remark if the device has less memory."""
@@ -134,7 +144,7 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from:
     Raises:
         UserError: as in `train`.
     """
-    session = Session.new(recipe, dataset, device)
+    session, chosen = Session.new(recipe, dataset, device), recipe.derived
     advise(session)
     recipe, place = session.recipe, session.fabric.device
     with own_randomness(place), fast_numerics(place.type):
@@ -151,6 +161,7 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from:
         images_per_second=turns * shown * recipe.n_critic / seconds,
         gigabytes=demand.gigabytes,
         available=None if (memory := total_memory(place)) is None else memory / 1e9,
+        derived=chosen,
     )
 
 

@@ -58,7 +58,8 @@ class Session:
             raise UserError(f"{dataset.path} has no face to train on. {split_advice(dataset.path, len(dataset.table))}")
         fabric = launch(device, devices, nodes)
         micro_batch_size(recipe, fabric.world_size)
-        recipe = with_attributes(recipe, dataset).resolved(faces)
+        labelled = any(len(values) > 1 for values in dataset.attributes.values())
+        recipe = with_attributes(recipe.resolved(faces, labelled), dataset)
         # Each process would measure for itself, and one with a busy core might come to another answer.
         recipe = replace(recipe, precision=fabric.broadcast(resolve_precision(recipe.precision, fabric.device)))
         return cls(recipe, dataset, TrainingLabels.of(dataset, recipe.attributes), fabric)

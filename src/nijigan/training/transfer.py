@@ -53,6 +53,7 @@ def load_networks(state: TrainingState, recipe: Recipe, attributes: Attributes, 
     If only the new generator is conditional, it initially generates the same images as the other: its input is longer,
     and the added weights start at 0 (in `style` the attributes enter the styles, with weights of 0). The parts for an
     attribute are copied if its values, and the kind of D's condition, are the same. Otherwise they start from scratch.
+    A resnet without attributes initially generates what a conditional one did for faces without labels.
 
     Args:
         state: as `TrainingState.start` gave it.
@@ -70,7 +71,10 @@ def load_networks(state: TrainingState, recipe: Recipe, attributes: Attributes, 
         known = theirs.attributes
         if network == "discriminator" and recipe.condition.kind != theirs.recipe.condition.kind:
             known = {}
-        _fill(module, theirs.weights[network], attributes, known)
+        given = theirs.weights[network]
+        if theirs.attributes and not attributes and network != "discriminator":
+            given = _without_attributes(given, recipe.latent.size)
+        _fill(module, given, attributes, known)
     state.origin = theirs.origin
 
 
@@ -91,6 +95,22 @@ def _fill(module: nn.Module, given: Mapping[str, Tensor], attributes: Attributes
             value[tuple(slice(size) for size in found.shape)] = found.to(value)
 
 
+def _without_attributes(given: Mapping[str, Tensor], latent_size: int) -> dict[str, Tensor]:
+    """A conditional generator's weights as those of one that draws what it drew when every label was unknown.
+
+    The layers that see the latent see the embedding after it. With the embedding of "unknown", what it adds to them is
+    a constant, which joins their bias.
+    """
+    unknown = sum(value[0] for name, value in given.items() if name.startswith("embeddings."))
+    plain = dict(given)
+    for name, weight in given.items():
+        bias = name.removesuffix("weight") + "bias"
+        if weight.ndim == 2 and name.startswith(_BASE) and bias in given:
+            plain[name] = weight[:, :latent_size]
+            plain[bias] = given[bias] + weight[:, latent_size:] @ unknown
+    return plain
+
+
 def _counterpart(name: str, attributes: Attributes, known: Attributes) -> str:
     """The other run's name for a tensor such as `heads.0.weight`: its attributes may have another order."""
     table, place, rest = name.split(".", 2)
@@ -101,13 +121,14 @@ def _counterpart(name: str, attributes: Attributes, known: Attributes) -> str:
 
 
 def _check_same_networks(recipe: Recipe, theirs: Recipe, run: Path) -> None:
-    if theirs.attributes and not recipe.attributes:
+    kind = theirs.generator.kind
+    if theirs.attributes and not recipe.attributes and kind != "resnet":
         raise UserError(
-            f"{run} is conditional, and an unconditional run cannot start from it; choose --condition.kind."
+            f"{run} is conditional, and an unconditional {kind} cannot start from it; choose --condition.kind."
         )
     ours, others = _networks(recipe), _networks(theirs)
-    if not theirs.attributes:
-        del ours["generator.embedding"]  # there was none
+    if not (theirs.attributes and recipe.attributes):
+        del ours["generator.embedding"]  # one of the two has none
     for name, value in ours.items():
         if value != others[name]:
             raise UserError(f"{run} has {name} {others[name]}, and this recipe has {value}; make them the same.")
