@@ -12,9 +12,9 @@ from nijigan.cli import main, parse
 from nijigan.cli.generate import Generate, Walk
 from nijigan.cli.requests import check_requested, chosen_seeds, take_attributes
 from nijigan.errors import UserError
+from nijigan.generator.enlarging import enlarge
 from nijigan.generator.generator import Face
 from nijigan.generator.records import read_face
-from nijigan.pictures import enlarge
 from small import ATTRIBUTES, small_generator
 
 

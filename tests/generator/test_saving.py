@@ -10,11 +10,11 @@ from PIL import Image
 
 from nijigan.errors import UserError
 from nijigan.generator import saving as module
+from nijigan.generator.enlarging import enlarge
 from nijigan.generator.generator import Face
 from nijigan.generator.records import read_face
 from nijigan.generator.request import Request
 from nijigan.generator.saving import generate
-from nijigan.pictures import enlarge
 from small import ATTRIBUTES, small_generator, smooth_generator
 
 
@@ -44,6 +44,7 @@ def test_a_grid_records_how_to_generate_it_again(generator, tmp_path):
     with Image.open(tmp_path / "grid.png") as image:
         record = json.loads(image.text["nijigan"])
     requested = {"n": 4, "seed": 7, "psi": 0.5, "attributes": {}, "each": None, "columns": 3, "scale": 2}
+    requested["upscaler"] = "learnt"
     assert record == {"weights": generator.weights_hash} | requested
     with pytest.raises(UserError, match="shows many faces"):
         read_face(tmp_path / "grid.png")

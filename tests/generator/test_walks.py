@@ -8,9 +8,9 @@ from PIL import Image
 
 from nijigan.errors import UserError
 from nijigan.generator import walks as module
+from nijigan.generator.enlarging import enlarge
 from nijigan.generator.latents import latents, slerp
 from nijigan.generator.walks import walk
-from nijigan.pictures import enlarge
 from nijigan.recipe.parts import GeneratorConfig, LatentConfig
 from small import ATTRIBUTES, small_generator, smooth_generator
 

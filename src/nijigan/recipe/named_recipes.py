@@ -119,7 +119,7 @@ _TABLE = (
         latent=_Z(128), generator=_G("resnet", width=24, max_width=384, modulated=True), discriminator=_D(norm="none"),
         condition=ConditionConfig("reacgan", weight=6),
         objective="relativistic", penalty=PenaltyConfig("r1r2", weight=2, every=8),
-        g_optimizer=_adam(2e-4, 0.0, 0.99), d_optimizer=_adam(2e-4, 0.0, 0.99),
+        g_optimizer=_adam(4e-4, 0.0, 0.99), d_optimizer=_adam(4e-4, 0.0, 0.99),
         lr_schedule="tail", augment=AugmentConfig(p="auto"), ema=EmaConfig(half_life_kimg=20), batch_size=16, kimg=1000,
         derived=("generator.width", "discriminator.width", "penalty.weight", "condition", "kimg"),
     ),
