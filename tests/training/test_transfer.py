@@ -10,7 +10,7 @@ from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.generator.generator import Generator
 from nijigan.generator.latents import latents
-from nijigan.recipe.parts import ConditionConfig, GeneratorConfig
+from nijigan.recipe.parts import ConditionConfig, DiscriminatorConfig, GeneratorConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.training import resume, train
 from nijigan.training.checkpoint import load_checkpoint
@@ -225,3 +225,29 @@ def test_overwriting_deletes_nothing_before_the_start_is_known_to_fit(
     assert after is not None
     assert after[1] == before[1]
     assert (out / "last.safetensors").is_file()
+
+
+@pytest.mark.parametrize("kind", ["dcgan", "resnet", "r3"])
+def test_frozen_layers_stay_and_the_others_learn(kind: str, tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    recipe = replace(tiny, discriminator=DiscriminatorConfig(kind, width=8, max_width=8, norm="none"), kimg=0.1)
+    run = train(recipe, faces, tmp_path / "origin", device="cpu")
+    frozen = replace(recipe, discriminator=replace(recipe.discriminator, frozen=2))
+    started = train(frozen, faces, tmp_path / "frozen", start_from=run, device="cpu")
+    before, after = (load_checkpoint(folder / "checkpoints")[0] for folder in (run, started))
+    module = TrainingState.start(recipe, CPU, {}).discriminator
+    weighted = [str(place) for place, layer in enumerate(module.layers) if list(layer.parameters())]
+    changed = {n.split(".")[2] for n in before if n.startswith("discriminator.layers.")
+               and not torch.equal(before[n], after[n])}  # fmt: skip
+    assert changed == set(weighted[2:])
+    assert any(not torch.equal(before[n], after[n]) for n in before if n.startswith("generator."))
+
+
+def test_layers_are_frozen_only_as_another_run_left_them(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    recipe = replace(tiny, discriminator=replace(tiny.discriminator, frozen=1))
+    with pytest.raises(UserError, match="name that run with --start-from"):
+        train(recipe, faces, tmp_path / "new", device="cpu")
+    assert not (tmp_path / "new").exists()
+    run = train(tiny, faces, tmp_path / "origin", device="cpu")
+    recipe = replace(tiny, discriminator=replace(tiny.discriminator, frozen=30))
+    with pytest.raises(UserError, match="of which the last must learn; choose at most"):
+        train(recipe, faces, tmp_path / "new", start_from=run, device="cpu")

@@ -65,7 +65,8 @@ def _double(images: Images) -> Images:
     run = _session() if is_available() else _module()
     step = max(1, _MOST_PIXELS // (images.shape[1] * images.shape[2]))
     parts = [
-        run(np.moveaxis(images[at : at + step], 3, 1).astype(np.float32) / 255) for at in range(0, len(images), step)
+        run(np.moveaxis(images[at : at + step], 3, 1).astype(np.float32) / np.float32(255))
+        for at in range(0, len(images), step)
     ]
     doubled: Images = np.moveaxis((np.concatenate(parts) * 255).round().clip(0, 255).astype(np.uint8), 1, 3)
     return doubled

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
+from nijigan.errors import check
 from nijigan.networks.blocks import Critique
 from nijigan.networks.conditioning import ConditionalDiscriminator, ConditionalGenerator, Discriminator
 from nijigan.networks.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -12,7 +13,7 @@ from nijigan.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from nijigan.networks.style import StyleGenerator
 from nijigan.recipe.parts import ConditionConfig, DiscriminatorConfig, GeneratorConfig, LatentConfig
 
-__all__ = ["ConditionalGenerator", "Critique", "build_discriminator", "build_generator"]
+__all__ = ["ConditionalGenerator", "Critique", "build_discriminator", "build_generator", "learning_parameters"]
 
 
 def build_generator(
@@ -81,6 +82,29 @@ def build_discriminator(
     if condition is None or condition.kind == "none":
         raise ValueError("a discriminator with attributes needs a kind of condition")
     return ConditionalDiscriminator(base, attributes, condition, spectral=config.normalisation == "spectral")
+
+
+def learning_parameters(discriminator: nn.Module, frozen: int) -> list[nn.Parameter]:
+    """The parameters of a discriminator that a training changes: all but those of its first layers.
+
+    Mo, Cho and Shin, "Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs", 2020.
+
+    Args:
+        discriminator: as `build_discriminator` makes it.
+        frozen: number of layers, or blocks, with weights that stay as they are, from the image on.
+
+    Raises:
+        UserError: it has not so many before its last one.
+    """
+    base = discriminator.base if isinstance(discriminator, ConditionalDiscriminator) else discriminator
+    weighted = [layer for layer in base.layers if any(True for _ in layer.parameters())]  # type: ignore[union-attr]
+    check(
+        frozen < len(weighted),
+        f"discriminator.frozen is {frozen}, and this discriminator has {len(weighted)} layers, of which the last must "
+        f"learn; choose at most {len(weighted) - 1}.",
+    )
+    kept = {parameter for layer in weighted[:frozen] for parameter in layer.parameters()}
+    return [parameter for parameter in discriminator.parameters() if parameter not in kept]
 
 
 def _discriminator(config: DiscriminatorConfig, resolution: int) -> Discriminator:

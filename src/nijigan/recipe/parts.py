@@ -109,6 +109,9 @@ class DiscriminatorConfig:
     pooling."""
     minibatch_stddev: bool = False
     """Append the standard deviation across the batch to the input of the last layer: Karras et al. 2018, section 3."""
+    frozen: int = 0
+    """Number of D's first layers or blocks that keep the weights of the run that this one starts from: Mo et al. 2020,
+    "Freeze the Discriminator"."""
 
     def __post_init__(self) -> None:
         _check_size("discriminator", self.width, self.max_width, self.depth)
@@ -117,6 +120,7 @@ class DiscriminatorConfig:
             "The discriminator r3 has no normalisation; set discriminator.norm to auto.",
         )
         check_kind(self, "discriminator")
+        check(0 <= self.frozen <= 64, f"discriminator.frozen is {self.frozen}; choose 0 (none) to 64.")
 
     @property
     def normalisation(self) -> Literal["batch", "layer", "instance", "spectral", "none"]:

@@ -16,7 +16,7 @@ from nijigan.losses.augment import augment, probability
 from nijigan.losses.class_losses import build_class_loss, diversity_loss
 from nijigan.losses.objectives import build_objective
 from nijigan.losses.penalties import build_penalty, clip_weights
-from nijigan.networks import Critique
+from nijigan.networks import Critique, learning_parameters
 from nijigan.networks.priors import random_latents
 from nijigan.recipe.parts import OptimizerConfig
 from nijigan.recipe.recipe import Recipe
@@ -82,6 +82,7 @@ class Rounds:
     ) -> None:
         self.recipe, self.state, self.fabric = recipe, state, fabric
         self.read_batch, self.face_count = read_batch, face_count
+        self._learning = learning_parameters(state.discriminator, recipe.discriminator.frozen)
         self.real_distance = real_distance if recipe.attributes and recipe.condition.diversity else None
         self.objective, self.penalty = build_objective(recipe), build_penalty(recipe.penalty)
         self.class_loss = build_class_loss(recipe.condition)
@@ -121,6 +122,8 @@ class Rounds:
         self.schedule = updates.schedule
         state.generator.train()
         state.discriminator.train()
+        state.discriminator.requires_grad_(False)
+        self._let_discriminator_learn()
 
         # Discriminator. The generator's update reuses the last fakes, which saves a pass of G.
         batches: list[MicroBatch] = []
@@ -137,7 +140,7 @@ class Rounds:
         for _ in range(updates.g_updates):
             self._update_generator(batches or self._read_batches(), fake, updates.diversity)
             fake = None
-        state.discriminator.requires_grad_(True)
+        self._let_discriminator_learn()
 
         # If only G trains, the images that it generates count as progress. The averaged weights follow G's updates.
         if not updates.penalties:
@@ -145,6 +148,10 @@ class Rounds:
         if updates.g_updates:
             shown = recipe.batch_size * max(1, len(updates.penalties))
             state.ema.update(state.generator, shown, state.images, updates.schedule.ramp)
+
+    def _let_discriminator_learn(self) -> None:
+        for parameter in self._learning:
+            parameter.requires_grad_(True)
 
     def averages(self) -> dict[str, float | None]:
         """Means over all processes since the last call; None for losses that were not computed.

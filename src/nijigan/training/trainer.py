@@ -79,6 +79,10 @@ def train(
         KeyboardInterrupt: a signal came, such as Ctrl-C; the run is saved. Its message says how far.
     """
     out = Path(out)
+    check(
+        start_from is not None or recipe.discriminator.frozen == 0,
+        "discriminator.frozen keeps layers as another run left them; name that run with --start-from.",
+    )
     session = Session.new(recipe, dataset, device, devices, nodes)
     if session.recipe.evaluation_every is not None:
         from nijigan.judges.real import check_judgeable  # loads the judges

@@ -137,6 +137,7 @@ def _check_same_networks(recipe: Recipe, theirs: Recipe, run: Path) -> None:
 def _networks(recipe: Recipe) -> dict[str, Any]:
     """Everything that decides the networks' shapes and the meaning of inputs and outputs, by option name."""
     generator = replace(recipe.generator, dropout=0.0, style_mixing=0.0)  # no weights depend on them
-    parts: dict[str, Any] = {"generator": generator, "discriminator": recipe.discriminator, "latent": recipe.latent}
+    discriminator = replace(recipe.discriminator, frozen=0)
+    parts: dict[str, Any] = {"generator": generator, "discriminator": discriminator, "latent": recipe.latent}
     fields = {f"{part}.{name}": value for part, config in parts.items() for name, value in asdict(config).items()}
     return {"resolution": recipe.resolution} | fields
