@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nijigan.errors import UserError
 from nijigan.generator import enlarging
 from nijigan.generator.enlarging import enlarge
-from nijigan.generator.request import Request
 from nijigan.pictures import enlarge as resample
 from nijigan.procedural.faces import draw_faces
 
@@ -61,8 +59,3 @@ def test_torch_and_onnxruntime_agree(faces, monkeypatch):
     fast = enlarge(faces, 2)
     monkeypatch.setattr(enlarging, "is_available", lambda: False)
     assert np.abs(fast.astype(int) - enlarge(faces, 2)).max() <= 1
-
-
-def test_another_upscaler_is_refused(generator):
-    with pytest.raises(UserError, match="There is no upscaler 'waifu2x'; choose one of learnt, lanczos, none"):
-        Request(generator, [0], upscaler="waifu2x")

@@ -311,3 +311,8 @@ def test_an_empty_name_is_not_the_current_folder(generator, tmp_path, monkeypatc
     with pytest.raises(UserError, match="is empty"):
         generate(generator, "", n=1)
     assert not list(tmp_path.iterdir())
+
+
+def test_another_upscaler_is_refused(generator):
+    with pytest.raises(UserError, match="There is no upscaler 'waifu2x'; choose one of learnt, lanczos, none"):
+        Request(generator, [0], upscaler="waifu2x")
