@@ -10,7 +10,7 @@ from nijigan.errors import UserError
 from nijigan.generator.generator import Generator
 from nijigan.recipe.recipe import Recipe
 from nijigan.training import train
-from nijigan.training.pair import DISCRIMINATOR, GENERATOR, open_networks, write_pair
+from nijigan.training.transfer.pair import DISCRIMINATOR, GENERATOR, open_networks, write_pair
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_damaged_discriminator_is_refused(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_generator_alone_is_no_pair(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="name a run folder, a pair or `package`"):
+    with pytest.raises(UserError, match="name a run folder or a pair"):
         open_networks(run / "last.safetensors")
     with pytest.raises(UserError, match="There is no run"):
         write_pair(tmp_path / "nothing", tmp_path / "pair")

@@ -17,7 +17,7 @@ from nijigan.training.checkpoint import load_checkpoint
 from nijigan.training.dry_run import plan
 from nijigan.training.rounds import Rounds
 from nijigan.training.state import TrainingState
-from nijigan.training.transfer import load_networks
+from nijigan.training.transfer.start import load_networks
 
 CPU = torch.device("cpu")
 HAIR = {"hair": ("black", "blue", "red"), "eyes": ("green", "red")}

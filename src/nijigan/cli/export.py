@@ -44,7 +44,7 @@ class Export:
         print(out)
 
     def _write_pair(self) -> None:
-        from nijigan.training.pair import DISCRIMINATOR, GENERATOR, write_pair
+        from nijigan.training.transfer.pair import DISCRIMINATOR, GENERATOR, write_pair
 
         out = self.out or Path("pair")
         check(self.model is not None, "A pair is exported from a run; name its folder.")

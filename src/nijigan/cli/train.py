@@ -55,13 +55,15 @@ class Recipes:
             table.add_column(title, no_wrap=True)
         for recipe in RECIPES.values():
             penalty = "clip" if recipe.clip else recipe.penalty.kind
-            parts = [recipe.objective, penalty, recipe.condition.kind]
+            condition = "" if "condition" in recipe.derived else recipe.condition.kind
+            parts = [recipe.objective, penalty, condition]
+            length = f"{recipe.kimg:g}" if recipe.epochs is None else f"{recipe.epochs:g} ep."
             rates = dict.fromkeys(f"{optimizer.lr * 1e4:g}" for optimizer in (recipe.g_optimizer, recipe.d_optimizer))
             table.add_row(
                 recipe.name, str(recipe.resolution), recipe.generator.kind,
-                " ".join(part for part in parts if part not in ("auto", "none")),
+                " ".join(part for part in parts if part not in ("auto", "none", "")),
                 f"{recipe.g_optimizer.kind} {'/'.join(rates)}", str(recipe.batch_size),
-                f"{recipe.kimg:g}" if recipe.epochs is None else f"{recipe.epochs:g} ep.",
+                "by faces" if "kimg" in recipe.derived else length,
             )  # fmt: skip
         styled().print(table)
 
@@ -107,8 +109,7 @@ class Train:
     out: Path | None = None
     """The run folder to write. Default: runs/RECIPE."""
     start_from: Path | None = None
-    """Initialise both networks from another run, from a pair that nijigan export wrote, or, with the word package, from
-    the packaged pair (transfer learning). Default: random weights."""
+    """Initialise both networks from another run, or from a pair that nijigan export wrote (transfer learning). Default: random weights."""
     device: Device = "auto"
     """Device to train on."""
     devices: int = 1

@@ -25,7 +25,7 @@ from nijigan.training.hardware import own_randomness, synchronise, total_memory
 from nijigan.training.rounds import DIVERSITY_EVERY, Rounds, Updates, micro_batch_size
 from nijigan.training.session import Session, advise
 from nijigan.training.state import TrainingState
-from nijigan.training.transfer import load_networks
+from nijigan.training.transfer.start import load_networks
 
 _PIXELS = 16 * 64**2
 _IMAGES = 2

@@ -34,7 +34,7 @@ from nijigan.training.loop import run_loop
 from nijigan.training.observer.observer import Observer, SilentObserver
 from nijigan.training.session import Session, advise
 from nijigan.training.state import TrainingState
-from nijigan.training.transfer import start_from_networks
+from nijigan.training.transfer.start import start_from_networks
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # imports torchmetrics and matplotlib
@@ -65,7 +65,7 @@ def train(
             used.
         dataset: the faces.
         out: the run folder; it must not hold a run yet.
-        start_from: a run, a pair or `package`, whose networks this run starts from; see `nijigan.training.transfer`.
+        start_from: a run or a pair whose networks this run starts from; see `nijigan.training.transfer.start`.
         device: auto, cpu, cuda or mps.
         devices: processes on each machine, one device each.
         nodes: machines.
@@ -79,10 +79,7 @@ def train(
         KeyboardInterrupt: a signal came, such as Ctrl-C; the run is saved. Its message says how far.
     """
     out = Path(out)
-    check(
-        start_from is not None or recipe.discriminator.frozen == 0,
-        "discriminator.frozen keeps layers as another run left them; name that run with --start-from.",
-    )
+    _check_frozen(recipe, start_from)
     session = Session.new(recipe, dataset, device, devices, nodes)
     if session.recipe.evaluation_every is not None:
         from nijigan.judges.real import check_judgeable  # loads the judges
@@ -274,6 +271,13 @@ def _check_same_recipe(recipe: Recipe, saved: Recipe) -> None:
             f"The checkpoint and recipe.json have different values of {differing[0]}; restore recipe.json, or "
             "start a new run."
         )
+
+
+def _check_frozen(recipe: Recipe, start_from: str | Path | None) -> None:
+    check(
+        start_from is not None or recipe.discriminator.frozen == 0,
+        "discriminator.frozen keeps layers as another run left them; name that run with --start-from.",
+    )
 
 
 def _found(out: Path, dataset: FaceDataset, fabric: "Fabric", overwrite: bool) -> list[str]:

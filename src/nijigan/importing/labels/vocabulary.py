@@ -14,9 +14,9 @@ LONGEST_NAME = 50
 RESERVED = {
     *COLUMNS, "attributes", "batch_size", "best", "columns", "count", "data", "device", "devices", "each", "epochs",
     "format", "fps", "frames_per_stop", "h", "help", "json", "kimg", "latent", "like", "model", "n", "name", "out",
-    "overwrite",
-    "psi", "recipe", "resolution", "rows", "scale", "seed", "seeds", "size", "stops", "tags", "truncation", "unknown",
-    "version",
+    "overwrite", "psi", "recipe", "resolution", "rows", "scale", "seed", "seeds", "size", "stops", "tags", "truncation",
+    "unknown",
+    "upscaler", "version",
 }  # fmt: skip
 """Names that no attribute may have: columns of every dataset, and options of commands that take attributes."""
 

@@ -16,21 +16,21 @@ from nijigan.errors import UserError
 from nijigan.networks.conditioning import ConditionalDiscriminator, ConditionalGenerator
 from nijigan.networks.style import StyleGenerator
 from nijigan.recipe.recipe import Recipe
-from nijigan.training.pair import open_networks
 from nijigan.training.session import Session
 from nijigan.training.state import Attributes, TrainingState
+from nijigan.training.transfer.pair import open_networks
 
 _BASE = "base."  # prefix, in a conditional network, of the part without attributes
 
 
 def start_from_networks(source: Path, session: Session) -> None:
-    """Give a session that has not begun the networks of another run, of a pair or of the package.
+    """Give a session that has not begun the networks of another run or of a pair.
 
     The first process does it; all processes learn whether it succeeded. Nothing is written: the first process saves the
     state, and the others load it from there.
 
     Args:
-        source: see `nijigan.training.pair`.
+        source: see `nijigan.training.transfer.pair`.
         session: the new run.
 
     Raises:
@@ -59,7 +59,7 @@ def load_networks(state: TrainingState, recipe: Recipe, attributes: Attributes, 
         state: as `TrainingState.start` gave it.
         recipe: of the new run.
         attributes: those of the new networks.
-        source: a run, a pair or the package: see `nijigan.training.pair`.
+        source: a run or a pair: see `nijigan.training.transfer.pair`.
 
     Raises:
         UserError: there are no networks at `source`, or they differ.

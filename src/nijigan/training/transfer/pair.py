@@ -14,20 +14,15 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nijigan.errors import UserError
-from nijigan.files import ASSETS, replacing
+from nijigan.files import replacing
 from nijigan.generator.file import stored_tensors
 from nijigan.generator.generator import Generator
-from nijigan.generator.packaged import PACKAGED
 from nijigan.jsonio import parse_json
 from nijigan.recipe.recipe import Recipe
 from nijigan.tensors.tensorfile import pack, unpack
 from nijigan.training.checkpoint import load_checkpoint
 
 GENERATOR, DISCRIMINATOR = "generator.safetensors", "discriminator.safetensors"
-PACKAGE = "package"
-"""What names the packaged pair in place of a folder."""
-
-_PACKAGED_DISCRIMINATOR = ASSETS / "default-discriminator.safetensors"
 
 
 @dataclass(frozen=True)
@@ -45,13 +40,11 @@ class Networks:
 
 
 def open_networks(source: Path) -> Networks:
-    """The networks of a run (its last checkpoint), of a pair, or of the package.
+    """The networks of a run (its last checkpoint) or of a pair.
 
     Raises:
         UserError: there are none at `source`, or they cannot be read.
     """
-    if str(source) == PACKAGE:
-        return _read_pair(PACKAGED, _PACKAGED_DISCRIMINATOR)
     if (source / DISCRIMINATOR).is_file():
         return _read_pair(source / GENERATOR, source / DISCRIMINATOR)
     return _read_run(source)
@@ -100,8 +93,8 @@ def _read_run(run: Path) -> Networks:
         raise UserError(f"{run} cannot be started from: none of its checkpoints can be read.") from error
     if checkpoint is None:
         raise UserError(
-            f"There is no run to start from in {run}, or it has no checkpoint yet; name a run folder, a pair or "
-            f"`{PACKAGE}`: a generator's file does not hold the discriminator."
+            f"There is no run to start from in {run}, or it has no checkpoint yet; name a run folder or a pair: "
+            "a generator's file does not hold the discriminator."
         )
     tensors, numbers = checkpoint
     recipe = parse_json(Recipe, json.dumps(numbers["recipe"]), f"The recipe of {run}")

@@ -1,0 +1,1 @@
+"""Trainings that start from trained networks: a run or a pair."""
