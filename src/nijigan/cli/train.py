@@ -109,7 +109,8 @@ class Train:
     out: Path | None = None
     """The run folder to write. Default: runs/RECIPE."""
     start_from: Path | None = None
-    """Initialise both networks from another run, or from a pair that nijigan export wrote (transfer learning). Default: random weights."""
+    """Initialise both networks from another run, or from a pair that nijigan export wrote (transfer learning). Default:
+    random weights."""
     device: Device = "auto"
     """Device to train on."""
     devices: int = 1
