@@ -45,7 +45,7 @@ RULES: Mapping[str, Callable[[Facts], Any]] = {
     "discriminator.width": _width(64),
     # Gradients with respect to pixels shrink as their number grows: Karras et al. 2020 scale γ with the area.
     "penalty.weight": lambda facts: round(2 * (facts.resolution / 64) ** 2, 2),
-    "condition": lambda facts: ConditionConfig("reacgan", weight=6) if facts.labelled else ConditionConfig(),
+    "condition": lambda facts: ConditionConfig("reacgan", weight=1) if facts.labelled else ConditionConfig(),
     "kimg": _length,
 }
 """Field or part of a recipe → its rule."""

@@ -113,11 +113,11 @@ _TABLE = (
         augment=AugmentConfig(p=0.2), ema=EmaConfig(half_life_kimg=20), batch_size=16,
     ),
     # Our own, for faces that people keep: the residual generator of sngan-hinge-small, with the loss and the plain
-    # discriminator of r3gan-small (docs/niji.md). What is `derived` follows from the dataset.
+    # discriminator of r3gan-small (LOG.md). What is `derived` follows from the dataset.
     Recipe(
         name="niji",
         latent=_Z(128), generator=_G("resnet", width=24, max_width=384, modulated=True), discriminator=_D(norm="none"),
-        condition=ConditionConfig("reacgan", weight=6),
+        condition=ConditionConfig("reacgan", weight=1),
         objective="relativistic", penalty=PenaltyConfig("r1r2", weight=2, every=8),
         g_optimizer=_adam(4e-4, 0.0, 0.99), d_optimizer=_adam(4e-4, 0.0, 0.99),
         lr_schedule="tail", augment=AugmentConfig(p="auto"), ema=EmaConfig(half_life_kimg=20), batch_size=16, kimg=1000,
