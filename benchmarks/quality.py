@@ -181,21 +181,23 @@ def main() -> None:
         Training(name, share, seed, round(options.kimg * share * speed[name] / speed[options.recipes[0]], 1))
         for name, share, seed in product(options.recipes, options.shares, options.seeds)
     ]
-    record = {"machine": machine(), "threads": 1, "images_per_second": speed, "kimg": options.kimg, "rows": []}
+    record = {"machine": machine(), "threads": 1, "images_per_second": speed, "kimg": options.kimg,
+              "rows": known.get("rows", [])}  # fmt: skip
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(record, indent=1))  # the speed, so that lengths stay if this is interrupted
     seconds = train_in_turns(trainings, options.runs, options.data)
 
     real = real_faces(dataset, options.split, find_recipe(options.recipes[0]).resolution, open_feature_space("lite0"))
     before = {(r["recipe"], r["share"], r["seed"]): r["cpu_seconds"] for r in known.get("rows", ())}
+    rows = []
     for training in trainings:
         scores = judge(Generator.load(training.folder(options.runs) / "last.safetensors"), real, options.n)
         spent = seconds.get(training, before.get((training.recipe, training.share, training.seed)))
         row = asdict(training) | {"cpu_seconds": spent, "scores": {name: asdict(s) for name, s in scores.items()}}
-        record["rows"].append(row)
-    record |= {"dataset": dataset.path.name, "split": options.split, "n": options.n}
+        rows.append(row)
+    record |= {"rows": rows, "dataset": dataset.path.name, "split": options.split, "n": options.n}
     options.out.write_text(json.dumps(record, indent=1) + "\n")
-    print(table(record["rows"]))
+    print(table(rows))
 
 
 if __name__ == "__main__":
