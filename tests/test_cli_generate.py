@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from PIL import Image
 
 import nijigan
 from nijigan.cli import main, parse
-from nijigan.cli.generate import Generate, Walk
+from nijigan.cli.generate import Generate, Upscaler, Walk
 from nijigan.cli.requests import check_requested, chosen_seeds, take_attributes
 from nijigan.errors import UserError
+from nijigan.generator import enlarging
 from nijigan.generator.enlarging import enlarge
 from nijigan.generator.generator import Face
 from nijigan.generator.records import read_face
@@ -106,6 +108,10 @@ def test_mistakes_are_one_sentence_and_leave_nothing(
     assert len(output.err) < 400
     assert output.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_knows_every_upscaler() -> None:
+    assert get_args(Upscaler) == get_args(enlarging.Upscaler)
 
 
 def test_attributes_are_the_options_that_a_command_does_not_have() -> None:

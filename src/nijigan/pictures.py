@@ -56,9 +56,13 @@ def _name_font(row_height: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFon
 
 def enlarge(images: Images, scale: int) -> Images:
     """Enlarge N×H×W×3 images by an integer factor with Lanczos; a factor of 1 returns them unchanged."""
-    if scale == 1:
+    return resize_all(images, images.shape[1] * scale, images.shape[2] * scale)
+
+
+def resize_all(images: Images, height: int, width: int) -> Images:
+    """Resize N×H×W×3 images as `resize` does; images of that size are returned unchanged."""
+    if images.shape[1:3] == (height, width):
         return images
-    height, width = images.shape[1] * scale, images.shape[2] * scale
     return np.stack([np.asarray(resize(Image.fromarray(image), width, height)) for image in images])
 
 

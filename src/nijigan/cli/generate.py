@@ -18,6 +18,9 @@ _INT = tyro.conf.arg(metavar="INT")
 """For options whose help text states the default, where tyro would show {None}|INT."""
 _FLOAT, _PATH, _SEEDS = (tyro.conf.arg(metavar=kind) for kind in ("FLOAT", "PATH", "SEEDS"))
 
+Upscaler = Literal["learnt", "lanczos", "none"]
+"""As in `nijigan.generator.enlarging`, which loads numpy and Pillow."""
+
 _CANDIDATES = 4  # faces generated for each that --best keeps
 
 
@@ -52,7 +55,7 @@ class Generate:
     """Factor by which every face is enlarged. Default: 1."""
     size: Annotated[int | None, _INT] = None
     """Height and width of every face in pixels: a multiple of the generator's resolution. Default: set by --scale."""
-    upscaler: Literal["learnt", "lanczos", "none"] = "learnt"
+    upscaler: Upscaler = "learnt"
     """How faces are enlarged: learnt = a small network, which keeps lines sharp; lanczos = a fixed filter; none =
     every pixel becomes a square."""
     columns: Annotated[int | None, _INT] = None
@@ -162,7 +165,7 @@ class Walk:
     """Factor by which every face is enlarged. Default: 4."""
     size: Annotated[int | None, _INT] = None
     """Height and width of every face in pixels: a multiple of the generator's resolution. Default: set by --scale."""
-    upscaler: Literal["learnt", "lanczos", "none"] = "learnt"
+    upscaler: Upscaler = "learnt"
     """How faces are enlarged: learnt = a small network, which keeps lines sharp; lanczos = a fixed filter; none =
     every pixel becomes a square."""
     device: Device = "cpu"

@@ -55,13 +55,13 @@ class Recipes:
             table.add_column(title, no_wrap=True)
         for recipe in RECIPES.values():
             penalty = "clip" if recipe.clip else recipe.penalty.kind
-            condition = "" if "condition" in recipe.derived else recipe.condition.kind
+            condition = "none" if "condition" in recipe.derived else recipe.condition.kind
             parts = [recipe.objective, penalty, condition]
             length = f"{recipe.kimg:g}" if recipe.epochs is None else f"{recipe.epochs:g} ep."
             rates = dict.fromkeys(f"{optimizer.lr * 1e4:g}" for optimizer in (recipe.g_optimizer, recipe.d_optimizer))
             table.add_row(
                 recipe.name, str(recipe.resolution), recipe.generator.kind,
-                " ".join(part for part in parts if part not in ("auto", "none", "")),
+                " ".join(part for part in parts if part not in ("auto", "none")),
                 f"{recipe.g_optimizer.kind} {'/'.join(rates)}", str(recipe.batch_size),
                 "by faces" if "kimg" in recipe.derived else length,
             )  # fmt: skip

@@ -6,12 +6,12 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from nijigan.aliases import Images
 from nijigan.files import ASSETS
 from nijigan.generator.onnx_network import is_available, open_session
-from nijigan.pictures import resize
+from nijigan.pictures import enlarge as resample
+from nijigan.pictures import resize_all
 
 Upscaler = Literal["learnt", "lanczos", "none"]
 """learnt = a small network, which keeps lines sharp; lanczos = a fixed filter, which blurs them a little; none = every
@@ -46,18 +46,12 @@ def enlarge(images: Images, scale: int, upscaler: Upscaler = "learnt") -> Images
         squares: Images = images.repeat(scale, axis=1).repeat(scale, axis=2)
         return squares
     if upscaler == "lanczos":
-        return _resized(images, scale * images.shape[1], scale * images.shape[2])
+        return resample(images, scale)
     doublings = min(_DOUBLINGS, (scale - 1).bit_length())
     larger = images
     for _ in range(doublings):
         larger = _double(larger)
-    return _resized(larger, scale * images.shape[1], scale * images.shape[2])
-
-
-def _resized(images: Images, height: int, width: int) -> Images:
-    if images.shape[1:3] == (height, width):
-        return images
-    return np.stack([np.asarray(resize(Image.fromarray(image), width, height)) for image in images])
+    return resize_all(larger, scale * images.shape[1], scale * images.shape[2])
 
 
 def _double(images: Images) -> Images:

@@ -83,6 +83,8 @@ class Rounds:
         self.recipe, self.state, self.fabric = recipe, state, fabric
         self.read_batch, self.face_count = read_batch, face_count
         self._learning = learning_parameters(state.discriminator, recipe.discriminator.frozen)
+        state.discriminator.requires_grad_(False)
+        self._let_discriminator_learn()
         self.real_distance = real_distance if recipe.attributes and recipe.condition.diversity else None
         self.objective, self.penalty = build_objective(recipe), build_penalty(recipe.penalty)
         self.class_loss = build_class_loss(recipe.condition)
@@ -122,8 +124,6 @@ class Rounds:
         self.schedule = updates.schedule
         state.generator.train()
         state.discriminator.train()
-        state.discriminator.requires_grad_(False)
-        self._let_discriminator_learn()
 
         # Discriminator. The generator's update reuses the last fakes, which saves a pass of G.
         batches: list[MicroBatch] = []

@@ -6,7 +6,7 @@ of D, whose kernels may be in fp16, and in its text the recipe of both networks.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from nijigan.generator.generator import Generator
 from nijigan.jsonio import parse_json
 from nijigan.recipe.recipe import Recipe
 from nijigan.tensors.tensorfile import pack, unpack
-from nijigan.training.checkpoint import load_checkpoint
+from nijigan.training.checkpoint import Checkpoint, load_checkpoint
 
 GENERATOR, DISCRIMINATOR = "generator.safetensors", "discriminator.safetensors"
 
@@ -61,10 +61,10 @@ def write_pair(run: Path, out: Path, half: bool = False) -> None:
     Raises:
         UserError: there is no run, a weight is not finite, or `out` cannot be written to.
     """
-    networks, generator = _read_run(run), Generator.load(run / "last.safetensors")
+    (tensors, numbers), generator = _last_of(run)
+    stored = stored_tensors(_part(tensors, "discriminator."), half, f"The discriminator of {run}")
+    text = json.dumps({"recipe": numbers["recipe"]})
     generator.save(out / GENERATOR, half=half)
-    stored = stored_tensors(networks.weights["discriminator"], half, f"The discriminator of {run}")
-    text = json.dumps({"recipe": asdict(networks.recipe)})
     with replacing(out / DISCRIMINATOR) as temporary:
         temporary.write_bytes(pack(stored, text))
 
@@ -87,6 +87,14 @@ def _read_pair(generator: Path, discriminator: Path) -> Networks:
 
 
 def _read_run(run: Path) -> Networks:
+    (tensors, numbers), last = _last_of(run)
+    recipe = parse_json(Recipe, json.dumps(numbers["recipe"]), f"The recipe of {run}")
+    weights = {network: _part(tensors, f"{network}.") for network in ("generator", "discriminator", "ema")}
+    return Networks(recipe, last.header.attributes, weights, last.weights_hash)
+
+
+def _last_of(run: Path) -> tuple[Checkpoint, Generator]:
+    """The last checkpoint of a run, and its averaged generator."""
     try:
         checkpoint = load_checkpoint(run / "checkpoints")
     except UserError as error:
@@ -96,11 +104,7 @@ def _read_run(run: Path) -> Networks:
             f"There is no run to start from in {run}, or it has no checkpoint yet; name a run folder or a pair: "
             "a generator's file does not hold the discriminator."
         )
-    tensors, numbers = checkpoint
-    recipe = parse_json(Recipe, json.dumps(numbers["recipe"]), f"The recipe of {run}")
-    last = Generator.load(run / "last.safetensors")
-    weights = {network: _part(tensors, f"{network}.") for network in ("generator", "discriminator", "ema")}
-    return Networks(recipe, last.header.attributes, weights, last.weights_hash)
+    return checkpoint, Generator.load(run / "last.safetensors")
 
 
 def _part(tensors: Mapping[str, Any], start: str) -> dict[str, Tensor]:
