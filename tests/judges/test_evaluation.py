@@ -15,7 +15,7 @@ from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.generator.generator import Generator
 from nijigan.judges import evaluation, manifold_yield, quality, reader_training, readers
-from nijigan.judges.evaluation import evaluate, generate_faces, quick_scores
+from nijigan.judges.evaluation import evaluate, generate_faces, quick_scores, score
 from nijigan.judges.feature_spaces import FeatureSpace, open_feature_space
 from nijigan.judges.real import check_judgeable, real_faces
 from nijigan.judges.results import Metrics
@@ -137,7 +137,9 @@ def test_judging_touches_no_random_state_and_repeats_itself(judged_faces: FaceDa
     assert torch.equal(before[0], torch.random.get_rng_state())
     assert np.array_equal(before[1], np.random.get_state()[1])
     assert quick_scores(small_generator(), real, 100) == first
-    assert list(first) == ["yield", "kid", "recall", "coverage"]
+    assert list(first) == ["yield", "kid", "recall", "coverage", "originality"]
+    generated = generate_faces(small_generator(), real, 100, seed=evaluation._SEARCH_SEED)
+    assert first["originality"] == score(generated, real).scores["originality"]
 
 
 def test_every_stage_says_what_it_does_and_how_far_it_is(

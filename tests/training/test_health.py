@@ -243,3 +243,13 @@ def test_the_share_of_weights_at_the_bound() -> None:
     assert share_at_clip(critic, 0.01) == pytest.approx(3 / 35)
     clip_weights(critic, 0.003)
     assert share_at_clip(critic, 0.003) == 1
+
+
+def test_copies_are_told_by_originality() -> None:
+    health = Health(find_recipe("niji"))
+    assert health.tick({"images": 1000, "originality": None}) == []
+    assert health.tick({"images": 2000, "originality": 0.93}) == []
+    (warning,) = health.tick({"images": 3000, "originality": 0.6})
+    assert warning.startswith("40% of the generated faces are nearer to a training face")
+    assert "--augment.p 1" in warning
+    assert health.tick({"images": 4000, "originality": 0.5}) == []  # once per run

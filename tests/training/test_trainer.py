@@ -484,7 +484,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     def next_scores(generator: Generator, real: object, n: int) -> dict[str, Score]:
         found = yields.pop(0)
-        others = {"kid": Score(0.5, 0.4, 0.6), "recall": Score(0.2), "coverage": Score(0.7)}
+        others = {"kid": Score(0.5, 0.4, 0.6), "recall": Score(0.2), "coverage": Score(0.7), "originality": Score(0.99)}
         return {"yield": Score(found, found - 0.01, found + 0.01), **others}
 
     monkeypatch.setattr(validation, "quick_scores", next_scores)
@@ -547,6 +547,7 @@ def test_the_best_is_kept_and_the_run_ends_when_it_is_old(
         "kid.png",
         "yield.png",
         "variety.png",
+        "originality.png",
     }
     assert (run / "timelapse.webp").is_file()
 

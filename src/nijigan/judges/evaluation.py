@@ -202,7 +202,7 @@ def real_scores(real: RealFaces, n: int) -> dict[str, Score]:
 
 
 def quick_scores(generator: Generator, real: RealFaces, n: int, progress: Progress | None = None) -> dict[str, Score]:
-    """The scores for choosing checkpoints, at a lower cost: yield, KID, recall and coverage over n faces.
+    """The scores of a run's checkpoints, at a lower cost: yield, KID, recall, coverage and originality over n faces.
 
     It changes no random state. Its seeds are not those of `evaluate` and `compare`: a checkpoint that was selected
     because it was lucky with some latents must not be judged by the same latents.
@@ -216,6 +216,7 @@ def quick_scores(generator: Generator, real: RealFaces, n: int, progress: Progre
         "kid": kid(real.features, generated.features),
         "recall": varied["recall"],
         "coverage": varied["coverage"],
+        "originality": originality(nearest(generated.features, real.train)[0][:, 0], real.nearest),
     }
 
 

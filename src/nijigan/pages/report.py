@@ -104,6 +104,7 @@ def _curves(lines: Sequence[Line]) -> list[Markup]:
             "Coverage and recall in %",
             [("coverage", points(lines, "coverage", 100)), ("recall", points(lines, "recall", 100))],
         ),
+        chart("Originality in %", [("originality", points(lines, "originality", 100))]),
         chart(
             "Conditional accuracy in %",
             [(key.removeprefix("accuracy-"), points(lines, key, 100)) for key in accuracies],

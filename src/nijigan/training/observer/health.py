@@ -22,6 +22,7 @@ Every warning follows from the run's log lines, so there is no other state to ke
 - *Losses run away.* D's or G's loss, averaged over the last five ticks, is above 1,000 and above ten times its value in
   the first five, with either sign. With wasserstein only D's loss counts: G's is the critic's output, whose zero is
   arbitrary.
+- *Copies.* Originality on the validation split is below 90 %; that of new faces is about 99 %.
 """
 
 from collections import deque
@@ -46,6 +47,7 @@ _RUNAWAY = 1000.0
 _BOUND_SHARE = 0.9
 _LOW_DIVERSITY = 0.5
 _YOUNG = 20_000  # images
+_ORIGINAL = 0.9
 
 
 class Health:
@@ -69,8 +71,8 @@ class Health:
         """Take the next log line.
 
         Args:
-            line: d_loss, g_loss, real_score and fake_score, as `Rounds.averages` gives them; diversity and at_clip if
-                they were measured. Values may be None or missing.
+            line: d_loss, g_loss, real_score and fake_score, as `Rounds.averages` gives them; diversity, at_clip and
+                originality if they were measured. Values may be None or missing.
 
         Returns:
             The warnings that this line is the first to cause, each a few sentences.
@@ -84,6 +86,7 @@ class Health:
             "collapse": self._collapse(line.get("diversity"), line["images"]),
             "clip": self._clip(line.get("at_clip")),
             "runaway": self._runaway(),
+            "copies": self._copies(line.get("originality")),
         }
         new = {key: warning for key, warning in found.items() if warning is not None and key not in self._given}
         self._given |= new.keys()
@@ -153,6 +156,15 @@ class Health:
                     f"learning rate, --{network.lower()}-optimizer.lr {rate / 2:g}."
                 )
         return None
+
+    def _copies(self, original: float | None) -> str | None:
+        if original is None or original >= _ORIGINAL:
+            return None
+        more = "" if self._recipe.augment.p == 1 else "augment what D sees, --augment.p 1; or "
+        return (
+            f"{1 - original:.0%} of the generated faces are nearer to a training face than nearly all unseen real "
+            f"faces are: the generator copies. Train on more faces; or {more}keep an earlier checkpoint."
+        )
 
 
 def diversity(fake: Images, real: Images) -> float | None:

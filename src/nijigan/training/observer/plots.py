@@ -19,8 +19,9 @@ _FIGURES = {
     "yield": ("Share of faces that people keep", {"yield": "generated faces"}),
     "kid": ("KID × 1000 on validation faces", {"kid": "generated faces"}),
     "variety": ("Share of real faces that are covered", {"coverage": "coverage", "recall": "recall"}),
+    "originality": ("Share of faces that are no copies", {"originality": "generated faces"}),
 }
-_SHARES = ("yield", "variety", "accuracy")
+_SHARES = ("yield", "variety", "originality", "accuracy")
 _COLOURS = ("#2b6cb0", "#e0567a", "#12805c", "#a87400", "#a23b97", "#2a87a8")
 
 
@@ -32,7 +33,7 @@ def plot_curves(lines: Sequence[dict[str, Any]], folder: Path) -> None:
     - `penalty.png`: the penalty on D
     - `class.png`: both networks' class losses
     - `diversity-loss.png`: G's diversity loss
-    - `yield.png`, `kid.png`, `variety.png`: scores on the validation split
+    - `yield.png`, `kid.png`, `variety.png`, `originality.png`: scores on the validation split
     - `accuracy.png`: conditional accuracy of each attribute
 
     Args:

@@ -55,8 +55,8 @@ class Validation:
         """Score a generator, keep it if it is the best so far, and decide whether early stop ends the run.
 
         Returns:
-            What the log line gets: yield, kid, both with their intervals, recall, coverage, and accuracy-NAME for each
-            attribute.
+            What the log line gets: yield, kid, both with their intervals, recall, coverage, originality, and
+            accuracy-NAME for each attribute.
         """
         state, recipe = self._state, self._recipe
         found = quick_scores(generator, self._real, recipe.evaluate_faces)
@@ -76,5 +76,5 @@ class Validation:
         return {
             "yield": good.value, "yield_low": good.low, "yield_high": good.high,
             "kid": kid.value, "kid_low": kid.low, "kid_high": kid.high,
-            "recall": found["recall"].value, "coverage": coverage,
+            "recall": found["recall"].value, "coverage": coverage, "originality": found["originality"].value,
         } | accuracies  # fmt: skip
