@@ -7,7 +7,7 @@ without gradients, and all other devices, use torch's own kernels.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, conv_transpose2d, interpolate
 
 from nijigan.networks import strided_gradients, winograd
 from nijigan.networks.winograd import Tiling
@@ -17,6 +17,10 @@ _PAIRS = 64**2
 They move memory, which threads share, so that with t threads it takes t² times as many."""
 _TILES = 64
 """With fewer tiles in a batch, times the threads, the transforms of the weights cost more than they save."""
+_POSITIONS = 1024
+"""With fewer positions in a batch of maps to enlarge, folding the weights costs more than it saves."""
+_FOLD = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+"""Taps of a transposed convolution, as sums of the three taps of one that sees every position twice."""
 
 
 class Conv3(nn.Conv2d):
@@ -35,6 +39,30 @@ def convolve3(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if tiling := _tiling(features, weight, features.shape[2:], stride=1):
         return winograd.convolve(features, weight, bias, tiling, transposed=False)
     return conv2d(features, weight, bias, padding=1)
+
+
+class EnlargeConv3(Conv3):
+    """N×inner×H×W → N×outer×2H×2W: every position repeated twice along each side, then a 3×3 convolution.
+
+    Five of the nine positions that a kernel then sees are repetitions. To train on CPUs, weights that meet the same
+    position are summed first: the layer becomes a transposed 4×4 convolution with stride 2, with four products in place
+    of nine, in half the time. Generating keeps to the nine products, so that faces do not change by rounding.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Enlarge, and apply the convolution."""
+        learning = _learning(input, self.weight) and not torch.compiler.is_compiling()  # exports have any batch size
+        if learning and len(input) * input.shape[2] * input.shape[3] >= _POSITIONS:
+            return _double(input, _folded(self.weight), self.bias)
+        return super().forward(interpolate(input, scale_factor=2.0))
+
+
+def _folded(weight: Tensor) -> Tensor:
+    """O×C×3×3 weights for an enlarged map → C×O×4×4 for the transposed convolution that gives the same, in fp32."""
+    taps = weight.new_tensor(_FOLD)
+    with torch.autocast("cpu", enabled=False):  # one rounding, later, as for other weights
+        pairs = torch.kron(taps, taps)  # 16×9
+        return (weight.flatten(2) @ pairs.T).view(*weight.shape[:2], 4, 4).transpose(0, 1)
 
 
 class Halve(nn.Conv2d):
@@ -62,11 +90,17 @@ class Double(nn.ConvTranspose2d):
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Apply the transposed convolution."""
         if output_size is None:
-            if tiling := _tiling(input, self.weight, input.shape[2:], stride=2):
-                return winograd.convolve(input, self.weight, self.bias, tiling, transposed=True)
-            if strided_gradients.pay(input, self.in_channels, 2 * input.shape[3]):
-                return strided_gradients.convolve(input, self.weight, self.bias, transposed=True)
+            return _double(input, self.weight, self.bias)
         return super().forward(input, output_size)
+
+
+def _double(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """N×C×H×W features and C×O×4×4 weights → N×O×2H×2W, by a transposed convolution with stride 2 and padding 1."""
+    if tiling := _tiling(features, weight, features.shape[2:], stride=2):
+        return winograd.convolve(features, weight, bias, tiling, transposed=True)
+    if strided_gradients.pay(features, len(weight), 2 * features.shape[3]):
+        return strided_gradients.convolve(features, weight, bias, transposed=True)
+    return conv_transpose2d(features, weight, bias, 2, 1)
 
 
 def _tiling(features: Tensor, weight: Tensor, small: torch.Size, stride: int) -> Tiling | None:
@@ -75,8 +109,7 @@ def _tiling(features: Tensor, weight: Tensor, small: torch.Size, stride: int) ->
     Measured with AVX2 and one and two threads, on maps of 4 to 64 pixels and batches of 8 to 128 (LOG.md). A third of
     the gain is in the gradient of the weights: where they are frozen, torch's kernels are as fast.
     """
-    on_cpu = features.device.type in ("cpu", "meta")  # an estimate of memory is the higher one, if in doubt
-    learning = torch.is_grad_enabled() and weight.requires_grad and on_cpu
+    learning = _learning(features, weight)
     in_fp32 = features.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
     threads = torch.get_num_threads()
     if not (learning and in_fp32) or weight.shape[0] * weight.shape[1] < _PAIRS * threads**2:
@@ -86,3 +119,8 @@ def _tiling(features: Tensor, weight: Tensor, small: torch.Size, stride: int) ->
         if fits and len(features) * small.numel() // m**2 >= _TILES * threads:
             return Tiling(m, r=weight.shape[2] // stride, stride=stride)
     return None
+
+
+def _learning(features: Tensor, weight: Tensor) -> bool:
+    """Whether this pass trains the weights on a CPU, or estimates the memory that takes."""
+    return torch.is_grad_enabled() and weight.requires_grad and features.device.type in ("cpu", "meta")

@@ -22,7 +22,7 @@ from nijigan.networks.blocks import (
     removes_bias,
     squash,
 )
-from nijigan.networks.convolutions import Conv3
+from nijigan.networks.convolutions import Conv3, EnlargeConv3
 from nijigan.recipe.parts import DiscriminatorConfig, GeneratorConfig
 
 
@@ -103,18 +103,19 @@ def _up_block(inner: int, outer: int, config: GeneratorConfig, modulation: int |
     """Norm, activation, upsampling, convolution; norm, activation, convolution."""
     norm = config.normalisation
     bias = not removes_bias(norm)  # the next norm cancels the bias of the sum too
-    doubling: list[nn.Module] = [nn.Upsample(scale_factor=2)] if double else []
+    # In the files of generators, the weights of a layer are known by its place: enlarging was once a layer of its own.
+    first = [nn.Identity(), EnlargeConv3(inner, outer, bias)] if double else [Conv3(inner, outer, bias)]
     main = [
         _norm(norm, inner, modulation),
         activation(config.activation, inplace=False),  # the shortcut needs its input
-        *doubling,
-        Conv3(inner, outer, bias=bias),
+        *first,
         _norm(norm, outer, modulation),
         activation(config.activation),
         Conv3(outer, outer, bias=bias),
     ]
     # The paper upsamples first, which gives the same sum for four times the cost.
-    shortcut = [nn.Conv2d(inner, outer, 1, bias=False), *doubling] if double or inner != outer else []
+    shortcut: list[nn.Module] = [nn.Conv2d(inner, outer, 1, bias=False)] if double or inner != outer else []
+    shortcut += [nn.Upsample(scale_factor=2)] if double else []
     return Residual(main, shortcut)
 
 
