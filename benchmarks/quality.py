@@ -7,7 +7,8 @@ The unit of time, T, is what the first recipe needs for `--kimg` thousand images
 in one process, which tells how many images each sees in T. Then every recipe trains for each share of T with each seed;
 lengths follow from these rates, because schedules need to know them. The trainings take turns on one core, so that a
 machine that slows down slows all of them; their CPU time is written beside their scores. A training that was
-interrupted goes on when the command is given again, and a finished one is not repeated.
+interrupted goes on when the command is given again. A row that is in the file stays, even without its run: a table can
+be made in several sittings, of one recipe's shares and seeds after the other.
 
 The scores are those of `nijigan.judges`, of generated faces that nobody selected: yield, distinguishability and KID in
 both feature spaces, recall and coverage. Use `--split val` while recipes are still chosen, and test once, at the end.
@@ -185,16 +186,16 @@ def main() -> None:
               "rows": known.get("rows", [])}  # fmt: skip
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(record, indent=1))  # the speed, so that lengths stay if this is interrupted
-    seconds = train_in_turns(trainings, options.runs, options.data)
+    rows = record["rows"]
+    judged = [Training(row["recipe"], row["share"], row["seed"], row["kimg"]) for row in rows]
+    fresh = [training for training in trainings if training not in judged]
+    seconds = train_in_turns(fresh, options.runs, options.data)
 
     real = real_faces(dataset, options.split, find_recipe(options.recipes[0]).resolution, open_feature_space("lite0"))
-    before = {(r["recipe"], r["share"], r["seed"]): r["cpu_seconds"] for r in known.get("rows", ())}
-    rows = []
-    for training in trainings:
+    for training in fresh:
         scores = judge(Generator.load(training.folder(options.runs) / "last.safetensors"), real, options.n)
-        spent = seconds.get(training, before.get((training.recipe, training.share, training.seed)))
-        row = asdict(training) | {"cpu_seconds": spent, "scores": {name: asdict(s) for name, s in scores.items()}}
-        rows.append(row)
+        spent = {"cpu_seconds": seconds.get(training)}
+        rows.append(asdict(training) | spent | {"scores": {name: asdict(s) for name, s in scores.items()}})
     record |= {"rows": rows, "dataset": dataset.path.name, "split": options.split, "n": options.n}
     options.out.write_text(json.dumps(record, indent=1) + "\n")
     print(table(rows))
