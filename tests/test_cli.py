@@ -241,6 +241,23 @@ def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes", "--json"]) == 0
 
 
+def test_one_recipe_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "wgan"]) == 0
+    assert re.search(r"^penalty.clip +0.01$", capsys.readouterr().out, re.MULTILINE)
+    assert main(["recipes", "wgan", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_critic"] == 5
+    assert main(["recipes", "niji", "--layers", "--figure", str(tmp_path / "net.svg")]) == 0
+    table = capsys.readouterr().out
+    assert "12 values of hair" in table
+    assert "embedding of 13 values" in table
+    assert (tmp_path / "net.svg").is_file()
+    assert main(["recipes", "dcgan", "--layers", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["Generator"][0]["kind"] == "transposed conv 4×4"
+    assert main(["recipes", "--layers"]) == 2
+    assert "name it" in capsys.readouterr().err
+    assert main(["recipes", "dcgam", "--layers"]) == 2
+
+
 def test_the_module_runs() -> None:
     environment = os.environ | {"COLUMNS": "80"}
     result = subprocess.run(

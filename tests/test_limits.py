@@ -74,7 +74,7 @@ def test_errors_without_a_type_are_told_as_lack_of_memory(
     def run(self: object) -> None:
         raise error
 
-    monkeypatch.setattr("nijigan.cli.train.Recipes.run", run)
+    monkeypatch.setattr("nijigan.cli.recipes.Recipes.run", run)
     if lack:
         assert main(["recipes"]) == 2
         assert "too little memory" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Pairs of networks: what is kept of a run, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,14 @@ def test_a_damaged_discriminator_is_refused(run: Path, tmp_path: Path) -> None:
         open_networks(tmp_path / "pair")
     path.write_bytes(b"")
     with pytest.raises(UserError, match="copy or export it again"):
+        open_networks(tmp_path / "pair")
+
+
+def test_networks_of_two_pairs_are_refused(tiny: Recipe, faces: FaceDataset, run: Path, tmp_path: Path) -> None:
+    write_pair(run, tmp_path / "pair")
+    write_pair(train(replace(tiny, seed=tiny.seed + 1), faces, tmp_path / "second", device="cpu"), tmp_path / "other")
+    (tmp_path / "other" / GENERATOR).replace(tmp_path / "pair" / GENERATOR)
+    with pytest.raises(UserError, match="the discriminator of another generator"):
         open_networks(tmp_path / "pair")
 
 

@@ -21,8 +21,9 @@ from nijigan.cli.generate import Generate, Walk
 from nijigan.cli.judge import Compare, Evaluate, Rate
 from nijigan.cli.lab import Lab
 from nijigan.cli.limits import check_limits, is_lack_of_memory
+from nijigan.cli.recipes import Papers, Recipes
 from nijigan.cli.requests import take_attributes, vocabulary_text
-from nijigan.cli.train import Demo, Papers, Recipes, Resume, Sweep, Train
+from nijigan.cli.train import Demo, Resume, Sweep, Train
 from nijigan.errors import UserError
 from nijigan.recipe.named_recipes import RECIPES, find_recipe
 from nijigan.recipe.recipe import Recipe

@@ -1,8 +1,7 @@
 """Commands that train. The options of a recipe, with their help, are the fields in `nijigan.recipe`."""
 
-import json
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +10,8 @@ from tyro.conf import Positional
 
 from nijigan.cli.common import Device, leave, open_or_import, progress_bar
 from nijigan.errors import UserError
-from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.recipe import Recipe
-from nijigan.recipe.studies import STUDIES
-from nijigan.terminal import shell, styled
+from nijigan.terminal import shell
 
 _log = logging.getLogger(__name__)
 
@@ -37,65 +34,6 @@ class Demo:
 
 
 @dataclass(frozen=True)
-class Recipes:
-    """List the named recipes with their networks, losses, optimizers and lengths."""
-
-    json: bool = False
-    """Print all fields of all recipes as JSON."""
-
-    def run(self) -> None:
-        """Print the recipes."""
-        if self.json:
-            print(json.dumps({name: asdict(recipe) for name, recipe in RECIPES.items()}, indent=2))
-            return
-        from rich.table import Table
-
-        table = Table(box=None, padding=(0, 1, 0, 0))
-        for title in ("recipe", "px", "network", "loss", "lr/1e-4", "batch", "kimg"):
-            table.add_column(title, no_wrap=True)
-        for recipe in RECIPES.values():
-            penalty = "clip" if recipe.clip else recipe.penalty.kind
-            condition = "none" if "condition" in recipe.derived else recipe.condition.kind
-            parts = [recipe.objective, penalty, condition]
-            length = f"{recipe.kimg:g}" if recipe.epochs is None else f"{recipe.epochs:g} ep."
-            rates = dict.fromkeys(f"{optimizer.lr * 1e4:g}" for optimizer in (recipe.g_optimizer, recipe.d_optimizer))
-            table.add_row(
-                recipe.name, str(recipe.resolution), recipe.generator.kind,
-                " ".join(part for part in parts if part not in ("auto", "none")),
-                f"{recipe.g_optimizer.kind} {'/'.join(rates)}", str(recipe.batch_size),
-                "by faces" if "kimg" in recipe.derived else length,
-            )  # fmt: skip
-        styled().print(table)
-
-
-@dataclass(frozen=True)
-class Papers:
-    """Print what the five student studies claim, what we measured, and what we changed."""
-
-    json: bool = False
-    """Print the studies as JSON."""
-
-    def run(self) -> None:
-        """Print the studies."""
-        if self.json:
-            print(json.dumps([asdict(study) for study in STUDIES], indent=2))
-            return
-        from rich.table import Table
-
-        console = styled()
-        for study in STUDIES:
-            console.print(f"[bold]{study.authors}[/] · {study.title}", highlight=False)
-            console.print(f"Recipes: {', '.join(study.recipes)}", highlight=False)
-            table = Table(box=None, padding=(0, 2, 0, 0), show_lines=True)
-            table.add_column("claimed", ratio=1)
-            table.add_column("measured here", ratio=1)
-            for claim in study.claims:
-                table.add_row(claim.claimed, claim.reproduced)
-            console.print(table)
-            console.print(f"Changes: {study.changed}\n", highlight=False)
-
-
-@dataclass(frozen=True)
 class Train:
     """Train a recipe on a dataset of faces. In the options, G is the generator and D is the discriminator."""
 
@@ -109,8 +47,8 @@ class Train:
     out: Path | None = None
     """The run folder to write. Default: runs/RECIPE."""
     start_from: Path | None = None
-    """Initialise both networks from another run, or from a pair that nijigan export wrote (transfer learning). Default:
-    random weights."""
+    """Initialise both networks from another run, from a pair that nijigan export wrote, or, with the word package, from
+    the pair in the package (transfer learning). Default: random weights."""
     device: Device = "auto"
     """Device to train on."""
     devices: int = 1

@@ -8,6 +8,9 @@ from nijigan.files import ASSETS
 PACKAGED = ASSETS / "default.safetensors"
 """Next to it lies `default.onnx`, the same generator as `nijigan export --half` writes it."""
 
+PACKAGED_DISCRIMINATOR = ASSETS / "default-discriminator.safetensors"
+"""The discriminator that it was trained with: with it, trainings start from the package."""
+
 
 def packaged_vocabulary() -> dict[str, list[str]]:
     """The values of every attribute of the packaged generator, from the file's header; empty without such a file."""

@@ -132,7 +132,6 @@ def _first_block(outer: int) -> Residual:
 
 def _down_block(inner: int, outer: int, norm: str, halve: bool) -> Residual:
     """Norm, activation, convolution, twice; then average pooling if it halves the resolution."""
-    pool: list[nn.Module] = [nn.AvgPool2d(2)] if halve else []
     main = [
         norm_layer(norm, inner),
         activation("relu", inplace=False),
@@ -140,11 +139,15 @@ def _down_block(inner: int, outer: int, norm: str, halve: bool) -> Residual:
         norm_layer(norm, inner),
         activation("relu"),
         Conv3(inner, outer),
-        *pool,
+        *_pool(halve),
     ]
     # Pooling commutes with a 1×1 convolution; in this order the cost is a quarter.
-    shortcut = [*pool, nn.Conv2d(inner, outer, 1, bias=False)] if halve or inner != outer else []
+    shortcut = [*_pool(halve), nn.Conv2d(inner, outer, 1, bias=False)] if halve or inner != outer else []
     return Residual(main, shortcut)
+
+
+def _pool(halve: bool) -> list[nn.Module]:
+    return [nn.AvgPool2d(2)] if halve else []
 
 
 def _init_xavier(network: nn.Module) -> None:

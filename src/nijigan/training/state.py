@@ -13,8 +13,10 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from nijigan.errors import UserError
 from nijigan.jsonio import parse_json
 from nijigan.networks import build_discriminator, build_generator
+from nijigan.networks.layers import Layer, list_layers
 from nijigan.recipe.parts import OptimizerConfig
 from nijigan.recipe.recipe import Recipe
+from nijigan.tensors.unallocated import unallocated
 from nijigan.training.best import BestSearch
 from nijigan.training.ema import Ema
 from nijigan.training.hardware import memory_format
@@ -118,6 +120,15 @@ def build_networks(recipe: Recipe, attributes: Attributes) -> tuple[nn.Module, n
     """A recipe's generator and discriminator for these attributes, initialised from torch's random state."""
     generator = build_generator(recipe.generator, recipe.latent, recipe.resolution, attributes)
     return generator, build_discriminator(recipe.discriminator, recipe.resolution, attributes, recipe.condition)
+
+
+def layers_of(recipe: Recipe, attributes: Attributes) -> tuple[list[Layer], list[Layer]]:
+    """The layers of a recipe's generator and discriminator, without the memory that the networks would take."""
+    with unallocated():
+        generator, discriminator = build_networks(recipe, attributes)
+        codes = [torch.empty(1, len(attributes), dtype=torch.long)] if attributes else []
+        latents, images = torch.empty(1, recipe.latent.size), torch.empty(1, 3, recipe.resolution, recipe.resolution)
+    return list_layers(generator.eval(), [latents, *codes]), list_layers(discriminator.eval(), [images, *codes])
 
 
 def build_optimizer(config: OptimizerConfig, module: nn.Module) -> Optimizer:

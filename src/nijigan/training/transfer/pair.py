@@ -1,7 +1,8 @@
 """A pair: a generator and its discriminator, small enough to be shared, from which trainings start.
 
 A folder with two files. `generator.safetensors` is an ordinary generator; `discriminator.safetensors` has the weights
-of D, whose kernels may be in fp16, and in its text the recipe of both networks. Optimizers are not kept.
+of D, whose kernels may be in fp16, and in its text the recipe of both networks and the hash of the generator's weights.
+Optimizers are not kept. The word `package` stands for the pair in the package.
 """
 
 import json
@@ -13,16 +14,18 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from nijigan.errors import UserError
+from nijigan.errors import UserError, check
 from nijigan.files import replacing
 from nijigan.generator.file import stored_tensors
 from nijigan.generator.generator import Generator
+from nijigan.generator.packaged import PACKAGED, PACKAGED_DISCRIMINATOR
 from nijigan.jsonio import parse_json
 from nijigan.recipe.recipe import Recipe
 from nijigan.tensors.tensorfile import pack, unpack
 from nijigan.training.checkpoint import Checkpoint, load_checkpoint
 
 GENERATOR, DISCRIMINATOR = "generator.safetensors", "discriminator.safetensors"
+PACKAGE = Path("package")
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,15 @@ class Networks:
 
 
 def open_networks(source: Path) -> Networks:
-    """The networks of a run (its last checkpoint) or of a pair.
+    """The networks of a run (its last checkpoint), of a pair, or of the package.
+
+    A folder that is called `package` comes before the package itself.
 
     Raises:
         UserError: there are none at `source`, or they cannot be read.
     """
+    if source == PACKAGE and not source.exists():
+        return _read_pair(PACKAGED, PACKAGED_DISCRIMINATOR)
     if (source / DISCRIMINATOR).is_file():
         return _read_pair(source / GENERATOR, source / DISCRIMINATOR)
     return _read_run(source)
@@ -63,8 +70,8 @@ def write_pair(run: Path, out: Path, half: bool = False) -> None:
     """
     (tensors, numbers), generator = _last_of(run)
     stored = stored_tensors(_part(tensors, "discriminator."), half, f"The discriminator of {run}")
-    text = json.dumps({"recipe": numbers["recipe"]})
     generator.save(out / GENERATOR, half=half)
+    text = json.dumps({"recipe": numbers["recipe"], "generator": Generator.load(out / GENERATOR).weights_hash})
     with replacing(out / DISCRIMINATOR) as temporary:
         temporary.write_bytes(pack(stored, text))
 
@@ -76,11 +83,16 @@ def _read_pair(generator: Path, discriminator: Path) -> Networks:
             text, tensors = unpack(file)
         numbers = json.loads(text or "")
         recipe = parse_json(Recipe, json.dumps(numbers["recipe"]), f"The recipe in {discriminator}")
+        partner = numbers["generator"]
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0][:100]
         raise UserError(
             f"Could not read the discriminator {discriminator} ({reason}); copy or export it again."
         ) from error
+    check(
+        partner == drawn.weights_hash,
+        f"{discriminator} is the discriminator of another generator than {generator}; export the pair again.",
+    )
     averaged = dict(drawn.module.state_dict())
     weights = {"generator": averaged, "ema": averaged, "discriminator": {n: t.float() for n, t in tensors.items()}}
     return Networks(recipe, drawn.header.attributes, weights, drawn.weights_hash)
