@@ -1,9 +1,14 @@
 """Reading a run's folder, without training."""
 
 import json
-from dataclasses import dataclass
+import platform
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from nijigan.errors import UserError, check
 from nijigan.files import check_regular
@@ -12,15 +17,64 @@ from nijigan.jsonio import to_json
 _KEYS = {"images", "kimg", "d_loss", "g_loss", "real_score", "fake_score"}
 
 RUN_FILES = (
-    "recipe.json", "run.json", "log.jsonl", "checkpoints", "samples", "plots", "tensorboard", "best.safetensors",
-    "last.safetensors", "timelapse.webp", "evaluation", "evaluations",
+    "recipe.json", "run.json", "log.jsonl", "checkpoints", "snapshots", "samples", "plots", "tensorboard",
+    "best.safetensors", "last.safetensors", "timelapse.webp", "evaluation", "evaluations",
 )  # fmt: skip
 """The files and folders that a run writes into its folder, and where its evaluations are kept."""
 
 
+_PACKAGES = ("torch", "numpy", "pillow", "safetensors", "lightning-fabric")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a training ran on, to reproduce it by."""
+
+    command: str
+    """The program and its arguments."""
+    version: str
+    """The version of nijigan; with the commit if it runs from a git checkout, and + if files there have changed."""
+    machine: str
+    """System, processor and device."""
+    packages: dict[str, str]
+    """Versions of Python and of the packages that compute."""
+
+    @classmethod
+    def here(cls, device: str) -> Self:
+        """This process, which trains on a device of that name."""
+        packages = {"python": platform.python_version()}
+        for name in _PACKAGES:
+            with suppress(metadata.PackageNotFoundError):
+                packages[name] = metadata.version(name)
+        words = [ascii(word)[1:-1] if not word.isprintable() else word for word in sys.argv]
+        version = metadata.version("nijigan") + _commit()
+        machine = f"{platform.system()} {platform.machine()}, {_processor()}, {device}"
+        return cls(" ".join(words), version, machine, packages)
+
+
+def _commit() -> str:
+    """The commit of the checkout that this file is in, such as ` 1a2b3c4d+`; empty outside of one."""
+    place = Path(__file__).parent
+    if not (place.parents[1] / ".git").exists():
+        return ""
+    command = ["git", "-C", str(place), "describe", "--always", "--dirty=+", "--abbrev=8", "--exclude", "*"]
+    with suppress(OSError, subprocess.SubprocessError):
+        return " " + subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    return ""
+
+
+def _processor() -> str:
+    """The processor's name."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown processor"
+
+
 @dataclass(frozen=True)
 class RunInfo:
-    """What a run needs to be resumed, apart from its recipe: `run.json`."""
+    """What a run needs to be resumed, apart from its recipe, and what it ran on: `run.json`."""
 
     dataset: str
     """The dataset's folder."""
@@ -28,9 +82,17 @@ class RunInfo:
     """The fingerprint of its content."""
     threads: int
     """torch's number of threads; another number rounds sums differently."""
+    environments: tuple[Environment, ...] = ()
+    """What the run began on, and what it was resumed on if that differs. Runs of version 0.1 have none."""
 
     def __post_init__(self) -> None:
         check(self.dataset.isprintable(), "run.json names a dataset with control characters; correct its path.")
+
+    def continued(self, environment: Environment) -> Self:
+        """The same with one more environment, unless only the command differs from the last."""
+        if self.environments and replace(self.environments[-1], command="") == replace(environment, command=""):
+            return self
+        return replace(self, environments=(*self.environments, environment))
 
     def to_json(self) -> str:
         """The content of `run.json`."""

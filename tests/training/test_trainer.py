@@ -21,6 +21,7 @@ from PIL import Image
 from safetensors import safe_open
 from torch.utils.flop_counter import FlopCounterMode
 
+import nijigan
 from conftest import shrink
 from nijigan.dataset.faces import FaceDataset, FaceStream
 from nijigan.errors import UserError
@@ -32,7 +33,7 @@ from nijigan.networks import Critique, build_discriminator, build_generator
 from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.parts import AugmentConfig, ConditionConfig, PenaltyConfig, TricksConfig
 from nijigan.recipe.recipe import Recipe
-from nijigan.runs import read_log
+from nijigan.runs import RunInfo, _processor, read_log
 from nijigan.training import resume, train
 from nijigan.training.checkpoint import load_checkpoint, save_checkpoint
 from nijigan.training.dry_run import plan
@@ -817,3 +818,54 @@ def test_overwrite_does_not_delete_the_faces_that_it_is_to_learn_from(
         train(tiny, FaceDataset(run / "samples" / "faces"), run, device="cpu", overwrite=True)
     assert FaceDataset(run / "samples" / "faces").count("train") > 0
     assert (run / "recipe.json").is_file()
+
+
+def test_every_snapshot_stays_on_request(tiny: Recipe, faces: FaceDataset, tmp_path: Path) -> None:
+    run = train(replace(tiny, keep="every", snapshot_kimg=0.1), faces, tmp_path / "run", device="cpu")
+    checkpoints = [int(path.stem) for path in sorted((run / "checkpoints").iterdir())]
+    assert len(checkpoints) > 2
+    snapshots = sorted((run / "snapshots").iterdir())
+    grids = sorted(path.stem for path in (run / "samples").iterdir())
+    assert [path.stem for path in snapshots] == grids[1:]  # the first grid is that of the untrained generator
+    ages = [Generator.load(path).header.kimg for path in snapshots]
+    assert ages == [images / 1000 for images in checkpoints]
+    assert Generator.load(snapshots[-1]).weights_hash == Generator.load(run / "last.safetensors").weights_hash
+
+    # A run that was cut off after its second checkpoint and goes on writes the same snapshots again.
+    first = snapshots[0].read_bytes()
+    for images in checkpoints[2:]:
+        (run / "checkpoints" / f"{images:012d}.safetensors").unlink()
+    resume(run, device="cpu")
+    assert sorted((run / "snapshots").iterdir()) == snapshots
+    assert snapshots[0].read_bytes() == first
+    assert [int(path.stem) for path in sorted((run / "checkpoints").iterdir())] == checkpoints
+
+
+def test_only_two_checkpoints_stay_on_request(
+    tiny: Recipe, judged_faces: FaceDataset, tmp_path: Path, scripted: list[float]
+) -> None:
+    scripted += [0.9, 0.5, 0.5, 0.5, 0.5, 0.5]
+    run = train(
+        replace(tiny, keep="last", evaluate_every=0.1, snapshot_kimg=0.1), judged_faces, tmp_path / "run", device="cpu"
+    )
+    assert len(list((run / "checkpoints").iterdir())) == 2
+    assert Generator.load(run).header.metrics["yield/val"] == 0.9  # the best generator's file stays
+
+
+def test_a_run_says_what_it_ran_on(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["nijigan", "train", "tiny"])
+    run = train(tiny, faces, tmp_path / "run", device="cpu")
+    (begun,) = read_json(RunInfo, run / "run.json").environments
+    assert begun.command == "nijigan train tiny"
+    assert begun.machine.endswith(", cpu")
+    assert begun.packages["torch"] == torch.__version__
+    assert begun.version.split()[0] == nijigan.__version__
+    resume(run, kimg=2 * tiny.kimg, device="cpu")  # on the same: nothing to add
+    assert read_json(RunInfo, run / "run.json").environments == (begun,)
+    monkeypatch.setattr("nijigan.runs._processor", lambda: "another processor")
+    resume(run, kimg=3 * tiny.kimg, device="cpu")
+    assert [found.machine for found in read_json(RunInfo, run / "run.json").environments][1:] == [
+        begun.machine.replace(_processor(), "another processor")
+    ]

@@ -83,6 +83,9 @@ class Recipe:
     snapshot_kimg: float | None = None
     """Thousands of images between snapshots (checkpoint, sample grid, generator file). Default: 1/20 of the run, at
     least 1."""
+    keep: Literal["last", "best", "every"] = "best"
+    """What stays of the snapshots: last = the two newest checkpoints; best = these, and those of the best evaluation;
+    every = all checkpoints, and the averaged generator of each in snapshots/."""
     tick_kimg: float | None = None
     """Thousands of images between ticks (log line, plots). Default: 1/100 of the run, at least 1."""
     evaluate_every: float | None = None

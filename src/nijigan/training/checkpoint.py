@@ -30,14 +30,17 @@ _KEPT = 2  # a dying disk may cut off the newest; the one before is then still t
 
 
 def save_checkpoint(
-    folder: Path, images: int, tensors: dict[str, Tensor], state: dict[str, Any], best: int = 0
+    folder: Path, images: int, tensors: dict[str, Tensor], state: dict[str, Any], best: int = 0, every: bool = False
 ) -> Path:
-    """Write `<folder>/<images>.safetensors`, whole or not at all, and remove all but the two newest and `best`."""
+    """Write `<folder>/<images>.safetensors`, whole or not at all.
+
+    Unless `every` one is kept, all but the two newest and `best` are removed.
+    """
     path = folder / f"{images:012d}.safetensors"
     content = pack(tensors, json.dumps(state))
     with replacing(path) as temporary:
         temporary.write_bytes(content)
-    for old in _newest_first(folder)[_KEPT:]:
+    for old in [] if every else _newest_first(folder)[_KEPT:]:
         if int(old.stem) != best:
             old.unlink()
     return path
@@ -47,7 +50,8 @@ def save_state(out: Path, state: TrainingState, recipe: Recipe) -> Path:
     """Write a checkpoint of a run, in its folder."""
     tensors, numbers = state.tensors()
     saved = numbers | {"format": FORMAT, "recipe": asdict(recipe)}
-    return save_checkpoint(out / "checkpoints", state.images, tensors, saved, state.search.images)
+    best = 0 if recipe.keep == "last" else state.search.images
+    return save_checkpoint(out / "checkpoints", state.images, tensors, saved, best, recipe.keep == "every")
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:

@@ -152,6 +152,11 @@ def memory_format(device: torch.device) -> torch.memory_format:
     return torch.preserve_format if device.type == "mps" else torch.channels_last
 
 
+def device_name(device: torch.device) -> str:
+    """The device as its maker calls it, if torch knows, such as `NVIDIA H200`; otherwise its type."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def synchronise(device: torch.device) -> None:
     """Wait until the device has finished all its work."""
     if device.type == "cuda":

@@ -25,11 +25,11 @@ from nijigan.files import locked, remove, sweep, write_text
 from nijigan.interrupt import stoppable
 from nijigan.jsonio import parse_json, read_json
 from nijigan.recipe.recipe import Recipe
-from nijigan.runs import RUN_FILES, RunInfo
+from nijigan.runs import RUN_FILES, Environment, RunInfo
 from nijigan.terminal import shell
 from nijigan.training.checkpoint import Checkpoint, load_checkpoint, load_checkpoints, newest, save_state
 from nijigan.training.dry_run import check_memory
-from nijigan.training.hardware import own_randomness
+from nijigan.training.hardware import device_name, own_randomness
 from nijigan.training.loop import run_loop
 from nijigan.training.observer.observer import Observer, SilentObserver
 from nijigan.training.session import Session, advise
@@ -101,7 +101,9 @@ def train(
                     remove(out / name)
                 if start_from is not None:
                     save_state(out, session.state, session.recipe)
-                info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads())
+                environment = Environment.here(device_name(fabric.device))
+                path = str(dataset.path.resolve())
+                info = RunInfo(path, dataset.fingerprint, torch.get_num_threads(), (environment,))
                 write_text(out / "run.json", info.to_json())
                 write_text(out / "recipe.json", session.recipe.to_json())
         _run(session, out)
@@ -146,8 +148,11 @@ def resume(
     check_memory(session)
     with _folder_lock(out, session.fabric), _failures_as_sentences(recipe, out):
         with session.together():
-            if session.fabric.is_global_zero and dataset is not None:
-                write_text(out / "run.json", replace(info, dataset=str(dataset.path.resolve())).to_json())
+            if session.fabric.is_global_zero:
+                moved = info if dataset is None else replace(info, dataset=str(dataset.path.resolve()))
+                environment = Environment.here(device_name(session.fabric.device))
+                if (now := moved.continued(environment)) != info:
+                    write_text(out / "run.json", now.to_json())
             if session.fabric.is_global_zero and longer:
                 write_text(out / "recipe.json", recipe.to_json())
         _run(session, out)

@@ -21,7 +21,7 @@ from nijigan.runs import read_log
 from nijigan.terminal import duration, styled
 
 log = logging.getLogger("nijigan")
-_GRID = re.compile(r"kimg-([0-9]{6,12})(?:_([0-9]{3}))?\.png")
+_SNAPSHOT = re.compile(r"kimg-([0-9]{6,12})(?:_([0-9]{3}))?")
 _FIRST_WORD, _SILENCE = 2.0, 60.0  # seconds until the first message, and the longest without one
 _SCORES = "yield {yield:.0%} · KID ×1000 {kid_thousands:,.0f} · coverage {coverage:.0%}"
 _SHOWN = {"d_loss": "D loss", "g_loss": "G loss", "real_score": "D(real)", "fake_score": "D(fake)"}
@@ -39,7 +39,7 @@ class Monitor:
     def __init__(self, folder: Path, images: int, total: int) -> None:
         self.folder = folder
         self.lines = [line for line in read_log(folder) if line["images"] <= images]
-        for path, seen in self._grids():
+        for path, seen in [*self._named("samples", ".png"), *self._named("snapshots", ".safetensors")]:
             if seen > images:
                 path.unlink()
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in self.lines))
@@ -107,15 +107,10 @@ class Monitor:
             log.info("%s", summary)
 
     def samples(self, faces: Images, images: int, before: int) -> None:
-        """Write the grid of faces generated from the run's fixed latents, uint8 N×H×W×3.
-
-        The round from `before` to `images` that reaches 100 kimg writes kimg-000100.png. A later one before 101 kimg,
-        for example at 100,384 images, writes kimg-000100_384.png. Names are unique and sort by age.
-        """
+        """Write the grid of faces generated from the run's fixed latents, uint8 N×H×W×3, as `snapshot_name` says."""
         canvas = grid(faces)
-        kimg, rest = divmod(images, 1000)
-        name = f"kimg-{kimg:06d}" if kimg > before // 1000 else f"kimg-{kimg:06d}_{rest:03d}"
-        with self._optional("samples"), replacing(self.folder / "samples" / f"{name}.png") as temporary:
+        path = self.folder / "samples" / f"{snapshot_name(images, before)}.png"
+        with self._optional("samples"), replacing(path) as temporary:
             Image.fromarray(canvas).save(temporary)
         with self._optional("tensorboard"):
             self._events.picture("samples", canvas, images)
@@ -123,7 +118,7 @@ class Monitor:
     def timelapse(self) -> None:
         """Put the sample grids one after another into `timelapse.webp`; the last one stays for two seconds."""
         frames: list[Image.Image] = []
-        for path, _ in self._grids():
+        for path, _ in self._named("samples", ".png"):
             with self._optional(f"samples/{path.name}"), Image.open(path) as picture:
                 frames.append(picture.convert("RGB"))
         if not frames:
@@ -139,15 +134,15 @@ class Monitor:
                 duration=[250] * (len(frames) - 1) + [2000],
             )
 
-    def _grids(self) -> list[tuple[Path, int]]:
-        """The sample grids with the image counts in their names, the oldest first; other files are not the run's.
+    def _named(self, part: str, suffix: str) -> list[tuple[Path, int]]:
+        """Files of snapshots with the image counts in their names, the oldest first; other files are not the run's.
 
         For a whole kimg the count is up to one round less than the images seen. Checkpoints are written between rounds,
         so comparing with a checkpoint's count is exact.
         """
-        named = [(path, _GRID.fullmatch(path.name)) for path in (self.folder / "samples").glob("kimg-*.png")]
-        grids = [(path, int(name[1]) * 1000 + int(name[2] or 0)) for path, name in named if name and path.is_file()]
-        return sorted(grids, key=lambda grid: grid[1])
+        named = [(path, _SNAPSHOT.fullmatch(path.stem)) for path in (self.folder / part).glob(f"kimg-*{suffix}")]
+        files = [(path, int(name[1]) * 1000 + int(name[2] or 0)) for path, name in named if name and path.is_file()]
+        return sorted(files, key=lambda file: file[1])
 
     @contextmanager
     def _optional(self, name: str) -> Iterator[None]:
@@ -163,6 +158,16 @@ class Monitor:
                     getattr(reason, "strerror", None) or reason,
                 )
             self._failed.add(name)
+
+
+def snapshot_name(images: int, before: int) -> str:
+    """The name of a snapshot after the round from `before` to `images`. Names are unique and sort by age.
+
+    The round that reaches 100 kimg has kimg-000100. A later one before 101 kimg, for example at 100,384 images, has
+    kimg-000100_384.
+    """
+    kimg, rest = divmod(images, 1000)
+    return f"kimg-{kimg:06d}" if kimg > before // 1000 else f"kimg-{kimg:06d}_{rest:03d}"
 
 
 def position(images: int, total: int) -> str:

@@ -12,7 +12,7 @@ from nijigan.generator.generator import Generator
 from nijigan.training.checkpoint import not_finite, save_state
 from nijigan.training.observer.cadence import Recording
 from nijigan.training.observer.health import Health, diversity, share_at_clip
-from nijigan.training.observer.monitor import Monitor
+from nijigan.training.observer.monitor import Monitor, snapshot_name
 from nijigan.training.observer.snapshot import averaged_generator
 from nijigan.training.session import Session
 
@@ -112,6 +112,9 @@ class Observer(SilentObserver):
         if generator is not None and grid is not None:
             self._monitor.samples(grid, self._state.images, before)
             try:
+                if self._recipe.keep == "every":
+                    name = snapshot_name(self._state.images, before)
+                    generator.save(self._out / "snapshots" / f"{name}.safetensors")
                 generator.save(self._out / "last.safetensors")
             finally:
                 save_state(self._out, self._state, self._recipe)
