@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -23,6 +24,7 @@ RUN_FILES = (
 """The files and folders that a run writes into its folder, and where its evaluations are kept."""
 
 
+_SNAPSHOT = re.compile(r"kimg-([0-9]{6,12})(?:_([0-9]{3}))?")
 _PACKAGES = ("torch", "numpy", "pillow", "safetensors", "lightning-fabric")
 
 
@@ -97,6 +99,22 @@ class RunInfo:
     def to_json(self) -> str:
         """The content of `run.json`."""
         return to_json(self)
+
+
+def snapshots_of(folder: Path, part: str = "samples", suffix: str = ".png") -> list[tuple[Path, int]]:
+    """The sample grids of a run with the image counts in their names, the oldest first; other files are not the run's.
+
+    For a whole kimg the count is up to one round less than the images seen. Checkpoints are written between rounds, so
+    comparing with a checkpoint's count is exact.
+
+    Args:
+        folder: the run's folder.
+        part: the folder in it: `samples`, or `snapshots` for generators.
+        suffix: of the files there.
+    """
+    named = [(path, _SNAPSHOT.fullmatch(path.stem)) for path in (folder / part).glob(f"kimg-*{suffix}")]
+    files = [(path, int(name[1]) * 1000 + int(name[2] or 0)) for path, name in named if name and path.is_file()]
+    return sorted(files, key=lambda file: file[1])
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

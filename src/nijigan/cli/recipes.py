@@ -12,7 +12,7 @@ from tyro.conf import Positional
 from nijigan.errors import UserError
 from nijigan.recipe.named_recipes import RECIPES, find_recipe
 from nijigan.recipe.recipe import Recipe
-from nijigan.recipe.studies import STUDIES
+from nijigan.recipe.studies import STUDIES, find_study
 from nijigan.terminal import styled
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Recipes:
         elif self.layers:
             _print_layers(networks, note)
         if self.figure:
-            from nijigan.pages.network_figure import draw_networks
+            from nijigan.export.network_figure import draw_networks
 
             draw_networks(recipe.name, networks, self.figure)
             if not self.json:
@@ -113,7 +113,7 @@ def _networks(recipe: Recipe) -> tuple[dict[str, "Sequence[Layer]"], str]:
 def _print_layers(networks: dict[str, "Sequence[Layer]"], note: str) -> None:
     from rich.table import Table
 
-    from nijigan.pages.network_figure import shown, totals
+    from nijigan.export.network_figure import shown, totals
 
     for heading, layers in networks.items():
         table = Table(box=None, padding=(0, 1, 0, 0), title=f"{heading}: {totals(layers)}", title_justify="left")
@@ -132,20 +132,35 @@ def _print_layers(networks: dict[str, "Sequence[Layer]"], note: str) -> None:
 
 @dataclass(frozen=True)
 class Papers:
-    """Print what the five student studies claim, what we measured, and what we changed."""
+    """Print what the five student studies claim, what we measured, and what we changed; or show a study from a run."""
 
+    study: Annotated[Positional[str | None], tyro.conf.arg(metavar="STUDY")] = None
+    """menon-dubey, anik, chen-ning-lin, ti-wen-chen or walia, or one of their recipes. Default: all."""
+    run_folder: Annotated[Path | None, tyro.conf.arg(name="run", metavar="RUN")] = None
+    """A run of the study's recipe. From it, a page shows the study's table, curves and pictures by epoch. Default: no
+    page."""
+    out: Path | None = None
+    """The page, .html. Default: STUDY.html."""
+    overwrite: bool = False
+    """Replace a file at --out that is not such a page."""
     json: bool = False
-    """Print the studies as JSON."""
+    """Print as JSON."""
 
     def run(self) -> None:
-        """Print the studies."""
+        """Print the studies, or write the page of one."""
+        if self.run_folder is not None:
+            self._write_page(self.run_folder)
+            return
+        if self.out is not None:
+            raise UserError("--out is for the page of a run; name the run: --run RUN.")
+        studies = STUDIES if self.study is None else (find_study(self.study),)
         if self.json:
-            print(json.dumps([asdict(study) for study in STUDIES], indent=2))
+            print(json.dumps([asdict(study) for study in studies], indent=2))
             return
         from rich.table import Table
 
         console = styled()
-        for study in STUDIES:
+        for study in studies:
             console.print(f"[bold]{study.authors}[/] · {study.title}", highlight=False)
             console.print(f"Recipes: {', '.join(study.recipes)}", highlight=False)
             table = Table(box=None, padding=(0, 2, 0, 0), show_lines=True)
@@ -155,3 +170,15 @@ class Papers:
                 table.add_row(claim.claimed, claim.reproduced)
             console.print(table)
             console.print(f"Changes: {study.changed}\n", highlight=False)
+
+    def _write_page(self, folder: Path) -> None:
+        from nijigan.pages.layout import check_page_place
+        from nijigan.pages.study import write_study
+
+        if self.study is None:
+            raise UserError("Name the study of the run, such as: nijigan papers anik --run runs/anik")
+        study = find_study(self.study)
+        out = self.out or Path(f"{study.name}.html")
+        check_page_place(out, self.overwrite)
+        write_study(study, folder, out)
+        print(out)

@@ -1,1 +1,1 @@
-"""Generators in other programs' formats."""
+"""Generators in other programs' formats, and networks as figures."""

@@ -19,6 +19,9 @@ Line = Mapping[str, Any]
 """A line of a run's log: kimg, and whatever was measured then, by name."""
 Points = Sequence[tuple[float, float]]
 
+AXES = {"kimg": "thousands of real images seen (kimg)", "epoch": "epochs"}
+"""By key of a log line: what the x axis of a chart is called."""
+
 _LARGEST, _SMALLEST = 1e100, 1e-9  # numbers that a chart distinguishes from infinity and from 0
 _MOST_TICKS = 12
 _COLOURS = 6
@@ -51,12 +54,10 @@ def interval_bar(score: Score, top: float | None = None) -> Markup:
     return Markup(f'<svg class="bar" viewBox="0 0 176 24" aria-hidden="true">{"".join(parts)}</svg>')
 
 
-def points(lines: Sequence[Line], key: str, scale: float = 1) -> Points:
-    """(kimg, value × scale) of the log lines in which both are numbers that a chart can show."""
-    found = ((line.get("kimg"), line.get(key)) for line in lines)
-    return [
-        (float(kimg), scale * value) for kimg, value in found if _is_number(kimg) and kimg >= 0 and _is_number(value)
-    ]
+def points(lines: Sequence[Line], key: str, scale: float = 1, over: str = "kimg") -> Points:
+    """(kimg, value × scale) of the log lines in which both are numbers that a chart can show; `over` as in `AXES`."""
+    found = ((line.get(over), line.get(key)) for line in lines)
+    return [(float(x), scale * value) for x, value in found if _is_number(x) and x >= 0 and _is_number(value)]
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
@@ -69,13 +70,14 @@ def _settle(value: float) -> float:
     return value if abs(value) >= _SMALLEST else 0.0
 
 
-def chart(title: str, curves: Sequence[tuple[str, Points]], log: bool = False) -> Markup:
-    """Curves over kimg, with a legend if there are several.
+def chart(title: str, curves: Sequence[tuple[str, Points]], log: bool = False, over: str = "kimg") -> Markup:
+    """Curves over kimg or epochs, with a legend if there are several.
 
     Args:
         title: plain text.
         curves: label (plain text) and points of each. Curves without points are omitted.
         log: use a logarithmic scale if all values are positive and they span more than a decade.
+        over: what the x axis shows, one of `AXES`.
 
     Returns:
         A `<figure>`; empty if no curve has points.
@@ -85,7 +87,7 @@ def chart(title: str, curves: Sequence[tuple[str, Points]], log: bool = False) -
         return Markup("")
     axes = _axes([point for _, path in curves for point in path], log)
     heading = escape(showable(title) + (" (logarithmic scale)" if axes.log else ""))
-    drawing = _grid(axes) + "".join(_curve(axes, index, path) for index, (_, path) in enumerate(curves))
+    drawing = _grid(axes, AXES[over]) + "".join(_curve(axes, index, path) for index, (_, path) in enumerate(curves))
     legend = _legend([label for label, _ in curves]) if len(curves) > 1 else ""
     return Markup(
         f'<figure>\n<h3>{heading}</h3>\n<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
@@ -122,8 +124,8 @@ def _axes(places: Points, log: bool) -> _Axes:
     return _Axes(_ticks(0.0, max(xs)), y_ticks, min(y_ticks[0], *ys), max(y_ticks[-1], *ys), log)
 
 
-def _grid(axes: _Axes) -> str:
-    """Horizontal lines with their values, the values of kimg, and the label of the x axis."""
+def _grid(axes: _Axes, label: str) -> str:
+    """Horizontal lines with their values, the values on the x axis, and its label."""
     parts = []
     for tick in axes.y_ticks:
         y = axes.y(tick)
@@ -134,9 +136,7 @@ def _grid(axes: _Axes) -> str:
     for tick in axes.x_ticks:
         parts.append(f'<text x="{axes.x(tick):.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{tick:g}</text>')
     middle = (_LEFT + _WIDTH - _RIGHT) // 2
-    parts.append(
-        f'<text x="{middle}" y="{_HEIGHT - 4}" text-anchor="middle">thousands of real images seen (kimg)</text>'
-    )
+    parts.append(f'<text x="{middle}" y="{_HEIGHT - 4}" text-anchor="middle">{label}</text>')
     return "".join(parts)
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from nijigan.aliases import Images
@@ -48,6 +48,7 @@ _ENVIRONMENT = Environment(
 )
 _ENVIRONMENT.globals["interval_bar"] = interval_bar
 _ENVIRONMENT.filters["thousands"] = "{:,}".format
+_ENVIRONMENT.filters["code"] = lambda text: _code(text)
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,12 @@ def protocol_terms(protocol: Protocol) -> dict[str, str]:
 def join(names: Sequence[str]) -> str:
     """Names in a sentence: a, b and c."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def _code(text: str) -> Markup:
+    """Text in which words between backticks, such as `walia`, are shown as code."""
+    parts = [escape(showable(part)) for part in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def _picture(image: Images, name: str) -> Picture:

@@ -140,6 +140,8 @@ def check_length(recipe: "Recipe") -> None:
         "every_epochs replaces snapshot_kimg and evaluate_every; set only one of the two. To undo what a recipe sets, "
         "add --every-epochs None.",
     )
+    for epoch in recipe.snapshot_epochs:
+        check(0 < epoch <= 1e6, f"snapshot_epochs has {_short(epoch)}; choose numbers above 0, up to a million.")
     check(recipe.patience >= 1, f"patience is {recipe.patience}; it must be at least 1.")
     check(
         100 <= recipe.evaluate_faces <= 100_000,

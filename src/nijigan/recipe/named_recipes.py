@@ -149,8 +149,10 @@ _TABLE = (
     # --- The five student studies, at their settings; the rest is from Radford et al. 2016, with its batch of 128 ---
     # Menon and Dubey 2022: 28 px, pixels scaled to [0, 1].
     Recipe(name="menon-dubey", resolution=28, generator=_G(output="sigmoid"), batch_size=128),
-    # Anik et al.: latents of 128, images of 3×28×28, 25 epochs.
-    Recipe(name="anik", resolution=28, latent=_Z(128), batch_size=128, epochs=25),
+    # Anik et al.: latents of 128, images of 3×28×28, 25 epochs, a table at six of them.
+    Recipe(
+        name="anik", resolution=28, latent=_Z(128), batch_size=128, epochs=25, snapshot_epochs=(1, 5, 10, 15, 20, 25)
+    ),
     # Chen, Ning and Lin 2020: 96 px, "use a spherical Z", "avoid sparse gradients". Learning rates, λ and D updates are
     # those of their published scripts. Their WGAN keeps batch norm in D.
     Recipe(
@@ -172,16 +174,19 @@ _TABLE = (
         objective="wasserstein", penalty=PenaltyConfig("wgan-gp", weight=5),
         n_critic=2, batch_size=64,
     ),
-    # Ti-Wen Chen: the minimax loss, 150 epochs.
-    Recipe(name="ti-wen-chen", objective="minimax", batch_size=128, epochs=150),
+    # Ti-Wen Chen: the minimax loss, 150 epochs, the best of which was 125.
+    Recipe(
+        name="ti-wen-chen", objective="minimax", batch_size=128, epochs=150,
+        snapshot_epochs=(1, 25, 50, 75, 100, 125, 150),
+    ),
     # Walia et al., as run: a DCGAN without labels, latents of 128, 4×4 kernels with stride 2, Adam 2e-4, 100 epochs,
-    # saved and evaluated every 10. Their LeakyReLU is assumed to be in D.
-    Recipe(name="walia", latent=_Z(128), batch_size=128, epochs=100, every_epochs=10),
+    # saved and evaluated every 10, pictures after every fifth up to 25. Their LeakyReLU is assumed to be in D.
+    Recipe(name="walia", latent=_Z(128), batch_size=128, epochs=100, every_epochs=10, snapshot_epochs=(1, 5, 15, 25)),
     # Walia et al., as titled: an ACGAN with the same settings.
     Recipe(
         name="walia-acgan",
         latent=_Z(128), condition=ConditionConfig("acgan", diversity=0),
-        batch_size=128, epochs=100, every_epochs=10,
+        batch_size=128, epochs=100, every_epochs=10, snapshot_epochs=(1, 5, 15, 25),
     ),
     # --- The demo: dcgan at half the width and 32 px ---
     Recipe(

@@ -94,6 +94,9 @@ class Recipe:
     every_epochs: float | None = None
     """Passes over the training split between snapshots and evaluations, instead of thousands of images. Default: count
     images."""
+    snapshot_epochs: tuple[float, ...] = ()
+    """Passes over the training split after which a snapshot is due besides the regular ones, such as 1 5 25. Default:
+    none."""
     evaluate_faces: int = 2000
     """Number of faces to generate for each evaluation."""
     early_stop: bool = False

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from nijigan.errors import UserError
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -14,9 +16,24 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Row:
+    """Losses and scores that a study gives for one epoch."""
+
+    epoch: int
+    g_loss: float
+    d_loss: float
+    real_score: float
+    """The mean output of D on real faces, a probability."""
+    fake_score: float
+    """The mean output of D on generated faces, a probability."""
+
+
+@dataclass(frozen=True)
 class Study:
     """One study."""
 
+    name: str
+    """What `nijigan papers` calls it."""
     authors: str
     title: str
     recipes: tuple[str, ...]
@@ -24,10 +41,15 @@ class Study:
     claims: tuple[Claim, ...]
     changed: str
     """What our recipes do differently, and why."""
+    epochs: tuple[int, ...] = ()
+    """The epochs whose faces or figures it shows, with that of the untrained generator. Empty: it shows none."""
+    table: tuple[Row, ...] = ()
+    """Its own table by epoch."""
 
 
 STUDIES = (
     Study(
+        "menon-dubey",
         "Menon and Dubey, 2022",
         "Generation of Anime Faces using Generative Adversarial Networks (GANs)",
         ("menon-dubey",),
@@ -48,6 +70,7 @@ STUDIES = (
         "and split before training.",
     ),
     Study(
+        "anik",
         "Anik, Datta, Tonmoy and Islam",
         "Automatic Anime Characters Creation with Generative Adversarial Networks",
         ("anik",),
@@ -65,8 +88,18 @@ STUDIES = (
         ),
         "As in the text, latents have 128 numbers and images are 3×28×28. The text says both that each batch trains "
         "both networks and that whole epochs alternate: the recipe does the former, --alternate-epochs the latter.",
+        epochs=(0, 1, 5, 10, 15, 20, 25),
+        table=(
+            Row(1, 3.31, 0.79, 0.58, 0.05),
+            Row(5, 5.81, 0.30, 0.91, 0.16),
+            Row(10, 5.76, 0.22, 0.99, 0.16),
+            Row(15, 3.93, 0.38, 0.85, 0.16),
+            Row(20, 4.10, 0.12, 0.96, 0.07),
+            Row(25, 4.92, 0.06, 0.97, 0.03),
+        ),
     ),
     Study(
+        "chen-ning-lin",
         "Chen, Ning and Lin, 2020",
         "Anime Face Generator using GAN",
         ("chen-ning-lin-dcgan", "chen-ning-lin-wgan", "chen-ning-lin-wgan-gp"),
@@ -84,6 +117,7 @@ STUDIES = (
         "applies to each image; our recipe uses layer norm.",
     ),
     Study(
+        "ti-wen-chen",
         "Ti-Wen Chen",
         "Generate Anime Characters with DCGAN",
         ("ti-wen-chen",),
@@ -103,8 +137,10 @@ STUDIES = (
             ),
         ),
         "The loss is that of algorithm 1 in Goodfellow et al. 2014: G minimises log(1 - D(G(z))).",
+        epochs=(0, 1, 25, 50, 75, 100, 125, 150),
     ),
     Study(
+        "walia",
         "Walia, Patel, Patel and Parekh",
         "Generating Anime Character Faces Using ACGANs",
         ("walia", "walia-acgan"),
@@ -127,5 +163,19 @@ STUDIES = (
         ),
         "Latents of 128, 4×4 kernels, stride 2, Adam 2e-4 and 100 epochs are as in the study. `walia-acgan` is the "
         "ACGAN of the title, on faces with labels: human tags, or colours read from the pixels.",
+        epochs=(0, 1, 5, 10, 15, 20, 25, 50, 100),
     ),
 )
+
+
+def find_study(name: str) -> Study:
+    """A study by its name or by one of its recipes.
+
+    Raises:
+        UserError: there is none.
+    """
+    for study in STUDIES:
+        if name == study.name or name in study.recipes:
+            return study
+    names = ", ".join(study.name for study in STUDIES)
+    raise UserError(f"There is no study {name[:60]!a}; choose one of {names}.")

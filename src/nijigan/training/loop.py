@@ -36,7 +36,7 @@ def run_loop(session: Session, observer: SilentObserver, out: Path) -> None:
             # Decide what to record. All processes must decide the same.
             interrupted = session.agree(interrupt.requested)
             recording = Recording.after_round(
-                recipe, before, state.images, done=state.images >= total, stop=interrupted
+                recipe, before, state.images, len(session.faces), done=state.images >= total, stop=interrupted
             )
             if not recording.tick:
                 continue

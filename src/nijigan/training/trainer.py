@@ -101,10 +101,8 @@ def train(
                     remove(out / name)
                 if start_from is not None:
                     save_state(out, session.state, session.recipe)
-                environment = Environment.here(device_name(fabric.device))
-                path = str(dataset.path.resolve())
-                info = RunInfo(path, dataset.fingerprint, torch.get_num_threads(), (environment,))
-                write_text(out / "run.json", info.to_json())
+                info = RunInfo(str(dataset.path.resolve()), dataset.fingerprint, torch.get_num_threads())
+                write_text(out / "run.json", info.continued(_environment(fabric)).to_json())
                 write_text(out / "recipe.json", session.recipe.to_json())
         _run(session, out)
     return out
@@ -150,13 +148,16 @@ def resume(
         with session.together():
             if session.fabric.is_global_zero:
                 moved = info if dataset is None else replace(info, dataset=str(dataset.path.resolve()))
-                environment = Environment.here(device_name(session.fabric.device))
-                if (now := moved.continued(environment)) != info:
+                if (now := moved.continued(_environment(session.fabric))) != info:
                     write_text(out / "run.json", now.to_json())
             if session.fabric.is_global_zero and longer:
                 write_text(out / "recipe.json", recipe.to_json())
         _run(session, out)
     return out
+
+
+def _environment(fabric: "Fabric") -> Environment:
+    return Environment.here(device_name(fabric.device))
 
 
 def finished(out: Path) -> bool:

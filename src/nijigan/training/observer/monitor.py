@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +16,10 @@ from nijigan.aliases import Images
 from nijigan.errors import UserError
 from nijigan.files import replacing, write_text
 from nijigan.pictures import grid
-from nijigan.runs import read_log
+from nijigan.runs import read_log, snapshots_of
 from nijigan.terminal import duration, styled
 
 log = logging.getLogger("nijigan")
-_SNAPSHOT = re.compile(r"kimg-([0-9]{6,12})(?:_([0-9]{3}))?")
 _FIRST_WORD, _SILENCE = 2.0, 60.0  # seconds until the first message, and the longest without one
 _SCORES = "yield {yield:.0%} · KID ×1000 {kid_thousands:,.0f} · coverage {coverage:.0%}"
 _SHOWN = {"d_loss": "D loss", "g_loss": "G loss", "real_score": "D(real)", "fake_score": "D(fake)"}
@@ -39,7 +37,7 @@ class Monitor:
     def __init__(self, folder: Path, images: int, total: int) -> None:
         self.folder = folder
         self.lines = [line for line in read_log(folder) if line["images"] <= images]
-        for path, seen in [*self._named("samples", ".png"), *self._named("snapshots", ".safetensors")]:
+        for path, seen in [*snapshots_of(folder), *snapshots_of(folder, "snapshots", ".safetensors")]:
             if seen > images:
                 path.unlink()
         write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in self.lines))
@@ -118,7 +116,7 @@ class Monitor:
     def timelapse(self) -> None:
         """Put the sample grids one after another into `timelapse.webp`; the last one stays for two seconds."""
         frames: list[Image.Image] = []
-        for path, _ in self._named("samples", ".png"):
+        for path, _ in snapshots_of(self.folder):
             with self._optional(f"samples/{path.name}"), Image.open(path) as picture:
                 frames.append(picture.convert("RGB"))
         if not frames:
@@ -133,16 +131,6 @@ class Monitor:
                 quality=80,
                 duration=[250] * (len(frames) - 1) + [2000],
             )
-
-    def _named(self, part: str, suffix: str) -> list[tuple[Path, int]]:
-        """Files of snapshots with the image counts in their names, the oldest first; other files are not the run's.
-
-        For a whole kimg the count is up to one round less than the images seen. Checkpoints are written between rounds,
-        so comparing with a checkpoint's count is exact.
-        """
-        named = [(path, _SNAPSHOT.fullmatch(path.stem)) for path in (self.folder / part).glob(f"kimg-*{suffix}")]
-        files = [(path, int(name[1]) * 1000 + int(name[2] or 0)) for path, name in named if name and path.is_file()]
-        return sorted(files, key=lambda file: file[1])
 
     @contextmanager
     def _optional(self, name: str) -> Iterator[None]:

@@ -7,8 +7,8 @@ from xml.etree import ElementTree as Tree
 import pytest
 
 from nijigan.errors import UserError
+from nijigan.export.network_figure import draw_networks
 from nijigan.networks.layers import Layer
-from nijigan.pages.network_figure import draw_networks
 
 LAYERS = [
     Layer("layers.0", "conv 4×4, stride 2", (64, 32, 32), 3136, 6_291_456),
