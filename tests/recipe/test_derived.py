@@ -39,6 +39,12 @@ def test_every_dataset_gets_a_valid_recipe(resolution: int, faces: int, labelled
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
+def test_augmentation_comes_with_passes_and_spares_colours_that_are_labels() -> None:
+    few, many = NIJI.resolved(1_000, labelled=True), NIJI.resolved(40_000)
+    assert (few.burn_in.kimg, many.burn_in.kimg) == (25, 1000)  # 25 passes over the faces
+    assert (few.augment.colour, many.augment.colour) == (False, True)
+
+
 def test_larger_faces_get_narrower_networks_and_stronger_penalties() -> None:
     small, large = (replace(NIJI, resolution=side).resolved(10_000) for side in (64, 128))
     assert large.generator.width < small.generator.width
@@ -56,6 +62,8 @@ def test_larger_faces_get_narrower_networks_and_stronger_penalties() -> None:
         (["--penalty.kind", "none"], {"penalty.kind": "none", "penalty.weight": None}),
         (["--penalty.weight=2"], {"penalty.weight": 2}),
         (["--condition.kind", "projection"], {"condition.kind": "projection"}),
+        (["--augment.colour"], {"augment.colour": True, "burn_in.kimg": 1500}),
+        (["--burn-in.kimg", "0"], {"burn_in.kimg": 0}),
         (["--condition.diversity", "0"], {"condition.kind": "reacgan", "condition.diversity": 0}),
         (["--attributes", "hair"], {"condition.kind": "reacgan"}),
     ],

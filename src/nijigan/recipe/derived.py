@@ -40,12 +40,18 @@ def _length(facts: Facts) -> float:
     return float(round(min(2000.0, max(300.0, facts.faces / 10))))
 
 
+_PASSES = 25
+"""Passes over the faces after which augmentation has its full probability: until then D hardly sees a face again."""
+
 RULES: Mapping[str, Callable[[Facts], Any]] = {
     "generator.width": _width(24),
     "discriminator.width": _width(64),
     # Gradients with respect to pixels shrink as their number grows: Karras et al. 2020 scale γ with the area.
     "penalty.weight": lambda facts: round(2 * (facts.resolution / 64) ** 2, 2),
     "condition": lambda facts: ConditionConfig("reacgan", weight=1) if facts.labelled else ConditionConfig(),
+    # Colours that are changed at random teach the class loss wrong labels of colours.
+    "augment.colour": lambda facts: not facts.labelled,
+    "burn_in.kimg": lambda facts: max(1.0, round(_PASSES * facts.faces / 1000, 1)),
     "kimg": _length,
 }
 """Field or part of a recipe → its rule."""
