@@ -98,7 +98,23 @@ def test_averages_are_means_since_the_last_call(tiny: Recipe) -> None:
     both.run(400)
     together = both.averages()
     for key, value in together.items():
-        assert value == pytest.approx((first[key] + second[key]) / 2, rel=1e-5)
+        both_calls = [part[key] for part in (first, second) if part[key] is not None]  # gradients: now and then
+        assert value == pytest.approx(sum(both_calls) / len(both_calls), rel=1e-5)
+
+
+@pytest.mark.parametrize("network", ["d", "g"])
+def test_the_length_of_the_gradient_is_that_of_a_step_of_plain_descent(tiny: Recipe, network: str) -> None:
+    descent = OptimizerConfig("sgd", lr=0.5, beta1=0.0)
+    state, rounds = start(replace(tiny, g_optimizer=descent, d_optimizer=descent))
+    module = state.discriminator if network == "d" else state.generator
+    measured = []
+    for number in range(20):
+        before = weights(module)
+        rounds.run(400)
+        if (length := rounds.averages()[f"{network}_gradient"]) is not None:
+            assert length == pytest.approx(float((weights(module) - before).norm()) / 0.5, rel=1e-3)
+            measured.append(number)
+    assert measured == ([1, 17] if network == "d" else [0, 16])  # G's update comes after D's batch was counted
 
 
 def test_critic_steps_show_that_many_batches(tiny: Recipe) -> None:

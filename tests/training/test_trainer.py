@@ -137,7 +137,7 @@ def test_what_a_run_leaves_behind(tiny: Recipe, faces: FaceDataset, tmp_path: Pa
     assert sorted(p.name for p in (run / "samples").iterdir()) == [
         "kimg-000000.png", "kimg-000000_200.png", "kimg-000000_400.png"
     ]  # fmt: skip
-    assert sorted(p.name for p in (run / "plots").iterdir()) == ["losses.png", "scores.png"]
+    assert sorted(p.name for p in (run / "plots").iterdir()) == ["gradients.png", "losses.png", "scores.png"]
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == [
         "000000000200.safetensors",
         "000000000400.safetensors",
@@ -544,6 +544,7 @@ def test_the_best_is_kept_and_the_run_ends_when_it_is_old(
     assert kept == [200, 304, 400]  # the last two, and the best
     assert {p.name for p in (run / "plots").iterdir()} == {
         "losses.png",
+        "gradients.png",
         "scores.png",
         "kid.png",
         "yield.png",

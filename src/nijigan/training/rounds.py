@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from nijigan.aliases import Codes, Images
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 DIVERSITY_EVERY = 4
 """The diversity loss is computed only in every Nth round, with N times the weight, to save passes of G."""
 
+_GRADIENT_EVERY = 16
+"""The length of the gradient is measured in one of as many updates, and in none with a lazy penalty, which is rare."""
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 ReadBatch = Callable[[int, int], tuple[Images, Codes]]
@@ -97,6 +100,7 @@ class Rounds:
         keys = ["d_loss", "g_loss", "real_score", "fake_score"] + ["penalty"] * (self.penalty is not None)
         keys += ["d_class_loss", "g_class_loss"] * (self.class_loss is not None)
         keys += ["diversity_loss"] * (self.real_distance is not None)
+        keys += ["d_gradient", "g_gradient"] * (recipe.precision != "fp16")  # there, overflows are part of the method
         self._sums = {key: torch.zeros((), device=fabric.device) for key in keys}
         self._counts = dict.fromkeys(self._sums, 0)
 
@@ -177,7 +181,7 @@ class Rounds:
             loss = self._discriminator_loss(batch, fake.detach(), penalised)
             with full_precision(self._device_type) if penalised else nullcontext():
                 self._backward(loss)
-        self._step(self.state.d_optimizer, self.state.discriminator, self.recipe.d_optimizer)
+        self._step("d", self.state.d_optimizer, self.state.discriminator, self.recipe.d_optimizer)
         if self.recipe.clip is not None:
             clip_weights(self.state.discriminator, self.recipe.clip)
         return fake
@@ -208,7 +212,7 @@ class Rounds:
             fake = self._generate(batch.codes) if fake is None else fake
             self._backward(self._generator_loss(batch, fake, diverse))
             fake = None
-        self._step(self.state.g_optimizer, self.state.generator, self.recipe.g_optimizer)
+        self._step("g", self.state.g_optimizer, self.state.generator, self.recipe.g_optimizer)
 
     def _generator_loss(self, batch: MicroBatch, fake: Tensor, diverse: bool) -> Tensor:
         on_fake = self._discriminate(fake, batch.codes)
@@ -277,16 +281,19 @@ class Rounds:
     def _backward(self, loss: Tensor) -> None:
         torch.autograd.backward(self.state.scaler.scale(loss / self.recipe.accumulate))
 
-    def _step(self, optimizer: Optimizer, module: nn.Module, config: OptimizerConfig) -> None:
+    def _step(self, network: str, optimizer: Optimizer, module: nn.Module, config: OptimizerConfig) -> None:
         for group in optimizer.param_groups:
             group["lr"] = config.lr * self.schedule.lr
             if "betas" in group:
                 group["betas"] = (config.beta1, self.schedule.beta2(config, self.recipe.burn_in))
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
         if self.fabric.world_size > 1:
-            gradients = [p.grad for p in module.parameters() if p.grad is not None]
             flat = self._mean_over_processes(torch.cat([g.flatten() for g in gradients]))
             for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
                 gradient.copy_(mean.view_as(gradient))
+        measured = self.state.images // self.recipe.batch_size % _GRADIENT_EVERY == 1
+        if measured and f"{network}_gradient" in self._sums:
+            self._note(**{f"{network}_gradient": get_total_norm(gradients)})
         self.state.scaler.step(optimizer)
         self.state.scaler.update()
         optimizer.zero_grad()

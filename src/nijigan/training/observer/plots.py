@@ -14,6 +14,7 @@ _FIGURES = {
     "losses": ("Loss", {"d_loss": "discriminator", "g_loss": "generator"}),
     "scores": ("Score", {"real_score": "real faces", "fake_score": "generated faces"}),
     "penalty": ("Penalty", {"penalty": "discriminator"}),
+    "gradients": ("Length of the gradient", {"d_gradient": "discriminator", "g_gradient": "generator"}),
     "class": ("Class loss", {"d_class_loss": "discriminator", "g_class_loss": "generator"}),
     "diversity-loss": ("Diversity lost", {"diversity_loss": "generator"}),
     "yield": ("Share of faces that people keep", {"yield": "generated faces"}),
@@ -31,6 +32,7 @@ def plot_curves(lines: Sequence[dict[str, Any]], folder: Path) -> None:
     - `losses.png`: both networks' losses
     - `scores.png`: D's mean score of real and of generated faces
     - `penalty.png`: the penalty on D
+    - `gradients.png`: the lengths of both networks' gradients, in updates without a lazy penalty
     - `class.png`: both networks' class losses
     - `diversity-loss.png`: G's diversity loss
     - `yield.png`, `kid.png`, `variety.png`, `originality.png`: scores on the validation split
