@@ -126,3 +126,35 @@ def test_values_that_no_training_face_bears_are_left_out(caplog: pytest.LogCaptu
 def test_attributes_of_one_value_are_not_taken_unasked() -> None:
     dataset = SimpleNamespace(attributes={"hair": ["blue", "red"], "style": ["long"]}, path="FACES")
     assert with_attributes(RECIPES["acgan"], dataset).attributes == ("hair",)
+
+
+def test_balance_shows_values_equally_often_and_leaves_unknown_ones_as_they_are() -> None:
+    codes = np.array([[0]] * 90 + [[1]] * 9 + [[2]] * 1 + [[-1]] * 50)
+    labels = TrainingLabels({"hair": ("black", "blue", "red")}, codes)
+    stream = FaceStream(np.zeros((150, 1, 1, 3), np.uint8), seed=0, weights=labels.weights)
+    seen = codes[stream.indices(0, 20 * 150)][:, 0]
+    assert np.bincount(seen + 1).tolist() == pytest.approx([20 * 50] + [20 * 100 / 3] * 3, rel=0.05)
+    first, second = (stream.indices(150 * epoch, 150) for epoch in range(2))
+    assert not np.array_equal(first, second)
+    for rows in (first, second):  # systematic sampling: the one red face is there 33 or 34 times in every epoch
+        assert np.count_nonzero(rows == 99) in (33, 34)
+
+
+def test_two_attributes_share_the_balance() -> None:
+    codes = np.array([[0, 0]] * 8 + [[1, 1]] * 2)
+    assert TrainingLabels({"hair": ("a", "b"), "eyes": ("c", "d")}, codes).weights == pytest.approx(
+        [0.625] * 8 + [2.5] * 2
+    )
+    mixed = TrainingLabels({"hair": ("a", "b"), "eyes": ("c", "d")}, np.array([[0, 0]] * 5 + [[1, 0]] * 4 + [[1, 1]]))
+    assert mixed.weights == pytest.approx([(1 + 5 / 9) / 2] * 5 + [(1 + 5 / 9) / 2] * 4 + [(1 + 5) / 2])
+
+
+def test_equal_weights_read_every_face_once() -> None:
+    stream = FaceStream(np.zeros((23, 1, 1, 3), np.uint8), seed=5, weights=np.ones(23))
+    assert sorted(stream.indices(0, 23).tolist()) == list(range(23))
+
+
+def test_balance_needs_attributes() -> None:
+    with pytest.raises(UserError, match="balance is for values of attributes"):
+        replace(RECIPES["dcgan"], balance=True)
+    assert replace(RECIPES["reacgan"], balance=True).balance

@@ -169,10 +169,17 @@ class FaceStream:
         flip: mirror each face horizontally with probability ½.
         rank: number of this process, 0 to `world` - 1. Each reads its own contiguous part of every batch.
         world: number of processes.
+        weights: how often each face is read, relative to the others: N positive numbers. Default: all equally often.
     """
 
     def __init__(
-        self, pixels: npt.NDArray[np.uint8], seed: int, flip: bool = True, rank: int = 0, world: int = 1
+        self,
+        pixels: npt.NDArray[np.uint8],
+        seed: int,
+        flip: bool = True,
+        rank: int = 0,
+        world: int = 1,
+        weights: npt.NDArray[np.float64] | None = None,
     ) -> None:
         if len(pixels) == 0:
             raise UserError(
@@ -183,7 +190,7 @@ class FaceStream:
             raise ValueError(f"rank {rank} is outside 0 to {world - 1}")
         self._pixels, self._flip, self._rank, self._world = np.asarray(pixels), flip, rank, world
         self._epoch = lru_cache(maxsize=2)(
-            lambda epoch: _shuffle(len(pixels), seed, epoch)
+            lambda epoch: _shuffle(len(pixels), seed, epoch, weights)
         )  # a batch may span two epochs
 
     def read(self, start: int, count: int) -> npt.NDArray[np.uint8]:
@@ -219,6 +226,17 @@ class FaceStream:
         return np.concatenate(rows), np.concatenate(flips)
 
 
-def _shuffle(total: int, seed: int, epoch: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def _shuffle(
+    total: int, seed: int, epoch: int, weights: npt.NDArray[np.float64] | None = None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """The rows of an epoch and which of them are mirrored.
+
+    With weights, an epoch has row i ⌊w⌋ or ⌈w⌉ times, where w is `total` times its share of the weights: systematic
+    sampling, from one random offset.
+    """
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, epoch])))
-    return random.permutation(total), random.random(total) < 0.5
+    order, mirrored = random.permutation(total), random.random(total) < 0.5
+    if weights is not None:
+        ends = np.cumsum(weights / weights.sum() * total)
+        order = np.minimum(np.searchsorted(ends, np.arange(total) + random.random(), "right"), total - 1)[order]
+    return order, mirrored

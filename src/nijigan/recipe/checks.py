@@ -122,6 +122,10 @@ def check_batch(recipe: "Recipe") -> None:
         f"A batch of {recipe.batch_size} cannot be split into {recipe.accumulate} equal parts of two or more images; "
         "choose an accumulate that divides it.",
     )
+    check(
+        not recipe.balance or recipe.condition.kind != "none",
+        "balance is for values of attributes, and this recipe has none; set condition.kind, or remove balance.",
+    )
     check(recipe.alternate_epochs >= 0, "alternate_epochs must be 0 (off) or more.")
     check(
         recipe.alternate_epochs == 0 or (recipe.n_critic == 1 and recipe.g_steps == 1),

@@ -74,6 +74,9 @@ class Recipe:
     ema: EmaConfig = field(default_factory=EmaConfig)
     flip: bool = True
     """Mirror each real face horizontally with probability 1/2."""
+    balance: bool = False
+    """Show faces with rare values of an attribute more often, those with common ones less often (conditional recipes).
+    An epoch then repeats some faces and leaves out others."""
     precision: Precision = "auto"
     """Arithmetic of the networks; auto = bf16 where it is fast, otherwise fp32. Weights are always stored in fp32."""
     kimg: float = 500.0

@@ -55,6 +55,20 @@ class TrainingLabels:
         """Which values occur together, and how often."""
         return combinations(self.codes) if self.attributes else ()
 
+    @property
+    def weights(self) -> npt.NDArray[np.float64]:
+        """How often to show each training face so that the values of an attribute are shown equally often, N.
+
+        A known value weighs the inverse of its number of faces, an unknown one as much as a face does on average. With
+        several attributes a face has the mean of its weights, which balances each of them in part.
+        """
+        weights = np.ones((len(self.codes), len(self.attributes)))
+        for column, (codes, values) in enumerate(zip(self.codes.T, self.attributes.values(), strict=True)):
+            known = codes >= 0
+            counts = np.bincount(codes[known], minlength=len(values))
+            weights[known, column] = known.sum() / len(values) / counts[codes[known]]
+        return weights.mean(axis=1) if self.attributes else np.ones(len(weights))
+
     def most_common(self, most: int) -> tuple[dict[str, str], npt.NDArray[np.int64]]:
         """The most common combination of values, and the rows of up to `most` faces that have it.
 

@@ -106,7 +106,8 @@ class Session:
     def rounds(self) -> Rounds:
         """The rounds to run on `state`."""
         recipe, fabric = self.recipe, self.fabric
-        stream = FaceStream(self.faces, recipe.seed, recipe.flip, fabric.global_rank, fabric.world_size)
+        weights = self.labels.weights if recipe.balance else None
+        stream = FaceStream(self.faces, recipe.seed, recipe.flip, fabric.global_rank, fabric.world_size, weights)
         read_batch, distance = self.labels.batches(stream), self.labels.distance(self.faces)
         return Rounds(recipe, self.state, fabric, read_batch, len(self.faces), distance)
 
