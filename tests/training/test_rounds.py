@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from nijigan.errors import UserError
 from nijigan.networks import Critique
 from nijigan.recipe.parts import (
     AugmentConfig,
@@ -20,7 +21,7 @@ from nijigan.recipe.parts import (
     TricksConfig,
 )
 from nijigan.recipe.recipe import Recipe
-from nijigan.training.rounds import Rounds, mix_seeds, to_unit
+from nijigan.training.rounds import Rounds, micro_batch_size, mix_seeds, to_unit
 from nijigan.training.state import TrainingState, build_optimizer
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
@@ -452,3 +453,38 @@ def test_parts_of_a_batch_are_judged_by_what_they_were_asked_for(tiny: Recipe, m
     rounds.run(total=400)
     assert len(right) >= 8  # four parts, in D's step and in G's
     assert all(right)
+
+
+def test_d_sees_past_fakes_and_g_its_own(tiny: Recipe) -> None:
+    state, rounds = start(replace(tiny, tricks=TricksConfig(replay=0.5)))
+    assert state.past is not None
+    seen: list[torch.Tensor] = []
+    judge = rounds._discriminator_loss
+    rounds._discriminator_loss = lambda batch, fake, penalised: (seen.append(fake), judge(batch, fake, penalised))[1]
+    drawn: list[torch.Tensor] = []
+    draw = rounds._generate
+    rounds._generate = lambda codes: (drawn.append(draw(codes)), drawn[-1])[1]
+    for _ in range(40):
+        rounds.run(400)
+    assert torch.equal(seen[0], drawn[0])  # there is no past yet
+    old = [
+        index for index in range(40) for image in seen[index] if not any(torch.equal(image, d) for d in drawn[index])
+    ]
+    assert 0.4 < len(old) / (39 * 8) < 0.6
+    earlier = torch.cat(drawn).half()
+    for index in set(old):  # every other image was drawn before, by the same place of another batch
+        for image in seen[index]:
+            assert (earlier[: 8 * (index + 1)] == image.half()).all(dim=(1, 2, 3)).any()
+    assert all((earlier[-8 * 40 :] == image).all(dim=(1, 2, 3)).any() for image in state.past.flatten(0, 1))
+
+
+def test_replay_is_refused_where_it_cannot_work(tiny: Recipe) -> None:
+    replay = TricksConfig(replay=0.5)
+    with pytest.raises(UserError, match="works on one device"):
+        micro_batch_size(replace(tiny, tricks=replay), 2)
+    with pytest.raises(UserError, match="set condition.kind to none"):
+        replace(tiny, tricks=replay, condition=ConditionConfig("projection"))
+    with pytest.raises(UserError, match="set alternate_epochs to 0"):
+        replace(tiny, tricks=replay, alternate_epochs=1)
+    with pytest.raises(UserError, match="choose 0"):
+        TricksConfig(replay=1.0)

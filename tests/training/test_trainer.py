@@ -94,6 +94,16 @@ def test_what_draws_random_numbers_of_its_own_resumes_exactly(
     resumed_exactly(recipe, faces, tmp_path, monkeypatch)
 
 
+def test_past_fakes_and_balanced_faces_resume_exactly(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, changes in enumerate(
+        ({"tricks": TricksConfig(replay=0.5)}, {"balance": True, "condition": ConditionConfig("projection")})
+    ):
+        (tmp_path / str(number)).mkdir()
+        resumed_exactly(replace(tiny, **changes), faces, tmp_path / str(number), monkeypatch)
+
+
 @pytest.mark.parametrize("resolution", [28, 64, 96, 128])
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_builds_at_every_size(name: str, resolution: int) -> None:

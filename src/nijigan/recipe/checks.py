@@ -63,6 +63,14 @@ def check_targets(recipe: "Recipe") -> None:
         "below 0.5.",
     )
     check(
+        not tricks.replay or recipe.condition.kind == "none",
+        "tricks.replay mixes images of other attributes into a batch; remove it, or set condition.kind to none.",
+    )
+    check(
+        not tricks.replay or recipe.alternate_epochs == 0,
+        "tricks.replay needs G to train in every round; remove it, or set alternate_epochs to 0.",
+    )
+    check(
         targets == (0.0, 1.0, 1.0) or recipe.objective == "mse",
         f"mse_targets applies to the objective mse, not to {recipe.objective}; set it to 0 1 1.",
     )

@@ -268,6 +268,9 @@ class TricksConfig:
     """Standard deviation of the noise added to every input of D, whose pixels span a range of 2. It decays to 0."""
     instance_noise_kimg: float = 100.0
     """Thousands of images after which instance_noise has decayed to 0."""
+    replay: float = 0.0
+    """Share of the generated images that D trains on which come from earlier rounds, so that it does not forget what G
+    has stopped drawing."""
 
     def __post_init__(self) -> None:
         check(0 <= self.soft_labels < 0.5, f"tricks.soft_labels is {self.soft_labels}; choose 0 (off) to below 0.5.")
@@ -275,6 +278,7 @@ class TricksConfig:
             0 <= self.flipped_labels < 0.5,
             f"tricks.flipped_labels is {self.flipped_labels}; choose 0 (off) to below 0.5.",
         )
+        check(0 <= self.replay < 1, f"tricks.replay is {self.replay}; choose 0 (off) to below 1.")
         check(0 <= self.instance_noise < inf, "tricks.instance_noise must be 0 (off) or more, and finite.")
         check(0 < self.instance_noise_kimg < inf, "tricks.instance_noise_kimg must be above 0 and finite.")
         check(

@@ -23,7 +23,7 @@ from nijigan.recipe.parts import OptimizerConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.tensors.numerics import autocast_device, full_precision
 from nijigan.training.schedules import Schedule, schedule_at, turns
-from nijigan.training.state import TrainingState
+from nijigan.training.state import SLOTS, TrainingState
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # imports torchmetrics and matplotlib
@@ -178,13 +178,32 @@ class Rounds:
         for number, batch in enumerate(batches, start=1):
             with torch.set_grad_enabled(keep and number == len(batches)):
                 fake = self._generate(batch.codes)
-            loss = self._discriminator_loss(batch, fake.detach(), penalised)
+            shown = self._mixed_with_past(fake.detach()) if number == 1 else fake.detach()
+            loss = self._discriminator_loss(batch, shown, penalised)
             with full_precision(self._device_type) if penalised else nullcontext():
                 self._backward(loss)
         self._step("d", self.state.d_optimizer, self.state.discriminator, self.recipe.d_optimizer)
         if self.recipe.clip is not None:
             clip_weights(self.state.discriminator, self.recipe.clip)
         return fake
+
+    def _mixed_with_past(self, fake: Tensor) -> Tensor:
+        """Some of the fakes replaced by those of earlier rounds, if the recipe says so; these join the past.
+
+        Shrivastava et al., "Learning from Simulated and Unsupervised Images through Adversarial Training", CVPR 2017,
+        section 2.3. A slot at random is replaced by the new batch, once all have been filled.
+        """
+        past, share = self.state.past, self.recipe.tricks.replay
+        if past is None:
+            return fake
+        update = self.state.images // self.recipe.batch_size
+        filled = min(update, SLOTS)
+        slots = torch.randint(max(1, filled), (len(fake),), device=fake.device)
+        old = past[slots, torch.arange(len(fake), device=fake.device)].to(fake.dtype)
+        chosen = torch.rand(len(fake), device=fake.device) < (share if filled else 0.0)
+        target = update if update < SLOTS else int(torch.randint(SLOTS, ()))
+        past[target] = fake.half()
+        return torch.where(chosen[:, None, None, None], old, fake)
 
     def _discriminator_loss(self, batch: MicroBatch, fake: Tensor, penalised: bool) -> Tensor:
         # Real and fake images pass separately: batch norm must see each kind's own statistics.
@@ -315,8 +334,10 @@ def micro_batch_size(recipe: Recipe, processes: int) -> int:
     """Images that pass through a network at once on each of `processes` processes.
 
     Raises:
-        UserError: the batch cannot be divided evenly.
+        UserError: the batch cannot be divided evenly, or a setting works on one device only.
     """
+    if recipe.tricks.replay and processes > 1:
+        raise UserError("tricks.replay works on one device; remove it, or train with --devices 1.")
     size, left = divmod(recipe.batch_size, processes * recipe.accumulate)
     if left or size < 2:
         raise UserError(

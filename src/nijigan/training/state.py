@@ -24,6 +24,8 @@ from nijigan.training.hardware import memory_format
 log = logging.getLogger("nijigan")
 
 Attributes = Mapping[str, Sequence[str]]
+SLOTS = 16
+"""Batches of generated images that are kept for later rounds."""
 
 
 @dataclass
@@ -40,6 +42,8 @@ class TrainingState:
     """Real images shown so far: the clock of the run."""
     seconds: float = 0.0
     """Seconds spent training so far, over all resumptions."""
+    past: Tensor | None = None
+    """Generated images of earlier rounds, SLOTS×n×3×H×W in fp16, if D trains on some; n is a micro-batch."""
     search: BestSearch = field(default_factory=BestSearch)
     """The results of the evaluations so far."""
     origin: str = ""
@@ -51,6 +55,7 @@ class TrainingState:
         generator, discriminator = build_networks(recipe, attributes)
         generator.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
         discriminator.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
+        size = (SLOTS, recipe.batch_size // recipe.accumulate, 3, recipe.resolution, recipe.resolution)
         return cls(
             generator=generator,
             discriminator=discriminator,
@@ -58,6 +63,7 @@ class TrainingState:
             g_optimizer=build_optimizer(recipe.g_optimizer, generator),
             d_optimizer=build_optimizer(recipe.d_optimizer, discriminator),
             scaler=torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16"),
+            past=torch.zeros(size, dtype=torch.float16, device=device) if recipe.tricks.replay else None,
         )
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -114,6 +120,8 @@ class TrainingState:
                 for key, value in sorted(optimizer.state[parameter].items()):
                     if isinstance(value, Tensor):  # sgd without momentum keeps a None
                         yield f"{prefix}.{index:03d}.{key}", value
+        if self.past is not None:
+            yield "past", self.past
 
 
 def build_networks(recipe: Recipe, attributes: Attributes) -> tuple[nn.Module, nn.Module]:
