@@ -880,3 +880,23 @@ def test_a_run_says_what_it_ran_on(
     assert [found.machine for found in read_json(RunInfo, run / "run.json").environments][1:] == [
         begun.machine.replace(_processor(), "another processor")
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("dcgan", "3 epochs of these 96 faces are 0.29 kimg."),
+        (
+            "anik",
+            "3 epochs of these 96 faces are 0.29 kimg. Those of the study, which had 63,632, were 191: --kimg 191",
+        ),
+        ("ti-wen-chen", "3 epochs of these 96 faces are 0.29 kimg."),
+    ],
+)
+def test_epochs_are_told_in_images(
+    name: str, words: str, tiny: Recipe, faces: FaceDataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert faces.count("train") == 96
+    with caplog.at_level(logging.INFO, "nijigan"):
+        Session.new(replace(tiny, name=name, epochs=3), faces, "cpu")
+    assert words in caplog.messages

@@ -45,6 +45,8 @@ class Study:
     """The epochs whose faces or figures it shows, with that of the untrained generator. Empty: it shows none."""
     table: tuple[Row, ...] = ()
     """Its own table by epoch."""
+    faces: int | None = None
+    """The number of its training images, if its epochs are of a known number."""
 
 
 STUDIES = (
@@ -89,6 +91,7 @@ STUDIES = (
         "As in the text, latents have 128 numbers and images are 3×28×28. The text says both that each batch trains "
         "both networks and that whole epochs alternate: the recipe does the former, --alternate-epochs the latter.",
         epochs=(0, 1, 5, 10, 15, 20, 25),
+        faces=63_632,
         table=(
             Row(1, 3.31, 0.79, 0.58, 0.05),
             Row(5, 5.81, 0.30, 0.91, 0.16),
@@ -164,6 +167,7 @@ STUDIES = (
         "Latents of 128, 4×4 kernels, stride 2, Adam 2e-4 and 100 epochs are as in the study. `walia-acgan` is the "
         "ACGAN of the title, on faces with labels: human tags, or colours read from the pixels.",
         epochs=(0, 1, 5, 10, 15, 20, 25, 50, 100),
+        faces=63_632,
     ),
 )
 

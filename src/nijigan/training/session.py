@@ -15,6 +15,7 @@ from nijigan.dataset.faces import FaceDataset, FaceStream
 from nijigan.dataset.splits import split_advice
 from nijigan.errors import UserError
 from nijigan.recipe.recipe import Recipe
+from nijigan.recipe.studies import STUDIES
 from nijigan.tensors.unallocated import unallocated
 from nijigan.training.hardware import launch, own_randomness, resolve_precision, total_memory
 from nijigan.training.labels import TrainingLabels, with_attributes
@@ -58,6 +59,8 @@ class Session:
             raise UserError(f"{dataset.path} has no face to train on. {split_advice(dataset.path, len(dataset.table))}")
         fabric = launch(device, devices, nodes)
         micro_batch_size(recipe, fabric.world_size)
+        if recipe.epochs is not None:
+            log.info("%s", _length_in_words(recipe, faces))
         labelled = any(len(values) > 1 for values in dataset.attributes.values())
         recipe = with_attributes(recipe.resolved(faces, labelled), dataset)
         # Each process would measure for itself, and one with a busy core might come to another answer.
@@ -157,3 +160,15 @@ def advise(session: Session) -> None:
 @cache  # a plan, and each run of a sweep, has the same advice
 def _warn_once(text: str) -> None:
     log.warning("%s", text)
+
+
+def _length_in_words(recipe: Recipe, faces: int) -> str:
+    """How many images the recipe's epochs are of these faces, and of those of the study that it is from."""
+    assert recipe.epochs is not None  # callers ask for no other
+    kimg = recipe.epochs * faces / 1000
+    words = f"{recipe.epochs:g} epochs of these {faces:,} faces are {kimg:,.{0 if kimg >= 10 else 2}f} kimg."
+    study = next((study for study in STUDIES if recipe.name in study.recipes and study.faces), None)
+    if study is None or study.faces is None or study.faces == faces:
+        return words
+    kimg = recipe.epochs * study.faces / 1000
+    return f"{words} Those of the study, which had {study.faces:,}, were {kimg:,.0f}: --kimg {kimg:.0f}"
