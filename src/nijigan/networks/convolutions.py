@@ -19,8 +19,9 @@ _TILES = 64
 """With fewer tiles in a batch, times the threads, the transforms of the weights cost more than they save."""
 _POSITIONS = 1024
 """With fewer positions in a batch of maps to enlarge, folding the weights costs more than it saves."""
-_FOLD = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0))
-"""Taps of a transposed convolution, as sums of the three taps of one that sees every position twice."""
+_SUMS = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+"""Along one side, the four taps of a transposed convolution as sums of the three taps of one that sees all twice."""
+_FOLD = torch.kron(_SUMS, _SUMS).T.contiguous()  # 9×16
 
 
 class Conv3(nn.Conv2d):
@@ -44,9 +45,10 @@ def convolve3(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 class EnlargeConv3(Conv3):
     """N×inner×H×W → N×outer×2H×2W: every position repeated twice along each side, then a 3×3 convolution.
 
-    Five of the nine positions that a kernel then sees are repetitions. To train on CPUs, weights that meet the same
+    Five of the nine positions that a kernel then sees are repetitions. Where it pays, weights that meet the same
     position are summed first: the layer becomes a transposed 4×4 convolution with stride 2, with four products in place
-    of nine, in half the time. Generating keeps to the nine products, so that faces do not change by rounding.
+    of nine, in half the time. So it is while training on CPUs, and in an ONNX file, whose reader sums the weights once.
+    Generating with torch keeps to the nine products, so that a face does not depend on its batch.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -54,15 +56,15 @@ class EnlargeConv3(Conv3):
         learning = _learning(input, self.weight) and not torch.compiler.is_compiling()  # exports have any batch size
         if learning and len(input) * input.shape[2] * input.shape[3] >= _POSITIONS:
             return _double(input, _folded(self.weight), self.bias)
+        if torch.onnx.is_in_onnx_export():
+            return conv_transpose2d(input, _folded(self.weight), self.bias, 2, 1)
         return super().forward(interpolate(input, scale_factor=2.0))
 
 
 def _folded(weight: Tensor) -> Tensor:
     """O×C×3×3 weights for an enlarged map → C×O×4×4 for the transposed convolution that gives the same, in fp32."""
-    taps = weight.new_tensor(_FOLD)
     with torch.autocast("cpu", enabled=False):  # one rounding, later, as for other weights
-        pairs = torch.kron(taps, taps)  # 16×9
-        return (weight.flatten(2) @ pairs.T).view(*weight.shape[:2], 4, 4).transpose(0, 1)
+        return (weight.flatten(2) @ _FOLD.to(weight)).view(*weight.shape[:2], 4, 4).transpose(0, 1)
 
 
 class Halve(nn.Conv2d):
