@@ -29,7 +29,7 @@ that of the run: `sngan-200` is of the run `sngan`."""
 SAME = {"grid-dcgan": "dcgan-500"}
 """Rated generators with the weights of another. They count as one, whose faces were on two ballots."""
 EXTRA = ("grid-reacgan",)
-"""Faces of the packaged generator with requested attributes, from ten latents: the fit learns from them, but they are
+"""Faces of the generator `packaged` with requested attributes, from ten latents: the fit learns from them, but they are
 no sample of the generator, so that they count in no table."""
 PARTS = 5  # into which the real faces are divided, each to be judged by a fit to the others
 
@@ -164,7 +164,7 @@ def _cells(path: Path, side: int, columns: int, cells: Sequence[int]) -> Images:
 
 
 def _generate(file: str, seeds: Sequence[int]) -> Images:
-    """Faces of the packaged generator, or of an earlier one: `COMMIT:PATH`."""
+    """Faces of a generator in this repository, or of an earlier one: `COMMIT:PATH`."""
     root = RATINGS.parents[1]
     if ":" not in file:
         return Generator.load(root / file).sample_seeds(seeds)

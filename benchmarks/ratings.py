@@ -156,7 +156,7 @@ def main() -> None:
     options = parser.parse_args()
     rated = rated_faces(options.data)
     described, more = both_ways(rated.images), unrated_lessons(options.data)
-    # Faces of EXTRA are the packaged generator's.
+    # Faces of EXTRA are those of the generator `packaged`.
     groups = np.where(np.isin(rated.generators, EXTRA), "packaged", rated.generators)
     every, last = np.ones(len(groups), np.bool_), np.isin(rated.batches, LAST_BALLOTS)
     seen = set(groups[~last].tolist())
