@@ -155,8 +155,12 @@ def train(dataset: FaceDataset, out: Path, seconds: float, seed: int, resolution
     model = Velocity()
     ema, adam = Ema(model, EmaConfig(half_life_kimg=20)), torch.optim.Adam(model.parameters(), _RATE)
     stream = FaceStream(dataset.pixels("train", resolution), seed)
-    images, used = load(out, model, ema, adam)
+    of: list[object] = [seed, dataset.fingerprint, resolution]
+    images, used = load(out, model, ema, adam, of)
+    if used > seconds:
+        raise SystemExit(f"The model in {out} has trained for {used:.0f} s already, more than --seconds {seconds:g}.")
     begun = saved = time.process_time()
+    spent = used
     while (spent := used + time.process_time() - begun) < seconds:
         faces = torch.from_numpy(stream.read(images, _BATCH)).permute(0, 3, 1, 2).float() / 127.5 - 1
         for group in adam.param_groups:
@@ -169,24 +173,24 @@ def train(dataset: FaceDataset, out: Path, seconds: float, seed: int, resolution
         ema.update(model, _BATCH, images)
         if time.process_time() - saved > _SAVE:
             saved = time.process_time()
-            save(out, model, ema, adam, images, spent)
+            save(out, model, ema, adam, {"images": images, "spent": spent, "of": of})
             print(f"{images / 1000:.1f} kimg, {spent:.0f} of {seconds:.0f} s, loss {loss.item():.4f}", flush=True)
-    save(out, model, ema, adam, images, seconds)
+    save(out, model, ema, adam, {"images": images, "spent": spent, "of": of})
     return ema.module
 
 
-def save(out: Path, model: nn.Module, ema: Ema, adam: torch.optim.Adam, images: int, spent: float) -> None:
+def save(out: Path, model: nn.Module, ema: Ema, adam: torch.optim.Adam, numbers: dict[str, object]) -> None:
     """Write everything that the training needs to go on."""
     tensors = {f"{part}.{name}": value for part, module in (("model", model), ("ema", ema.module))
                for name, value in module.state_dict().items()}  # fmt: skip
     for index, moments in adam.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{name}": value for name, value in moments.items()}
     with replacing(out / "checkpoint.safetensors") as temporary:
-        temporary.write_bytes(pack(tensors, json.dumps({"images": images, "spent": spent})))
+        temporary.write_bytes(pack(tensors, json.dumps(numbers)))
 
 
-def load(out: Path, model: nn.Module, ema: Ema, adam: torch.optim.Adam) -> tuple[int, float]:
-    """Fill in what was saved; return the images seen and the CPU seconds spent, both 0 at the beginning."""
+def load(out: Path, model: nn.Module, ema: Ema, adam: torch.optim.Adam, of: list[object]) -> tuple[int, float]:
+    """Fill in what was saved `of` this seed, dataset and resolution; return images and CPU seconds, 0 at the start."""
     if not (out / "checkpoint.safetensors").exists():
         return 0, 0.0
     with safe_open(out / "checkpoint.safetensors", framework="pt") as file:
@@ -200,6 +204,8 @@ def load(out: Path, model: nn.Module, ema: Ema, adam: torch.optim.Adam) -> tuple
             state.setdefault(int(index), {})[moment] = value
     adam.load_state_dict(adam.state_dict() | {"state": state})
     numbers = json.loads(text or "")
+    if numbers["of"] != of:
+        raise SystemExit(f"The model in {out} has another seed, dataset or resolution; choose another --out.")
     return int(numbers["images"]), float(numbers["spent"])
 
 

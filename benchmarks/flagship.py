@@ -3,10 +3,10 @@ r"""The long training of `niji`, in pieces: from one pair to the next, by one co
     python benchmarks/flagship.py --data FACES --runs DIR --start-from results/niji/0250 --kimg 250
     python benchmarks/flagship.py --data FACES --runs DIR --start-from results/niji/0250 --minutes 10 --device cuda
 
-A piece trains at a constant rate with the settings of the recipe for a dataset of many passes: full augmentation, no
-burn-in. The last piece has `--tail`, over which the rate falls to 0. An interrupted piece goes on when the command is
-given again. It leaves `results/niji/NNNN`, whose name is the number of thousand images seen since the beginning: the
-pair in half precision to go on from, the recipe, the log and one grid.
+A piece trains at a constant rate; one that starts from another has full augmentation from its beginning. A piece with
+`--tail` lets the rate fall to 0. An interrupted piece goes on when the command is given again. It leaves
+`results/niji/NNNN`, whose name is the number of thousand images seen since the beginning: the pair in half precision to
+go on from, the recipe, the log and one grid.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def train(options: argparse.Namespace, run: Path) -> None:
         return
     length = ["--minutes", str(options.minutes)] if options.minutes else ["--kimg", str(options.kimg)]
     schedule = "linear" if options.tail else "constant"
-    start = ["--burn-in.kimg", "0", "--start-from", str(options.start_from)] if options.start_from else []
+    start = ["--augment.ramp-kimg", "0", "--start-from", str(options.start_from)] if options.start_from else []
     settings = ["--lr-schedule", schedule, "--evaluate-every", str(EVALUATE), "--seed", str(options.seed)]
     where = ["--data", str(options.data), "--out", str(run), "--device", options.device]
     subprocess.run([*NIJIGAN, "train", "niji", *where, *length, *settings, *start, *options.set], check=True)
@@ -46,6 +46,8 @@ def keep(run: Path, before: int) -> Path:
     """Copy what the project keeps of a piece; `before` is the kimg that its start had seen."""
     log = read_log(run)
     folder = OUT / f"{before + round(log[-1]['kimg']):04}"
+    if folder.exists():
+        raise SystemExit(f"{folder} exists; move it away, or train this piece for another length.")
     write_pair(run, folder, half=True)
     shutil.copy(run / "recipe.json", folder)
     shutil.copy(run / "log.jsonl", folder)
@@ -68,8 +70,11 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("set", nargs="*", help="after --: other options of nijigan train")
     options = parser.parse_args()
+    if options.start_from and not options.start_from.name.isdecimal():
+        parser.error(f"--start-from {options.start_from}: name a folder of results/niji, which is a number.")
     before = int(options.start_from.name) if options.start_from else 0
-    run = options.runs / f"niji-from-{before:04}-seed{options.seed}"
+    length_name = f"{options.minutes:g}min" if options.minutes else f"{options.kimg:g}kimg"
+    run = options.runs / f"niji-{before:04}-{length_name}{'-tail' * options.tail}-seed{options.seed}"
     train(options, run)
     print(json.dumps({"kept": str(keep(run, before).relative_to(OUT.parents[1]))}))
 

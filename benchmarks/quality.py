@@ -145,13 +145,15 @@ def judge(generator: Generator, real: RealFaces, n: int) -> dict[str, Score]:
 
 def table(rows: list[dict[str, object]]) -> str:
     """Markdown: one row for each training."""
-    lines = ["| recipe | time | seed | kimg | CPU s | " + " | ".join(SCORES) + " |", "|---" * (5 + len(SCORES)) + "|"]
+    head = "| recipe | time | seed | kimg | CPU s | split | " + " | ".join(SCORES) + " |"
+    lines = [head, "|---" * (6 + len(SCORES)) + "|"]
     for row in rows:
         scores: dict[str, dict[str, float]] = row["scores"]  # type: ignore[assignment]
         seconds = "" if row["cpu_seconds"] is None else f"{row['cpu_seconds']:.0f}"
         cells = [f"{scores[name]['value'] * (1000 if name.startswith('kid') else 1):.3f}" for name in SCORES]
         lines.append(
             f"| {row['recipe']} | {row['share']:g} T | {row['seed']} | {row['kimg']:.1f} | {seconds} | "
+            f"{row['split']} | "
             + " | ".join(cells) + " |"
         )  # fmt: skip
     return "\n".join(lines)
@@ -187,7 +189,9 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(record, indent=1))  # the speed, so that lengths stay if this is interrupted
     rows = record["rows"]
-    judged = [Training(row["recipe"], row["share"], row["seed"], row["kimg"]) for row in rows]
+    how = {"dataset": dataset.path.name, "fingerprint": dataset.fingerprint, "split": options.split, "n": options.n}
+    judged = [Training(row["recipe"], row["share"], row["seed"], row["kimg"]) for row in rows
+              if {name: row[name] for name in how} == how]  # fmt: skip
     fresh = [training for training in trainings if training not in judged]
     seconds = train_in_turns(fresh, options.runs, options.data)
 
@@ -195,8 +199,7 @@ def main() -> None:
     for training in fresh:
         scores = judge(Generator.load(training.folder(options.runs) / "last.safetensors"), real, options.n)
         spent = {"cpu_seconds": seconds.get(training)}
-        rows.append(asdict(training) | spent | {"scores": {name: asdict(s) for name, s in scores.items()}})
-    record |= {"rows": rows, "dataset": dataset.path.name, "split": options.split, "n": options.n}
+        rows.append(asdict(training) | how | spent | {"scores": {name: asdict(s) for name, s in scores.items()}})
     options.out.write_text(json.dumps(record, indent=1) + "\n")
     print(table(rows))
 

@@ -249,7 +249,7 @@ def test_one_recipe_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["recipes", "niji", "--layers", "--figure", str(tmp_path / "net.svg")]) == 0
     table = capsys.readouterr().out
     assert "12 values of hair" in table
-    assert "embedding of 13 values" in table
+    assert "embedding of 12 values" in table
     assert (tmp_path / "net.svg").is_file()
     assert main(["recipes", "dcgan", "--layers", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["Generator"][0]["kind"] == "transposed conv 4×4"

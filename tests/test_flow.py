@@ -1,15 +1,18 @@
 """The flow-matching baseline, against closed forms."""
 
+import json
 import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from nijigan.dataset.faces import FaceDataset
 from nijigan.recipe.parts import EmaConfig
+from nijigan.tensors.tensorfile import unpack
 from nijigan.training.ema import Ema
 
 flow = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "baselines" / "flow.py")))
@@ -42,7 +45,13 @@ def test_the_exact_velocity_has_no_loss_and_none_at_all_has_that_of_the_distance
 
 def test_it_learns_saves_and_draws(faces: FaceDataset, tmp_path: Path) -> None:
     first = flow.train(faces, tmp_path, seconds=2.0, seed=1, resolution=16)
-    again = flow.train(faces, tmp_path, seconds=2.0, seed=1, resolution=16)  # it has had its time: nothing to add
+    spent = json.loads(unpack(safe_open(tmp_path / "checkpoint.safetensors", "pt"))[0])["spent"]
+    assert spent >= 2.0
+    again = flow.train(faces, tmp_path, seconds=spent, seed=1, resolution=16)  # it has had its time: nothing to add
+    with pytest.raises(SystemExit, match="has trained for 2 s already"):
+        flow.train(faces, tmp_path, seconds=1.0, seed=1, resolution=16)
+    with pytest.raises(SystemExit, match="another seed"):
+        flow.train(faces, tmp_path, seconds=9.0, seed=2, resolution=16)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
     (drawn,) = flow.batches(first.eval(), 3, 2, 16)
     assert drawn.shape == (3, 16, 16, 3)
@@ -54,7 +63,7 @@ def test_it_learns_saves_and_draws(faces: FaceDataset, tmp_path: Path) -> None:
 
     model = flow.Velocity()
     ema, adam = Ema(model, EmaConfig()), torch.optim.Adam(model.parameters(), 1.0)
-    images, spent = flow.load(tmp_path, model, ema, adam)
+    images, saved = flow.load(tmp_path, model, ema, adam, [1, faces.fingerprint, 16])
     assert images > 0
-    assert spent == 2.0
+    assert saved == pytest.approx(spent, abs=0.1)
     assert all(moments["step"] == images / 16 for moments in adam.state_dict()["state"].values())

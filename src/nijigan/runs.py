@@ -3,6 +3,7 @@
 import json
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import suppress
@@ -48,10 +49,10 @@ class Environment:
         for name in _PACKAGES:
             with suppress(metadata.PackageNotFoundError):
                 packages[name] = metadata.version(name)
-        words = [ascii(word)[1:-1] if not word.isprintable() else word for word in sys.argv]
+        words = [word if word.isprintable() else ascii(word)[1:-1] for word in sys.argv]
         version = metadata.version("nijigan") + _commit()
         machine = f"{platform.system()} {platform.machine()}, {_processor()}, {device}"
-        return cls(" ".join(words), version, machine, packages)
+        return cls(shlex.join(words), version, machine, packages)
 
 
 def _commit() -> str:
@@ -85,7 +86,8 @@ class RunInfo:
     threads: int
     """torch's number of threads; another number rounds sums differently."""
     environments: tuple[Environment, ...] = ()
-    """What the run began on, and what it was resumed on if that differs. Runs of version 0.1 have none."""
+    """What the run began on, and what it was resumed on if that differs. A run that version 0.1 began has only what it
+    was resumed on later."""
 
     def __post_init__(self) -> None:
         check(self.dataset.isprintable(), "run.json names a dataset with control characters; correct its path.")

@@ -10,6 +10,7 @@ from nijigan.recipe.derived import REFERENCE, RULES
 from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.parts import ConditionConfig
 from nijigan.recipe.recipe import Recipe
+from nijigan.training.schedules import schedule_at
 
 NIJI = RECIPES["niji"]
 
@@ -41,8 +42,20 @@ def test_every_dataset_gets_a_valid_recipe(resolution: int, faces: int, labelled
 
 def test_augmentation_comes_with_passes_and_spares_colours_that_are_labels() -> None:
     few, many = NIJI.resolved(1_000, labelled=True), NIJI.resolved(40_000)
-    assert (few.burn_in.kimg, many.burn_in.kimg) == (25, 1000)  # 25 passes over the faces
+    assert (few.augment.ramp_kimg, many.augment.ramp_kimg) == (25, 1000)  # 25 passes over the faces
     assert (few.augment.colour, many.augment.colour) == (False, True)
+
+
+def test_colours_are_augmented_without_a_class_loss() -> None:
+    unconditional = replace(NIJI, condition=ConditionConfig()).resolved(1_000, labelled=True)
+    assert unconditional.augment.colour
+
+
+def test_the_average_of_weights_does_not_wait_for_augmentation() -> None:
+    recipe = NIJI.resolved(40_000)
+    schedule = schedule_at(recipe, 38_000, 200_000)
+    assert schedule.augment < 0.01
+    assert schedule.ramp == 1
 
 
 def test_larger_faces_get_narrower_networks_and_stronger_penalties() -> None:
@@ -62,8 +75,8 @@ def test_larger_faces_get_narrower_networks_and_stronger_penalties() -> None:
         (["--penalty.kind", "none"], {"penalty.kind": "none", "penalty.weight": None}),
         (["--penalty.weight=2"], {"penalty.weight": 2}),
         (["--condition.kind", "projection"], {"condition.kind": "projection"}),
-        (["--augment.colour"], {"augment.colour": True, "burn_in.kimg": 1500}),
-        (["--burn-in.kimg", "0"], {"burn_in.kimg": 0}),
+        (["--augment.colour"], {"augment.colour": True, "augment.ramp_kimg": 1500}),
+        (["--augment.ramp-kimg", "0"], {"augment.ramp_kimg": 0}),
         (["--condition.diversity", "0"], {"condition.kind": "reacgan", "condition.diversity": 0}),
         (["--attributes", "hair"], {"condition.kind": "reacgan"}),
     ],

@@ -33,7 +33,7 @@ def test_r3gan_burns_in_as_published() -> None:
     """Huang et al. 2024, FFHQ-64: rates 2e-4 → 5e-5, γ 2 → 0.2, β2 0.9 → 0.99, average 0 → 500 kimg, p 0 → 0.3."""
     recipe = RECIPES["r3gan"]
     start, middle, end, later = (schedule_at(recipe, kimg * 1000, 30_000_000) for kimg in (0, 10_000, 20_000, 29_000))
-    assert start == Schedule(lr=1, penalty=1, noise=0, ramp=0)
+    assert start == Schedule(lr=1, penalty=1, noise=0, augment=0, ramp=0)
     assert recipe.g_optimizer.lr * end.lr == pytest.approx(5e-5)
     assert recipe.penalty.strength * end.penalty == pytest.approx(0.2)
     assert end.ramp == 1

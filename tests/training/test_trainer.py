@@ -888,7 +888,8 @@ def test_a_run_says_what_it_ran_on(
         ("dcgan", "3 epochs of these 96 faces are 0.29 kimg."),
         (
             "anik",
-            "3 epochs of these 96 faces are 0.29 kimg. Those of the study, which had 63,632, were 191: --kimg 191",
+            "3 epochs of these 96 faces are 0.29 kimg. The study had 63,632 faces; to train on as many images as it "
+            "did, add --kimg 191.",
         ),
         ("ti-wen-chen", "3 epochs of these 96 faces are 0.29 kimg."),
     ],

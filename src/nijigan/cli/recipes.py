@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 class Recipes:
     """List the named recipes, or show one: its settings, or its networks layer by layer."""
 
-    recipe: Annotated[Positional[str | None], tyro.conf.arg(metavar="RECIPE")] = None
+    recipe: Annotated[Positional[str | None], tyro.conf.arg(metavar="[RECIPE]")] = None
     """A name from the list, or the path of a recipe's JSON file. Default: list all."""
     layers: bool = False
     """Print both networks of RECIPE layer by layer: output, parameters, operations."""
     figure: Path | None = None
     """Draw both networks of RECIPE side by side into this .svg file. Default: no figure."""
+    overwrite: bool = False
+    """Replace an existing file at --figure."""
     json: bool = False
-    """Print all fields as JSON; with --layers, the layers."""
+    """Print as JSON: all fields of all recipes, or of RECIPE; with --layers, its layers."""
 
     def run(self) -> None:
         """Print what was asked for."""
@@ -45,6 +47,8 @@ class Recipes:
         if not (self.layers or self.figure):
             _print_settings(recipe, as_json=self.json)
             return
+        if self.figure and self.figure.exists() and not self.overwrite:
+            raise UserError(f"{self.figure} exists; choose another name, or use --overwrite.")
         networks, note = _networks(recipe)
         if self.layers and self.json:
             print(
@@ -56,8 +60,8 @@ class Recipes:
             from nijigan.export.network_figure import draw_networks
 
             draw_networks(recipe.name, networks, self.figure)
-            if not self.json:
-                print(self.figure)
+            if not self.layers:
+                print(json.dumps(str(self.figure)) if self.json else self.figure)
 
     def _list(self) -> None:
         if self.json:
@@ -88,7 +92,12 @@ def _print_settings(recipe: Recipe, as_json: bool) -> None:
     if as_json:
         print(json.dumps(asdict(recipe), indent=2))
         return
-    for name, value in asdict(recipe).items():
+    derived = ", ".join(name.replace("_", "-") for name in recipe.derived)
+    if derived:
+        print(f"From the resolution, the faces and their labels follow: {derived}. Below is what 10,000 faces give.")
+    for name, value in asdict(replace(recipe, derived=())).items():
+        if name == "derived":
+            continue
         for field, setting in value.items() if isinstance(value, dict) else [("", value)]:
             option = f"{name}.{field}" if field else name
             print(f"{option.replace('_', '-'):32}{setting}")
@@ -134,7 +143,7 @@ def _print_layers(networks: dict[str, "Sequence[Layer]"], note: str) -> None:
 class Papers:
     """Print what the five student studies claim, what we measured, and what we changed; or show a study from a run."""
 
-    study: Annotated[Positional[str | None], tyro.conf.arg(metavar="STUDY")] = None
+    study: Annotated[Positional[str | None], tyro.conf.arg(metavar="[STUDY]")] = None
     """menon-dubey, anik, chen-ning-lin, ti-wen-chen or walia, or one of their recipes. Default: all."""
     run_folder: Annotated[Path | None, tyro.conf.arg(name="run", metavar="RUN")] = None
     """A run of the study's recipe. From it, a page shows the study's table, curves and pictures by epoch. Default: no
@@ -151,8 +160,8 @@ class Papers:
         if self.run_folder is not None:
             self._write_page(self.run_folder)
             return
-        if self.out is not None:
-            raise UserError("--out is for the page of a run; name the run: --run RUN.")
+        if self.out is not None or self.overwrite:
+            raise UserError("--out and --overwrite are for the page of a run; name the run: --run RUN.")
         studies = STUDIES if self.study is None else (find_study(self.study),)
         if self.json:
             print(json.dumps([asdict(study) for study in studies], indent=2))
@@ -175,6 +184,8 @@ class Papers:
         from nijigan.pages.layout import check_page_place
         from nijigan.pages.study import write_study
 
+        if self.json:
+            raise UserError("The page of a run is HTML; remove --json.")
         if self.study is None:
             raise UserError("Name the study of the run, such as: nijigan papers anik --run runs/anik")
         study = find_study(self.study)

@@ -27,7 +27,6 @@ _NAMES: dict[type[nn.Module], Callable[[nn.Module], str]] = {
     nn.Upsample: lambda layer: f"{layer.mode} ×{layer.scale_factor:g}",
     nn.PixelShuffle: lambda layer: f"pixel shuffle ×{layer.upscale_factor}",
     nn.AvgPool2d: lambda layer: f"average pool {layer.kernel_size}×{layer.kernel_size}",
-    nn.Embedding: lambda layer: f"embedding of {layer.num_embeddings} values",
     nn.Linear: lambda _: "linear",
     MinibatchStddev: lambda _: "minibatch standard deviation",
     ModulatedNorm: lambda _: "batch norm by latent",
@@ -127,6 +126,8 @@ def kind_of(layer: nn.Module) -> str:
     spectral = ", spectral norm" if parametrize.is_parametrized(layer) else ""
     if isinstance(layer, Equalised):
         return "linear" if layer.weight.ndim == 2 else _convolution(layer.weight.shape[2], 1, 1)
+    if isinstance(layer, nn.Embedding):
+        return f"embedding of {layer.num_embeddings - 1} values or unknown"
     if isinstance(layer, EnlargeConv3):
         return f"nearest ×2, conv 3×3{spectral}"
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):

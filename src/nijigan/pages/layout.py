@@ -142,8 +142,8 @@ def join(names: Sequence[str]) -> str:
 
 
 def _code(text: str) -> Markup:
-    """Text in which words between backticks, such as `walia`, are shown as code."""
-    parts = [escape(showable(part)) for part in text.split("`")]
+    """Text of our own in which words between backticks, such as `walia`, are shown as code."""
+    parts = [escape(part) for part in text.split("`")]
     return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 

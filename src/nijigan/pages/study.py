@@ -21,6 +21,7 @@ from nijigan.runs import RunInfo, read_log, snapshots_of
 _LOSSES, _SCORES = ("g_loss", "d_loss"), ("real_score", "fake_score")
 _WINDOW = 10  # log lines over which volatility is averaged
 _SHOWN = 32  # real faces beside as many generated ones
+_NEAR = 0.1  # epochs: a round that ends an epoch may end that much later, and one that is this short of it counts
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def write_study(study: Study, run: Path, out: Path) -> None:
         UserError: there is no run, or it has no log line yet.
     """
     check((run / "recipe.json").is_file(), f"There is no run in {run}; name the folder of a run of {study.recipes[0]}.")
-    recipe, lines = read_json(Recipe, run / "recipe.json"), read_log(run)
+    recipe = read_json(Recipe, run / "recipe.json")
+    lines = [line for line in read_log(run) if (line.get("epoch") or 0) > 0]
     check(bool(lines), f"The run in {run} has no log line yet; let it train on.")
     epochs = study.epochs or (0, *sorted({round(line["epoch"]) for line in lines if "yield" in line} - {0}))
     face_count, real = _real_faces(run)
@@ -83,7 +85,7 @@ def findings(lines: Sequence[Line]) -> list[str]:
     if sums:
         epoch, lowest = min(sums, key=lambda point: point[1])
         found.append(f"The sum of both losses is lowest after {epoch:.1f} epochs: {lowest:.2f}.")
-    judged = [line for line in lines if line.get("yield") is not None]
+    judged = _evaluations(lines)
     if judged:
         best = max(judged, key=lambda line: line["yield"])
         least = min(judged, key=lambda line: line["kid"])
@@ -118,15 +120,21 @@ def volatility(lines: Sequence[Line], key: str) -> list[tuple[float, float]]:
 
 def _during(epoch: int, lines: Sequence[Line]) -> Line | None:
     """Means of losses and scores over the lines of the epoch that ends with this number."""
+    if not lines or lines[-1]["epoch"] < epoch - _NEAR:
+        return None
     inside = [line for line in lines if epoch - 1 < line["epoch"] <= epoch + 1e-9]
     means = {key: [line[key] for line in inside if line.get(key) is not None] for key in (*_LOSSES, *_SCORES)}
     return {key: float(np.mean(values)) for key, values in means.items()} if all(means.values()) else None
 
 
 def _judged(epoch: int, lines: Sequence[Line]) -> Line | None:
-    """The evaluation that is nearest to the end of an epoch, and less than half an epoch away."""
-    judged = [line for line in lines if line.get("yield") is not None and abs(line["epoch"] - epoch) < 0.5]
+    """The evaluation at the end of an epoch."""
+    judged = [line for line in _evaluations(lines) if abs(line["epoch"] - epoch) < _NEAR]
     return min(judged, key=lambda line: abs(line["epoch"] - epoch), default=None)
+
+
+def _evaluations(lines: Sequence[Line]) -> list[Line]:
+    return [line for line in lines if line.get("yield") is not None and line.get("kid") is not None]
 
 
 def _charts(lines: Sequence[Line]) -> list[object]:
@@ -148,12 +156,12 @@ def _names(keys: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _grids(run: Path, epochs: Sequence[int], lines: Sequence[Line]) -> list[tuple[str, Picture]]:
-    """For each epoch the sample grid that is nearest to its end, at most half an epoch away."""
+    """For each epoch that was reached, the sample grid at its end."""
     per_epoch = lines[-1]["images"] / lines[-1]["epoch"]
     found = []
     for epoch in epochs:
         path, images = min(snapshots_of(run), key=lambda grid: abs(grid[1] - epoch * per_epoch), default=(None, 0))
-        if path is not None and abs(images / per_epoch - epoch) < 0.5:
+        if path is not None and abs(images / per_epoch - epoch) < (_NEAR if epoch else 1e-9):
             with suppress(OSError), Image.open(path) as picture:
                 name = "before training" if epoch == 0 else f"after epoch {epoch}"
                 found.append(

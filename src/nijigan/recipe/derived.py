@@ -23,7 +23,7 @@ class Facts:
     faces: int
     """Number of training faces."""
     labelled: bool
-    """Whether they have attributes to condition on."""
+    """Whether they have attributes to condition on, and the recipe uses them."""
 
 
 REFERENCE = Facts(resolution=64, faces=10_000, labelled=True)
@@ -51,7 +51,7 @@ RULES: Mapping[str, Callable[[Facts], Any]] = {
     "condition": lambda facts: ConditionConfig("reacgan", weight=1) if facts.labelled else ConditionConfig(),
     # Colours that are changed at random teach the class loss wrong labels of colours.
     "augment.colour": lambda facts: not facts.labelled,
-    "burn_in.kimg": lambda facts: max(1.0, round(_PASSES * facts.faces / 1000, 1)),
+    "augment.ramp_kimg": lambda facts: max(1.0, round(_PASSES * facts.faces / 1000, 1)),
     "kimg": _length,
 }
 """Field or part of a recipe → its rule."""

@@ -120,10 +120,10 @@ _TABLE = (
         condition=ConditionConfig("reacgan", weight=1),
         objective="relativistic", penalty=PenaltyConfig("r1r2", weight=2, every=8),
         g_optimizer=_adam(4e-4, 0.0, 0.99), d_optimizer=_adam(4e-4, 0.0, 0.99),
-        lr_schedule="tail", augment=AugmentConfig(p="auto", colour=False), burn_in=BurnInConfig(kimg=250),
+        lr_schedule="tail", augment=AugmentConfig(p="auto", colour=False, ramp_kimg=250),
         ema=EmaConfig(half_life_kimg=20), batch_size=16, kimg=1000,
-        derived=("generator.width", "discriminator.width", "penalty.weight", "condition", "augment.colour",
-                 "burn_in.kimg", "kimg"),
+        derived=("condition", "generator.width", "discriminator.width", "penalty.weight", "augment.colour",
+                 "augment.ramp_kimg", "kimg"),
     ),
     # Karras et al. 2019 and 2020: eight mapping layers, style mixing, noise, R1 with γ = 1 every 16 updates, as in
     # their preset for 256 px. It is "lite" because D lacks their blur filters, and styles scale activations instead of

@@ -247,9 +247,12 @@ class AugmentConfig:
     """Shift the image by up to an eighth of its size."""
     cutout: bool = True
     """Blank a square of half the image's height, which may extend beyond the border."""
+    ramp_kimg: float = 0.0
+    """Thousands of images over which the probability rises from 0, along half a cosine; 0 = no ramp."""
 
     def __post_init__(self) -> None:
         check(self.p == "auto" or 0 <= self.p <= 1, f"augment.p is {self.p}; choose 0 (off) to 1, or auto.")
+        check(0 <= self.ramp_kimg < inf, "augment.ramp_kimg must be 0 (off) or more, and finite.")
         check(
             self.p == 0 or self.colour or self.translation or self.cutout,
             "augment.p is set, but every kind of augmentation is switched off; switch one on, or set augment.p to 0.",

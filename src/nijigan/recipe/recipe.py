@@ -76,7 +76,7 @@ class Recipe:
     """Mirror each real face horizontally with probability 1/2."""
     balance: bool = False
     """Show faces with rare values of an attribute more often, those with common ones less often (conditional recipes).
-    An epoch then repeats some faces and leaves out others."""
+    An epoch then repeats some faces, at most twenty times, and leaves out others."""
     precision: Precision = "auto"
     """Arithmetic of the networks; auto = bf16 where it is fast, otherwise fp32. Weights are always stored in fp32."""
     kimg: float = 500.0
@@ -87,7 +87,7 @@ class Recipe:
     """Thousands of images between snapshots (checkpoint, sample grid, generator file). Default: 1/20 of the run, at
     least 1."""
     keep: Literal["last", "best", "every"] = "best"
-    """What stays of the snapshots: last = the two newest checkpoints; best = these, and those of the best evaluation;
+    """What stays of the snapshots: last = the two newest checkpoints; best = these, and that of the best evaluation;
     every = all checkpoints, and the averaged generator of each in snapshots/."""
     tick_kimg: float | None = None
     """Thousands of images between ticks (log line, plots). Default: 1/100 of the run, at least 1."""
@@ -146,10 +146,12 @@ class Recipe:
             faces: number of training faces.
             labelled: whether they have attributes to condition on.
         """
-        facts = Facts(self.resolution, faces, labelled or bool(self.attributes))
+        used = self.condition.kind != "none" if "condition" not in self.derived else labelled or bool(self.attributes)
+        facts = Facts(self.resolution, faces, used)
         recipe = replace(self, derived=())
-        for name in self.derived:
+        for name in self.derived:  # the condition first: what depends on labels depends on whether they are used
             recipe = recipe._derive(name, facts)
+            facts = replace(facts, labelled=recipe.condition.kind != "none")
         if self.epochs is not None:
             recipe = replace(recipe, kimg=self.epochs * faces / 1000, epochs=None)
         if self.every_epochs is not None:

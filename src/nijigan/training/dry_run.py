@@ -251,7 +251,8 @@ def _rounds(session: Session, batch: int, state: TrainingState | None = None, fa
         state: the networks, by default those of the session.
         fabric: the device, by default that of the session.
     """
-    recipe, labels = replace(session.recipe, batch_size=batch, accumulate=1), session.labels
+    no_past = replace(session.recipe.tricks, replay=0.0)  # it costs next to nothing, and has another size
+    recipe, labels = replace(session.recipe, batch_size=batch, accumulate=1, tricks=no_past), session.labels
     random = np.random.default_rng(0)
     side, count = recipe.resolution, recipe.batch_size
     faces = random.integers(0, 256, (count, side, side, 3), np.uint8)

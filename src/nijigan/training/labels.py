@@ -18,6 +18,7 @@ from nijigan.safe_text import UNKNOWN
 log = logging.getLogger("nijigan")
 
 _ENOUGH = 16
+_MOST = 20.0  # times the average weight: a value with one face cannot be learnt, and must not displace the others
 _PAIRS, _FEWEST_PAIRS = 1000, 100
 
 
@@ -60,13 +61,15 @@ class TrainingLabels:
         """How often to show each training face so that the values of an attribute are shown equally often, N.
 
         A known value weighs the inverse of its number of faces, an unknown one as much as a face does on average. With
-        several attributes a face has the mean of its weights, which balances each of them in part.
+        several attributes a face has the mean of its weights, which balances each of them in part. No face weighs more
+        than twenty times the average.
         """
         weights = np.ones((len(self.codes), len(self.attributes)))
         for column, (codes, values) in enumerate(zip(self.codes.T, self.attributes.values(), strict=True)):
             known = codes >= 0
             counts = np.bincount(codes[known], minlength=len(values))
             weights[known, column] = known.sum() / len(values) / counts[codes[known]]
+        weights = np.minimum(weights, _MOST)
         return weights.mean(axis=1) if self.attributes else np.ones(len(weights))
 
     def most_common(self, most: int) -> tuple[dict[str, str], npt.NDArray[np.int64]]:

@@ -32,7 +32,7 @@ DIVERSITY_EVERY = 4
 """The diversity loss is computed only in every Nth round, with N times the weight, to save passes of G."""
 
 _GRADIENT_EVERY = 16
-"""The length of the gradient is measured in one of as many updates, and in none with a lazy penalty, which is rare."""
+"""The lengths of the gradients are measured in the second of as many rounds, which no lazy penalty is in."""
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 ReadBatch = Callable[[int, int], tuple[Images, Codes]]
@@ -93,6 +93,7 @@ class Rounds:
         self.class_loss = build_class_loss(recipe.condition)
         self.augment = probability(recipe.augment, face_count)
         self.schedule = Schedule()
+        self._measuring = False
         self.micro_batch_size = micro_batch_size(recipe, fabric.world_size)
         dtype = _DTYPES[recipe.precision]
         self._device_type = autocast_device(fabric.device)
@@ -126,6 +127,8 @@ class Rounds:
         recipe, state = self.recipe, self.state
         torch.manual_seed(mix_seeds(recipe.seed, self.fabric.global_rank + 1, state.images))
         self.schedule = updates.schedule
+        number = state.images // (recipe.batch_size * recipe.n_critic)
+        self._measuring = number % _GRADIENT_EVERY == 1
         state.generator.train()
         state.discriminator.train()
 
@@ -178,8 +181,7 @@ class Rounds:
         for number, batch in enumerate(batches, start=1):
             with torch.set_grad_enabled(keep and number == len(batches)):
                 fake = self._generate(batch.codes)
-            shown = self._mixed_with_past(fake.detach()) if number == 1 else fake.detach()
-            loss = self._discriminator_loss(batch, shown, penalised)
+            loss = self._discriminator_loss(batch, self._mixed_with_past(fake.detach(), number - 1), penalised)
             with full_precision(self._device_type) if penalised else nullcontext():
                 self._backward(loss)
         self._step("d", self.state.d_optimizer, self.state.discriminator, self.recipe.d_optimizer)
@@ -187,21 +189,22 @@ class Rounds:
             clip_weights(self.state.discriminator, self.recipe.clip)
         return fake
 
-    def _mixed_with_past(self, fake: Tensor) -> Tensor:
+    def _mixed_with_past(self, fake: Tensor, number: int) -> Tensor:
         """Some of the fakes replaced by those of earlier rounds, if the recipe says so; these join the past.
 
         Shrivastava et al., "Learning from Simulated and Unsupervised Images through Adversarial Training", CVPR 2017,
-        section 2.3. A slot at random is replaced by the new batch, once all have been filled.
+        section 2.3. A slot at random is replaced by the new ones, once all have been filled. `number` counts the
+        micro-batches of an update from 0.
         """
         past, share = self.state.past, self.recipe.tricks.replay
-        if past is None:
+        if past is None or not share:
             return fake
-        update = self.state.images // self.recipe.batch_size
-        filled = min(update, SLOTS)
+        count = self.state.images // self.recipe.batch_size * self.recipe.accumulate + number
+        filled = min(count, SLOTS)
         slots = torch.randint(max(1, filled), (len(fake),), device=fake.device)
         old = past[slots, torch.arange(len(fake), device=fake.device)].to(fake.dtype)
         chosen = torch.rand(len(fake), device=fake.device) < (share if filled else 0.0)
-        target = update if update < SLOTS else int(torch.randint(SLOTS, ()))
+        target = count if count < SLOTS else int(torch.randint(SLOTS, ()))
         past[target] = fake.half()
         return torch.where(chosen[:, None, None, None], old, fake)
 
@@ -271,7 +274,7 @@ class Rounds:
     def _augmented(self, images: Tensor) -> Tensor:
         """The images as D sees them: augmented, and with instance noise if the schedule has any."""
         low = -1.0 if self.recipe.generator.output == "tanh" else 0.0
-        images = augment(images, self.augment * self.schedule.ramp, self.recipe.augment, low)
+        images = augment(images, self.augment * self.schedule.augment, self.recipe.augment, low)
         if self.schedule.noise:
             images = images + self.schedule.noise * (1 - low) / 2 * torch.randn_like(images)
         return images
@@ -310,8 +313,7 @@ class Rounds:
             flat = self._mean_over_processes(torch.cat([g.flatten() for g in gradients]))
             for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
                 gradient.copy_(mean.view_as(gradient))
-        measured = self.state.images // self.recipe.batch_size % _GRADIENT_EVERY == 1
-        if measured and f"{network}_gradient" in self._sums:
+        if self._measuring and f"{network}_gradient" in self._sums:
             self._note(**{f"{network}_gradient": get_total_norm(gradients)})
         self.state.scaler.step(optimizer)
         self.state.scaler.update()

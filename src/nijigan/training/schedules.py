@@ -20,8 +20,10 @@ class Schedule:
     """Factor of the penalty's weight."""
     noise: float = 0.0
     """Standard deviation of the noise added to what D sees, where pixels span 2."""
+    augment: float = 1.0
+    """Factor of augmentation's probability."""
     ramp: float = 1.0
-    """Progress of burn-in, 0 to 1: factor of augmentation's probability and of the moving average's half-life."""
+    """Progress of burn-in, 0 to 1: factor of the moving average's half-life."""
 
     def beta2(self, config: OptimizerConfig, burn_in: BurnInConfig) -> float:
         """The β2 of one network's adam."""
@@ -34,12 +36,16 @@ def schedule_at(recipe: Recipe, images: int, total: int) -> Schedule:
     lr = rate_factor(recipe.lr_schedule, images / total)
     tricks, burn_in = recipe.tricks, recipe.burn_in
     noise = tricks.instance_noise * max(0.0, 1 - images / (1000 * tricks.instance_noise_kimg))
-    if not burn_in.kimg:
-        return Schedule(lr=lr, noise=noise)
-    ramp = 0.5 - 0.5 * math.cos(math.pi * min(1.0, images / (1000 * burn_in.kimg)))
+    ramp = _risen(images, burn_in.kimg)
     return Schedule(
-        lr=lr * (1 + (burn_in.lr - 1) * ramp), penalty=1 + (burn_in.penalty - 1) * ramp, noise=noise, ramp=ramp
-    )
+        lr=lr * (1 + (burn_in.lr - 1) * ramp), penalty=1 + (burn_in.penalty - 1) * ramp, noise=noise,
+        augment=ramp * _risen(images, recipe.augment.ramp_kimg), ramp=ramp,
+    )  # fmt: skip
+
+
+def _risen(images: int, kimg: float) -> float:
+    """How far a ramp of that length along half a cosine has risen, 0 to 1; 1 without a length."""
+    return 0.5 - 0.5 * math.cos(math.pi * min(1.0, images / (1000 * kimg))) if kimg else 1.0
 
 
 def rate_factor(schedule: str, progress: float) -> float:

@@ -171,4 +171,4 @@ def _length_in_words(recipe: Recipe, faces: int) -> str:
     if study is None or study.faces is None or study.faces == faces:
         return words
     kimg = recipe.epochs * study.faces / 1000
-    return f"{words} Those of the study, which had {study.faces:,}, were {kimg:,.0f}: --kimg {kimg:.0f}"
+    return f"{words} The study had {study.faces:,} faces; to train on as many images as it did, add --kimg {kimg:.0f}."

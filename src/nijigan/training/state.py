@@ -25,7 +25,7 @@ log = logging.getLogger("nijigan")
 
 Attributes = Mapping[str, Sequence[str]]
 SLOTS = 16
-"""Batches of generated images that are kept for later rounds."""
+"""Micro-batches of generated images that are kept for later rounds."""
 
 
 @dataclass

@@ -83,7 +83,7 @@ def _read_pair(generator: Path, discriminator: Path) -> Networks:
             text, tensors = unpack(file)
         numbers = json.loads(text or "")
         recipe = parse_json(Recipe, json.dumps(numbers["recipe"]), f"The recipe in {discriminator}")
-        partner = numbers["generator"]
+        partner = numbers.get("generator", "")
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0][:100]
         raise UserError(
