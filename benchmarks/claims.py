@@ -271,9 +271,14 @@ def modes(lab: Sequence[Record], data: str, *penalties: str) -> list[int]:
     return [one.modes for one in lab if one.data == data and one.penalty in (penalties or [one.penalty])]
 
 
+def tried(rows: Sequence[Record], run: str) -> Record:
+    """The scores of one run of the search for niji."""
+    return next(row for row in rows if row.run == run)
+
+
 FUNCTIONS = (
     modes, share, minus, word, until, at, tail, pace, minutes, mean, at_epoch, epoch,
-    weights, kid, accuracy, values, ascending, within, labelled, lowest,
+    weights, kid, accuracy, values, ascending, within, labelled, lowest, tried,
 )  # fmt: skip
 
 
