@@ -12,7 +12,21 @@ PICTURES = {
     "faces.webp": ["generate", "--n", "64", "--seed", "0", "--scale", "2"],
     "hair.webp": ["generate", "--each", "hair", "--n", "12", "--seed", "0"],
     "eyes.webp": ["generate", "--each", "eyes", "--n", "12", "--seed", "0"],
-    "walk.webp": ["walk", "--n", "6", "--columns", "6", "--stops", "4", "--seed", "0", "--scale", "2"],
+    "walk.webp": [
+        "walk",
+        "--n",
+        "6",
+        "--columns",
+        "6",
+        "--stops",
+        "4",
+        "--frames-per-stop",
+        "10",
+        "--seed",
+        "0",
+        "--scale",
+        "2",
+    ],
 }
 """By file: the command that draws it."""
 
