@@ -1,8 +1,11 @@
 """Make a run's networks those of the package: generator, discriminator and ONNX file.
 
 python tools/package.py RUN "How it was trained, on what, what it draws."
+nijigan evaluate --data FACES --split test --manifold --out results/packaged
+python tools/package.py --metrics   # write these scores into the packaged files
 """
 
+import json
 import sys
 import tempfile
 from dataclasses import replace
@@ -10,23 +13,44 @@ from pathlib import Path
 
 from nijigan.export.onnx import write_onnx
 from nijigan.generator.generator import Generator
+from nijigan.generator.header import GeneratorHeader
 from nijigan.generator.packaged import PACKAGED, PACKAGED_DISCRIMINATOR
 from nijigan.training.transfer.pair import DISCRIMINATOR, GENERATOR, write_pair
 
+METRICS = Path(__file__).parents[1] / "results" / "packaged" / "metrics.json"
+STATED = {
+    "yield": "yield", "kid-lite0@128": "kid", "recall": "recall", "coverage": "coverage",
+    "hair/people": "accuracy-hair", "eyes/people": "accuracy-eyes",
+}  # fmt: skip
+"""Scores that the files state, and their names in the evaluation."""
 
-def main(run: str, description: str) -> None:
-    """Replace the packaged networks."""
+
+def package(run: str, description: str) -> None:
+    """Replace the packaged networks by those of a run."""
     with tempfile.TemporaryDirectory() as folder:
         pair = Path(folder)
         write_pair(Path(run), pair, half=True)
         generator = Generator.load(pair / GENERATOR)
-        generator.header = replace(generator.header, licence="MIT", description=description)
-        generator.save(PACKAGED, half=True)
         PACKAGED_DISCRIMINATOR.write_bytes((pair / DISCRIMINATOR).read_bytes())
+    write(generator, replace(generator.header, licence="MIT", description=description))
+
+
+def state_metrics() -> None:
+    """Write the scores of the evaluation into the packaged files."""
+    generator, found = Generator.load(PACKAGED), json.loads(METRICS.read_text())
+    if found["weights"] != generator.weights_hash:
+        raise SystemExit(f"{METRICS} has scores of another generator; evaluate the packaged one first.")
+    metrics = {f"{name}/test": round(found["scores"][key]["value"], 4) for name, key in STATED.items()}
+    write(generator, replace(generator.header, metrics=metrics))
+
+
+def write(generator: Generator, header: GeneratorHeader) -> None:
+    """Write the packaged generator in both formats."""
+    Generator(generator.module, header).save(PACKAGED, half=True)
     write_onnx(Generator.load(PACKAGED), PACKAGED.with_suffix(".onnx"), half=True)
     for path in (PACKAGED, PACKAGED_DISCRIMINATOR, PACKAGED.with_suffix(".onnx")):
         print(path.name, f"{path.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    state_metrics() if sys.argv[1:] == ["--metrics"] else package(*sys.argv[1:])
