@@ -95,8 +95,8 @@ def _print_settings(recipe: Recipe, as_json: bool) -> None:
     derived = ", ".join(name.replace("_", "-") for name in recipe.derived)
     if derived:
         print(f"From the resolution, the faces and their labels follow: {derived}. Below is what 10,000 faces give.")
-    for name, value in asdict(replace(recipe, derived=())).items():
-        if name == "derived":
+    for name, value in asdict(recipe).items():
+        if name == "derived":  # said above
             continue
         for field, setting in value.items() if isinstance(value, dict) else [("", value)]:
             option = f"{name}.{field}" if field else name

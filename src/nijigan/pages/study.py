@@ -52,7 +52,7 @@ def write_study(study: Study, run: Path, out: Path) -> None:
     lines = [line for line in read_log(run) if (line.get("epoch") or 0) > 0]
     check(bool(lines), f"The run in {run} has no log line yet; let it train on.")
     epochs = study.epochs or (0, *sorted({round(line["epoch"]) for line in lines if "yield" in line} - {0}))
-    face_count, real = _real_faces(run)
+    face_count, real = _real_faces(run, recipe.resolution)
     write_page(
         out,
         "study.html",
@@ -158,9 +158,9 @@ def _names(keys: Sequence[str]) -> list[tuple[str, str]]:
 def _grids(run: Path, epochs: Sequence[int], lines: Sequence[Line]) -> list[tuple[str, Picture]]:
     """For each epoch that was reached, the sample grid at its end."""
     per_epoch = lines[-1]["images"] / lines[-1]["epoch"]
-    found = []
+    found, snapshots = [], snapshots_of(run)
     for epoch in epochs:
-        path, images = min(snapshots_of(run), key=lambda grid: abs(grid[1] - epoch * per_epoch), default=(None, 0))
+        path, images = min(snapshots, key=lambda grid: abs(grid[1] - epoch * per_epoch), default=(None, 0))
         if path is not None and abs(images / per_epoch - epoch) < (_NEAR if epoch else 1e-9):
             with suppress(OSError), Image.open(path) as picture:
                 name = "before training" if epoch == 0 else f"after epoch {epoch}"
@@ -170,13 +170,13 @@ def _grids(run: Path, epochs: Sequence[int], lines: Sequence[Line]) -> list[tupl
     return found
 
 
-def _real_faces(run: Path) -> tuple[int | None, Images]:
+def _real_faces(run: Path, resolution: int) -> tuple[int | None, Images]:
     """How many training faces the run has, and some of them; none if its dataset is gone or has changed."""
-    info, recipe = read_json(RunInfo, run / "run.json"), read_json(Recipe, run / "recipe.json")
+    info = read_json(RunInfo, run / "run.json")
     with suppress(UserError, OSError):
         dataset = FaceDataset(Path(info.dataset))
         if dataset.fingerprint == info.fingerprint:
-            pixels = dataset.pixels("train", recipe.resolution)
+            pixels = dataset.pixels("train", resolution)
             places = np.linspace(0, len(pixels) - 1, min(_SHOWN, len(pixels))).astype(int)
             return len(pixels), pixels[places]
     return None, np.empty((0, 1, 1, 3), np.uint8)

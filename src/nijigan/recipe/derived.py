@@ -41,7 +41,8 @@ def _length(facts: Facts) -> float:
 
 
 _PASSES = 25
-"""Passes over the faces after which augmentation has its full probability: until then D hardly sees a face again."""
+"""Passes over the faces after which augmentation has its full probability. It costs quality while D has seen each face
+only a few times."""
 
 RULES: Mapping[str, Callable[[Facts], Any]] = {
     "generator.width": _width(24),
