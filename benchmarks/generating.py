@@ -24,10 +24,10 @@ import torch
 from PIL import Image
 from torch import nn
 
+from nijigan.assets import PACKAGED
 from nijigan.generator import file as generator_file
 from nijigan.generator.generator import Generator, GeneratorHeader
 from nijigan.generator.latents import latents
-from nijigan.generator.packaged import PACKAGED
 from nijigan.generator.saving import generate
 from scale import write
 

@@ -15,7 +15,7 @@ from nijigan.cli.requests import check_requested, chosen_seeds, take_attributes
 from nijigan.errors import UserError
 from nijigan.generator import enlarging
 from nijigan.generator.enlarging import enlarge
-from nijigan.generator.generator import Face
+from nijigan.generator.face import Face
 from nijigan.generator.records import read_face
 from small import ATTRIBUTES, small_generator
 

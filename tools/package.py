@@ -11,10 +11,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from nijigan.assets import PACKAGED, PACKAGED_DISCRIMINATOR
 from nijigan.export.onnx import write_onnx
 from nijigan.generator.generator import Generator
 from nijigan.generator.header import GeneratorHeader
-from nijigan.generator.packaged import PACKAGED, PACKAGED_DISCRIMINATOR
 from nijigan.training.transfer.pair import DISCRIMINATOR, GENERATOR, write_pair
 
 METRICS = Path(__file__).parents[1] / "results" / "packaged" / "metrics.json"

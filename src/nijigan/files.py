@@ -21,9 +21,6 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-ASSETS = Path(__file__).parent / "assets"
-"""The weights that ship with the package."""
-
 EVERYTHING = re.compile(".*", re.DOTALL)
 """Matches every file name: the writer of a folder owns all of its content."""
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 import nijigan
+from nijigan.assets import PACKAGED
 from nijigan.cli import main
 from nijigan.errors import UserError
 from nijigan.export.onnx import write_onnx
 from nijigan.generator import onnx_network
 from nijigan.generator.generator import Generator, GeneratorHeader
 from nijigan.generator.latents import latents
-from nijigan.generator.packaged import PACKAGED
 from nijigan.networks import build_generator
 from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.recipe import Recipe

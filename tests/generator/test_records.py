@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from nijigan.errors import UserError
-from nijigan.generator.generator import Face
+from nijigan.generator.face import Face
 from nijigan.generator.records import MARK, check_replaceable, read_face, save_picture
 from nijigan.generator.saving import generate
 from small import ATTRIBUTES, small_generator

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nijigan.errors import UserError
-from nijigan.generator.generator import Face
+from nijigan.generator.face import Face
 from nijigan.generator.request import Request
 from small import ATTRIBUTES, small_generator
 

@@ -11,7 +11,7 @@ from PIL import Image
 from nijigan.errors import UserError
 from nijigan.generator import saving as module
 from nijigan.generator.enlarging import enlarge
-from nijigan.generator.generator import Face
+from nijigan.generator.face import Face
 from nijigan.generator.records import read_face
 from nijigan.generator.request import Request
 from nijigan.generator.saving import generate

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from nijigan.assets import PACKAGED, PACKAGED_DISCRIMINATOR
 from nijigan.dataset.faces import FaceDataset
 from nijigan.generator.generator import Generator
-from nijigan.generator.packaged import PACKAGED, PACKAGED_DISCRIMINATOR
 from nijigan.recipe.named_recipes import RECIPES
 from nijigan.training import train
 from nijigan.training.state import TrainingState

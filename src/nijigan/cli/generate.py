@@ -91,7 +91,7 @@ class Generate:
         request = Request(
             generator, seeds[: self.best], psi if self.psi is None else self.psi, attributes, each,
             chosen_scale(self.scale, self.size, generator.header.resolution, default=1), self.upscaler,
-            self.columns,
+            self.columns, face.latent if face else "",
         )  # fmt: skip
         check_place(request, self.out, self.overwrite)
         if self.best is not None:

@@ -105,7 +105,7 @@ def _print_settings(recipe: Recipe, as_json: bool) -> None:
 
 def _networks(recipe: Recipe) -> tuple[dict[str, "Sequence[Layer]"], str]:
     """Generator and discriminator, layer by layer, and what a reader should know about them."""
-    from nijigan.generator.packaged import packaged_vocabulary
+    from nijigan.assets import packaged_vocabulary
     from nijigan.training.state import layers_of
 
     attributes, note = {}, ""

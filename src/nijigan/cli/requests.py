@@ -138,7 +138,7 @@ def chosen_scale(scale: int | None, size: int | None, resolution: int, default: 
 
 def vocabulary_text() -> str:
     """The attributes of the packaged generator and their values, for help; empty if it has none."""
-    from nijigan.generator.packaged import packaged_vocabulary
+    from nijigan.assets import packaged_vocabulary
 
     lines = [f"{_option(name)}: {', '.join(values)}" for name, values in packaged_vocabulary().items()]
     return "\n".join(["Attributes of the packaged generator:", *lines]) if lines else ""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nijigan.aliases import Images
-from nijigan.files import ASSETS
+from nijigan.assets import ASSETS
 from nijigan.generator.onnx_network import is_available, open_session
 from nijigan.pictures import enlarge as resample
 from nijigan.pictures import resize_all

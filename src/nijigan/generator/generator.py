@@ -1,10 +1,8 @@
 """The generator: the result of a training, which synthesises faces from seeds."""
 
-import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -13,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from nijigan.aliases import Codes, Images
-from nijigan.errors import UserError, check
+from nijigan.assets import PACKAGED
+from nijigan.errors import UserError
 from nijigan.files import check_path
 from nijigan.generator import onnx_network
 from nijigan.generator.attributes import choose
+from nijigan.generator.face import Face
 from nijigan.generator.header import GeneratorHeader, TrainingSet
-from nijigan.generator.latents import Latents, check_psi, check_seed, consecutive_seeds, latents, truncate
+from nijigan.generator.latents import Latents, check_psi, consecutive_seeds, latents, truncate
 from nijigan.generator.onnx_network import OnnxNetwork
-from nijigan.generator.packaged import PACKAGED
-from nijigan.jsonio import parse_json
-from nijigan.safe_text import ANY, LONGEST_VALUE, UNKNOWN, is_safe
+from nijigan.safe_text import ANY, UNKNOWN
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 
     from nijigan.generator.torch_network import TorchNetwork
 
-__all__ = ["Face", "Generator", "GeneratorHeader", "TrainingSet"]
+__all__ = ["Generator", "GeneratorHeader", "TrainingSet"]
 
 HUB = "hf:"
 """What a model on the Hugging Face Hub starts with, as in hf:user/model. Nothing else is looked up there."""
@@ -39,38 +37,6 @@ HUB_FILE = "model.safetensors"
 _MOST_PIXELS = 64 * 256**2  # in one pass through the network
 _MOST_PIXELS_ON_CPU = 8 * 64**2  # more would leave the cache between two layers, and take half as long again
 _HUB_ID = r"[\w-][\w.-]*/[\w-][\w.-]*"
-
-
-@dataclass(frozen=True)
-class Face:
-    """Everything needed to generate one face again: the same four values give the same picture on any machine."""
-
-    weights: str
-    """`Generator.weights_hash` of its generator."""
-    seed: int
-    """Determines the latent: see `nijigan.generator.latents`."""
-    psi: float = 1.0
-    """Truncation: 1 samples as in training, less reduces variety."""
-    attributes: dict[str, str] = field(default_factory=dict)
-    """The requested values, such as {"hair": "blue"}."""
-
-    def __post_init__(self) -> None:
-        check(re.fullmatch(r"[0-9a-f]{64}", self.weights) is not None, "It names no hash of weights.")
-        check_seed(self.seed)
-        check_psi(self.psi)
-        for name, value in self.attributes.items():
-            valid = name.isidentifier() and name.isascii() and max(len(name), len(value)) <= LONGEST_VALUE
-            check(valid, f"An attribute has no valid name, or more than {LONGEST_VALUE} characters.")
-            check(is_safe(value), f"The value of {name} has a control character.")
-
-    def to_json(self) -> str:
-        """Write the face as one line of ASCII."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str, source: str = "The face") -> Self:
-        """Read what `to_json` wrote; refuse anything else with a `UserError` that names `source`."""
-        return parse_json(cls, text, source)
 
 
 class Generator:
@@ -284,6 +250,18 @@ class Generator:
         self.check_psi(psi)
         self.codes([seed], **attributes)
         return Face(self.weights_hash, seed, psi, {name: value for name, value in attributes.items() if value != ANY})
+
+    def draw(self, face: Face, /) -> Images:
+        """Generate a recorded face again: uint8, H×W×3.
+
+        Raises:
+            UserError: another generator made the face, or it has no such attribute or value.
+        """
+        attributes = self.attributes_of(face)
+        latent = self.header.latent
+        z = face.latents(latent.size, latent.prior)
+        picture: Images = self.synthesise(z, self.codes([face.seed], **attributes), psi=face.psi)[0]
+        return picture
 
     def attributes_of(self, face: Face, /, **changes: str) -> dict[str, str]:
         """Find the attributes that generate a recorded face again, with some values changed.

@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from nijigan.errors import UserError
 from nijigan.files import check_path
-from nijigan.generator.generator import Face
+from nijigan.generator.face import Face
 
 MARK = "nijigan "
 """What a record starts with where it is a description or a comment. In a PNG, the record is the text `nijigan`."""

@@ -10,8 +10,9 @@ import numpy as np
 from nijigan.aliases import Codes
 from nijigan.errors import UserError
 from nijigan.generator.enlarging import Upscaler
-from nijigan.generator.generator import Face, Generator
-from nijigan.generator.latents import check_seeds
+from nijigan.generator.face import Face
+from nijigan.generator.generator import Generator
+from nijigan.generator.latents import Latents, check_seeds, latents
 from nijigan.pictures import names_width
 from nijigan.safe_text import ANY
 
@@ -46,6 +47,8 @@ class Request:
     """How faces are enlarged: see `nijigan.generator.enlarging`."""
     columns: int | None = None
     """Faces per row of a grid. Default: the nearest to a square, or all faces of a value with `each`."""
+    latent: str = ""
+    """The latent of the only face, if no seed gives it: see `Face.latent`."""
 
     def __post_init__(self) -> None:
         check_seeds(self.seeds)
@@ -59,6 +62,9 @@ class Request:
         if self.columns is not None and self.columns < 1:
             raise UserError(f"The number of columns must be 1 or more, not {self.columns}.")
         self.generator.codes(self.seeds[:1], **self.attributes)
+        if self.latent and len(self.seeds) != 1:
+            raise UserError("A recorded latent gives one face; name one seed.")
+        self.latents(self.seeds[:1])
         if self.each is not None:
             self._check_each(self.each)
 
@@ -117,6 +123,7 @@ class Request:
             "columns": self.columns,
             "scale": self.scale,
             "upscaler": self.upscaler,
+            **({"latent": self.latent} if self.latent else {}),
         }
 
     def check_canvas(self, advice: str) -> None:
@@ -126,6 +133,13 @@ class Request:
                 f"A grid of {self.count:,} faces of {self.side} pixels is too large for one image (limits: "
                 f"{_MOST_IN_GRID:,} faces, {LONGEST_SIDE:,} pixels a side); {advice}"
             )
+
+    def latents(self, seeds: Sequence[int]) -> Latents:
+        """The latents, N×size, of the faces of N seeds."""
+        latent = self.generator.header.latent
+        if self.latent:
+            return self.face(seeds[0], self.codes(seeds)[0]).latents(latent.size, latent.prior)
+        return latents(seeds, latent.size, latent.prior)
 
     def codes(self, seeds: Sequence[int], row: int = 0) -> Codes:
         """Find the attribute codes, N×A, of the faces of N seeds in one row of a matrix."""
@@ -141,7 +155,7 @@ class Request:
         because sampling again, given the row's value, would choose others.
         """
         attributes = self.generator.values(codes) if self.each else self.requested
-        return Face(self.generator.weights_hash, int(seed), self.psi, attributes)
+        return Face(self.generator.weights_hash, int(seed), self.psi, attributes, self.latent)
 
 
 def check_integers(**numbers: int | None) -> None:

@@ -18,8 +18,9 @@ from nijigan.aliases import Images, Progress
 from nijigan.errors import UserError
 from nijigan.files import check_path, replacing
 from nijigan.generator.enlarging import Upscaler, enlarge
-from nijigan.generator.generator import Face, Generator
-from nijigan.generator.latents import consecutive_seeds, latents
+from nijigan.generator.face import Face
+from nijigan.generator.generator import Generator
+from nijigan.generator.latents import consecutive_seeds
 from nijigan.generator.records import MARK, check_folder, check_record, check_replaceable, is_saved, save_picture
 from nijigan.generator.request import GAP, Request
 from nijigan.pictures import grid, name_rows
@@ -133,14 +134,14 @@ def _writer(out: Path, request: Request) -> _Writer:
 
 def _faces(request: Request, progress: Progress | None, skip: Callable[[Face], bool] | None) -> _Faces:
     """Yield every face but those to skip with its image, H×W×3; synthesise them in batches, row by row."""
-    generator, latent, done = request.generator, request.generator.header.latent, 0
+    generator, done = request.generator, 0
     for row, start in product(range(max(1, len(request.rows))), range(0, len(request.seeds), BATCH)):
         seeds = request.seeds[start : start + BATCH]
         codes = request.codes(seeds, row)
         faces = [request.face(seed, face_codes) for seed, face_codes in zip(seeds, codes, strict=True)]
         wanted = [index for index, face in enumerate(faces) if skip is None or not skip(face)]
         if wanted:
-            z = latents([seeds[index] for index in wanted], latent.size, latent.prior)
+            z = request.latents([seeds[index] for index in wanted])
             images = generator.synthesise(z, codes[wanted], psi=request.psi)
             for index, image in zip(wanted, images, strict=True):
                 yield faces[index], enlarge(image[None], request.scale, request.upscaler)[0]

@@ -5,7 +5,7 @@ import hashlib
 import safetensors.torch
 from torch import Tensor, nn
 
-from nijigan.files import ASSETS
+from nijigan.assets import ASSETS
 from nijigan.tensors.unallocated import unallocated
 
 RESOLUTION = 64

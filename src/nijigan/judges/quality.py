@@ -17,8 +17,8 @@ import safetensors.torch
 import torch
 
 from nijigan.aliases import Images, Progress
+from nijigan.assets import ASSETS
 from nijigan.errors import UserError
-from nijigan.files import ASSETS
 from nijigan.judges import anime
 from nijigan.judges.feature_spaces import LITE0_RESOLUTION, check_images, to_pixels, to_sphere
 from nijigan.metrics.arrays import FeatureArray

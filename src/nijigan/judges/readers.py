@@ -22,10 +22,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nijigan.aliases import Codes, Images, Progress
+from nijigan.assets import ASSETS
 from nijigan.dataset.cache import cache_file
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
-from nijigan.files import ASSETS, check_regular, replacing
+from nijigan.files import check_regular, replacing
 from nijigan.generator.file import hash_weights
 from nijigan.jsonio import parse_json
 from nijigan.judges import anime

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from nijigan.aliases import Images
-from nijigan.files import ASSETS
+from nijigan.assets import ASSETS
 from nijigan.pictures import resize
 from nijigan.tensors.unallocated import unallocated
 from nijigan.vision import lite0

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nijigan.aliases import Images
-from nijigan.files import ASSETS
+from nijigan.assets import ASSETS
 from nijigan.jsonio import read_json
 from nijigan.vision.anatomy import Samples, find_anatomy
 from nijigan.vision.colour_names import VALUES

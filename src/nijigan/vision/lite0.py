@@ -11,8 +11,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from nijigan.assets import ASSETS
 from nijigan.errors import UserError
-from nijigan.files import ASSETS
 from nijigan.tensors.unallocated import unallocated
 from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD
 

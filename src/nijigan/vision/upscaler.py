@@ -9,7 +9,7 @@ import safetensors.torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle
 
-from nijigan.files import ASSETS
+from nijigan.assets import ASSETS
 from nijigan.tensors.unallocated import unallocated
 
 WEIGHTS = ASSETS / "upscaler.safetensors"

@@ -14,11 +14,11 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from nijigan.assets import PACKAGED, PACKAGED_DISCRIMINATOR
 from nijigan.errors import UserError, check
 from nijigan.files import replacing
 from nijigan.generator.file import stored_tensors
 from nijigan.generator.generator import Generator
-from nijigan.generator.packaged import PACKAGED, PACKAGED_DISCRIMINATOR
 from nijigan.jsonio import parse_json
 from nijigan.recipe.recipe import Recipe
 from nijigan.tensors.tensorfile import pack, unpack

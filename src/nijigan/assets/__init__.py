@@ -1,9 +1,11 @@
-"""The packaged generator: its place, and its vocabulary without loading torch, for the help of commands."""
+"""The files in the package: where the weights are, and the vocabulary of the packaged generator, read without torch."""
 
 import json
 from contextlib import suppress
+from pathlib import Path
 
-from nijigan.files import ASSETS
+ASSETS = Path(__file__).parent
+"""The folder of the files."""
 
 PACKAGED = ASSETS / "default.safetensors"
 """Next to it lies `default.onnx`, the same generator as `nijigan export --half` writes it."""

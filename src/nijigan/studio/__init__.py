@@ -1,0 +1,1 @@
+"""The studio: faces over HTTP, and the page that draws, steers, breeds and shares them."""
