@@ -1,0 +1,54 @@
+// Sliders that move the chosen face along the model's directions.
+
+import { $, make, report } from "./app.js";
+import { paint } from "./cards.js";
+import { decodeLatent, latentOfFace, withLatent } from "./face.js";
+import { within } from "./latents.js";
+import { word } from "./strings.js";
+
+const FARTHEST = 3; // standard deviations
+
+export function setUpDirections(app) {
+  let start = null; // the face that the sliders move
+
+  function build({ face }) {
+    const directions = app.model.directions ?? [];
+    $("desk-directions").hidden = !directions.length;
+    start = face;
+    $("directions").replaceChildren(
+      ...directions.map(({ name, correlation }) => {
+        const slider = make("input", { type: "range", min: -FARTHEST, max: FARTHEST, step: 0.1, value: 0, name });
+        slider.addEventListener("input", preview);
+        slider.addEventListener("change", take);
+        const title = correlation === null ? "" : `r ${correlation.toFixed(2)}`;
+        return make("label", { className: "field wide", title }, make("span", { textContent: word(name) }), slider);
+      }),
+    );
+  }
+
+  function moved() {
+    const latent = Float32Array.from(latentOfFace(app.model, start));
+    const sliders = [...$("directions").querySelectorAll("input")];
+    app.model.directions.forEach(({ vector, spread }, index) => {
+      const step = Number(sliders[index].value) * spread;
+      decodeLatent(vector).forEach((number, place) => (latent[place] += step * number));
+    });
+    return withLatent(app.model, start, within(latent, app.model.latent.prior));
+  }
+
+  function preview() {
+    app.painter.drawLast("directions", moved()).then((picture) => paint($("portrait"), picture), report);
+  }
+
+  /** The moved face becomes the chosen one; the sliders go on from where they are. */
+  function take() {
+    const from = start, sliders = [...$("directions").querySelectorAll("input")].map((slider) => slider.value);
+    app.select(moved(), { parents: [from], focus: false });
+    start = from;
+    [...$("directions").querySelectorAll("input")].forEach((slider, index) => (slider.value = sliders[index]));
+  }
+
+  $("directions-reset").addEventListener("click", () => start && app.select(start, { focus: false }));
+  app.addEventListener("select", ({ detail }) => build(detail));
+  app.addEventListener("language", () => app.face && build({ face: app.face }));
+}

@@ -1,0 +1,79 @@
+// Kept faces, faces seen before, and faces from files: dropped, chosen, or from a picture.
+
+import { $, notice, problem, report } from "./app.js";
+import { faceCard, fill } from "./cards.js";
+import { saveArchive, saveSheet } from "./draw.js";
+import { fits, fromRecord } from "./face.js";
+import { readPng } from "./files.js";
+import { LATER } from "./painter.js";
+import { history, kept } from "./store.js";
+import { t } from "./strings.js";
+
+export function setUpKept(app) {
+  const shown = (list) => list.faces.filter((face) => app.model && fits(app.model, face));
+
+  function show() {
+    $("kept-count").textContent = String(kept.faces.length);
+    $("kept-count").hidden = !kept.faces.length;
+    if ($("kept").hidden || !app.model) return;
+    for (const [name, list] of [["kept", kept], ["history", history]]) {
+      const faces = shown(list);
+      $(`${name}-empty`).hidden = faces.length > 0;
+      $(`${name}-more`).hidden = !faces.length;
+      fill($(`${name}-faces`), (signal) => faces.map((face) => faceCard(app, face, { priority: LATER, signal })));
+    }
+    for (const id of ["find-title", "find-help", "find-row"]) $(id).hidden = !app.finds;
+  }
+
+  /** Open the face that a PNG records. */
+  async function open(file) {
+    if (!file) return;
+    try {
+      const record = await readPng(file);
+      if (record === null) return problem(t("bad.png"));
+      openFace(app, fromRecord(record));
+    } catch {
+      problem(t("bad.png"));
+    }
+  }
+
+  /** Ask the server for the face nearest to a picture. */
+  async function find(file) {
+    if (!file) return;
+    notice(t("find.busy"));
+    const address = `v1/inversions?model=${encodeURIComponent(app.model.name)}`;
+    const answer = await fetch(address, { method: "POST", headers: { "Content-Type": file.type || "application/octet-stream" }, body: file });
+    const text = await answer.text();
+    if (!answer.ok) return problem(t("bad.find", { reason: JSON.parse(text).detail }));
+    const { face, words } = JSON.parse(text.replace(/("seed"\s*:\s*)(\d+)/g, '$1"$2"'));
+    openFace(app, fromRecord(JSON.stringify(face)));
+    notice(words ?? "");
+  }
+
+  kept.addEventListener("change", show);
+  app.addEventListener("tab", ({ detail }) => detail === "kept" && show());
+  for (const event of ["model", "language", "repaint"]) app.addEventListener(event, show);
+  $("kept-sheet").addEventListener("click", () => saveSheet(app, shown(kept)).catch(report));
+  $("kept-archive").addEventListener("click", () => saveArchive(app, shown(kept)).catch(report));
+  $("history-clear").addEventListener("click", () => {
+    history.clear();
+    show();
+  });
+  $("open-file").addEventListener("change", ({ target }) => open(target.files[0]).then(() => (target.value = "")));
+  $("find-file").addEventListener("change", ({ target }) => find(target.files[0]).catch(report).then(() => (target.value = "")));
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    open(event.dataTransfer?.files[0]);
+  });
+}
+
+/** Choose a face from outside, changing the model if another one made it. */
+export async function openFace(app, face) {
+  const model = app.models.find(({ weights }) => weights === face.weights);
+  if (!model) return problem(t("bad.model", { weights: face.weights.slice(0, 12) }));
+  if (!fits(model, face)) return problem(t("bad.link"));
+  if (model !== app.model) await app.use(model);
+  problem("");
+  app.select(face);
+}

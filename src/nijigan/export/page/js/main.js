@@ -1,0 +1,136 @@
+// Starts the page: models, tabs, language, theme, the face of the address.
+
+import { $, App, make, notice, problem } from "./app.js";
+import { setUpDesk } from "./desk.js";
+import { setUpDraw } from "./draw.js";
+import { fromLink } from "./face.js";
+import { openFace, setUpKept } from "./kept.js";
+import { setUpMix } from "./mix.js";
+import { Painter } from "./painter.js";
+import { setUpPick } from "./pick.js";
+import { settings } from "./store.js";
+import { speak, t, usual, word } from "./strings.js";
+
+const TABS = ["draw", "pick", "mix", "kept"];
+const HEAVY = 3e8; // multiply-adds per face
+
+const app = new App(new Painter((share) => {
+  $("loading-bar").value = share;
+  $("loading-text").textContent = t("loading.share", { share: Math.round(100 * share) });
+}));
+
+app.use = async (model) => {
+  $("loading").hidden = false;
+  $("loading-bar").value = 0;
+  try {
+    await app.painter.use(model, app.upscaler);
+  } catch (error) {
+    problem(t("bad.load", { reason: error.message }));
+    return;
+  } finally {
+    $("loading").hidden = true;
+  }
+  app.model = model;
+  $("model").value = model.name;
+  showAbout();
+  if (model.operations > HEAVY) notice(t("heavy"));
+  app.dispatchEvent(new Event("model"));
+};
+
+function showAbout() {
+  const { name, resolution, kimg, licence } = app.model;
+  $("about").textContent = t("about", { name, resolution, kimg: Math.round(kimg).toLocaleString(document.documentElement.lang), licence });
+}
+
+function show(tab) {
+  for (const name of TABS) {
+    const current = name === tab;
+    $(name).hidden = !current;
+    $(`tab-${name}`).setAttribute("aria-selected", String(current));
+    $(`tab-${name}`).tabIndex = current ? 0 : -1;
+  }
+}
+
+function setUpTabs() {
+  app.addEventListener("tab", ({ detail }) => show(detail));
+  for (const [index, name] of TABS.entries()) {
+    $(`tab-${name}`).addEventListener("click", () => app.show(name));
+    $(`tab-${name}`).addEventListener("keydown", ({ key }) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
+      if (!step) return;
+      const next = TABS[(index + step + TABS.length) % TABS.length];
+      app.show(next);
+      $(`tab-${next}`).focus();
+    });
+  }
+}
+
+function setUpSettings() {
+  const language = settings.get("language", usual());
+  $("language").value = language;
+  speak(language);
+  $("language").addEventListener("change", ({ target }) => {
+    settings.set("language", target.value);
+    speak(target.value);
+    if (app.model) showAbout();
+    app.dispatchEvent(new Event("language"));
+  });
+  const wear = (theme) => (theme === "auto" ? document.documentElement.removeAttribute("data-theme") : (document.documentElement.dataset.theme = theme));
+  $("theme").value = settings.get("theme", "auto");
+  wear($("theme").value);
+  $("theme").addEventListener("change", ({ target }) => {
+    settings.set("theme", target.value);
+    wear(target.value);
+  });
+  $("place").addEventListener("change", ({ target }) => {
+    app.painter.onServer = target.value === "server";
+    app.painter.kept.clear();
+    app.dispatchEvent(new Event("repaint"));
+  });
+  $("model").addEventListener("change", ({ target }) => app.use(app.models.find(({ name }) => name === target.value)));
+  $("problem-close").addEventListener("click", () => problem(""));
+}
+
+async function openAddress() {
+  const text = /^#face=([\w-]+)$/.exec(location.hash)?.[1];
+  if (!text) return;
+  try {
+    await openFace(app, fromLink(text));
+  } catch {
+    problem(t("bad.link"));
+  }
+}
+
+async function start() {
+  setUpSettings();
+  setUpTabs();
+  [setUpDraw, setUpPick, setUpMix, setUpKept, setUpDesk].forEach((setUp) => setUp(app));
+  app.show("draw");
+  try {
+    const response = await fetch("models.json");
+    if (!response.ok) throw new Error(String(response.status));
+    const { models, upscaler, server, finds } = await response.json();
+    [app.models, app.upscaler, app.server, app.finds] = [models, upscaler, server, Boolean(finds)];
+  } catch (error) {
+    $("loading").hidden = true;
+    return problem(t("bad.models", { reason: error.message }));
+  }
+  $("model").append(...app.models.map(({ name }) => make("option", { value: name, textContent: word(name) })));
+  $("model-choice").hidden = app.models.length < 2;
+  $("place-choice").hidden = !app.server;
+  const hash = /^#face=([\w-]+)$/.exec(location.hash)?.[1];
+  await app.use(app.models.find(({ weights }) => hash && wanted(hash) === weights) ?? app.models[0]);
+  if (app.model) await openAddress();
+  addEventListener("hashchange", openAddress);
+  document.body.dataset.ready = "yes";
+}
+
+function wanted(text) {
+  try {
+    return fromLink(text).weights;
+  } catch {
+    return null;
+  }
+}
+
+start();
