@@ -50,7 +50,14 @@ def test_the_figures_are_those_of_the_packaged_generator() -> None:
         "yield": "yield", "kid-lite0@128": "kid", "recall": "recall", "coverage": "coverage",
         "hair/people": "accuracy-hair", "eyes/people": "accuracy-eyes",
     }  # fmt: skip
-    assert generator.header.metrics == {f"{name}/test": round(scores[key], 4) for name, key in names.items()}
+    expected = {f"{name}/test": scores[key] for name, key in names.items()} | {
+        f"{attribute}={value}/people/test": judged["accuracy"]["value"]
+        for attribute, section in metrics["conditional_accuracy"].items()
+        for value, judged in section["classes"].items()
+    }
+    assert generator.header.metrics == {name: round(score, 4) for name, score in expected.items()}
+    for attribute, values in generator.header.attributes.items():
+        assert all(f"{attribute}={value}/people/test" in generator.header.metrics for value in values)
 
 
 def test_the_licence_is_the_same_everywhere() -> None:

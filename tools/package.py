@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nijigan.assets import PACKAGED, PACKAGED_DISCRIMINATOR
+from nijigan.export.description import JUDGED
 from nijigan.export.onnx import write_onnx
 from nijigan.generator.generator import Generator
 from nijigan.generator.header import GeneratorHeader
@@ -22,7 +23,7 @@ STATED = {
     "yield": "yield", "kid-lite0@128": "kid", "recall": "recall", "coverage": "coverage",
     "hair/people": "accuracy-hair", "eyes/people": "accuracy-eyes",
 }  # fmt: skip
-"""Scores that the files state, and their names in the evaluation."""
+"""Scores that the files state, and their names in the evaluation. Accuracies are stated for each value too."""
 
 
 def package(run: str, description: str) -> None:
@@ -40,14 +41,18 @@ def state_metrics() -> None:
     generator, found = Generator.load(PACKAGED), json.loads(METRICS.read_text())
     if found["weights"] != generator.weights_hash:
         raise SystemExit(f"{METRICS} has scores of another generator; evaluate the packaged one first.")
-    metrics = {f"{name}/test": round(found["scores"][key]["value"], 4) for name, key in STATED.items()}
+    metrics = {f"{name}/test": found["scores"][key]["value"] for name, key in STATED.items()}
+    for attribute, section in found["conditional_accuracy"].items():
+        for value, scores in section["classes"].items():
+            metrics[f"{attribute}={value}/{JUDGED}"] = scores["accuracy"]["value"]
+    metrics = {name: round(score, 4) for name, score in metrics.items() if score is not None}
     write(generator, replace(generator.header, metrics=metrics))
 
 
 def write(generator: Generator, header: GeneratorHeader) -> None:
     """Write the packaged generator in both formats."""
     Generator(generator.module, header).save(PACKAGED, half=True)
-    write_onnx(Generator.load(PACKAGED), PACKAGED.with_suffix(".onnx"), half=True)
+    write_onnx(Generator.load(PACKAGED), PACKAGED.with_suffix(".onnx"), half=True, directions=True)
     for path in (PACKAGED, PACKAGED_DISCRIMINATOR, PACKAGED.with_suffix(".onnx")):
         print(path.name, f"{path.stat().st_size / 1e6:.1f} MB")
 

@@ -14,11 +14,24 @@ import torch
 from torch import Tensor, nn
 
 from nijigan.errors import UserError
+from nijigan.export.certificate import certificate_json, certify
+from nijigan.export.directions import directions_json, find_directions
 from nijigan.files import replacing
-from nijigan.generator.file import hash_weights, stored_weights
+from nijigan.generator.file import stored_weights
 from nijigan.generator.generator import Generator
 from nijigan.generator.header import GeneratorHeader
-from nijigan.generator.onnx_network import CHECKSUM, HEADER, SEAL, WEIGHTS, checksum
+from nijigan.generator.onnx_network import (
+    CERTIFICATE,
+    CHECKSUM,
+    DIRECTIONS,
+    HEADER,
+    OPERATIONS,
+    SEAL,
+    WEIGHTS,
+    checksum,
+    is_available,
+)
+from nijigan.networks.layers import list_layers
 
 if TYPE_CHECKING:
     import onnx
@@ -27,14 +40,15 @@ _OPSET = 18
 _BATCH = 2  # of the example; the files take any
 
 
-def write_onnx(generator: Generator, path: str | Path, half: bool = False) -> None:
-    """Write a generator as an ONNX file, whole or not at all.
+def write_onnx(generator: Generator, path: str | Path, half: bool = False, directions: bool = False) -> None:
+    """Write a generator as an ONNX file, whole or not at all, with its certificate: see `nijigan.export.certificate`.
 
     Args:
         generator: the generator.
         path: the file; its folder is created.
         half: store kernels in fp16, at half the size, as `Generator.save` does. Arithmetic is fp32 in any case. If
             that rounds them, the network has another `weights_hash`.
+        directions: also store directions in latent space, which takes seconds: see `nijigan.export.directions`.
 
     Raises:
         UserError: the package onnx is missing, a weight is not finite (or, with `half`, beyond fp16), or `path` cannot
@@ -51,12 +65,35 @@ def write_onnx(generator: Generator, path: str | Path, half: bool = False) -> No
     model = onnx.load_from_string(_traced(module, generator.header))
     if half:
         _halve(model.graph)
-    properties = {HEADER: generator.header.to_json(), WEIGHTS: hash_weights(module), CHECKSUM: SEAL + "0" * 64}
+    stored = Generator(module, generator.header)
+    properties = {
+        HEADER: generator.header.to_json(),
+        WEIGHTS: stored.weights_hash,
+        CERTIFICATE: certificate_json(certify(stored)),
+        OPERATIONS: str(count_operations(stored)),
+        CHECKSUM: SEAL + "0" * 64,
+    }
     onnx.helper.set_model_props(model, properties)
     onnx.checker.check_model(model)
-    data: bytes = model.SerializeToString(deterministic=True)
     with replacing(Path(path)) as temporary:
-        temporary.write_bytes(data.replace(SEAL.encode() + b"0" * 64, (SEAL + checksum(data)).encode()))
+        temporary.write_bytes(_sealed(model))
+        if directions:
+            drawing = Generator.load(temporary) if is_available() else stored  # onnxruntime is several times faster
+            properties[DIRECTIONS] = directions_json(find_directions(drawing))
+            onnx.helper.set_model_props(model, properties)
+            temporary.write_bytes(_sealed(model))
+
+
+def _sealed(model: "onnx.ModelProto") -> bytes:
+    """The file's content, with its checksum."""
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data.replace(SEAL.encode() + b"0" * 64, (SEAL + checksum(data)).encode())
+
+
+def count_operations(generator: Generator) -> int:
+    """Pairs of a multiplication and an addition that one face takes, in convolutions and matrix products."""
+    inputs = list(_inputs(generator.header, 1).values())
+    return sum(layer.operations for layer in list_layers(generator.module, inputs)) // 2
 
 
 class _Positional(nn.Module):
@@ -73,9 +110,7 @@ class _Positional(nn.Module):
 
 def _traced(module: nn.Module, header: GeneratorHeader) -> bytes:
     """The network as ONNX in fp32, with a batch of any size."""
-    inputs: dict[str, Tensor] = {"latents": torch.zeros(_BATCH, header.latent.size)}
-    if header.attributes:
-        inputs["codes"] = torch.zeros(_BATCH, len(header.attributes), dtype=torch.int64)
+    inputs = _inputs(header, _BATCH)
     if header.styled:
         inputs["psi"] = torch.ones(())
     batched = {name: {0: "n"} for name in [*inputs, "images"] if name != "psi"}
@@ -89,6 +124,14 @@ def _traced(module: nn.Module, header: GeneratorHeader) -> bytes:
         )  # fmt: skip
     traced: bytes = stream.getvalue()
     return traced
+
+
+def _inputs(header: GeneratorHeader, count: int) -> dict[str, Tensor]:
+    """Latents and, if there are attributes, codes of some faces."""
+    inputs = {"latents": torch.zeros(count, header.latent.size)}
+    if header.attributes:
+        inputs["codes"] = torch.zeros(count, len(header.attributes), dtype=torch.int64)
+    return inputs
 
 
 def _halve(graph: "onnx.GraphProto") -> None:

@@ -103,6 +103,11 @@ def choose(
     return np.where(fixed == _SAMPLED, values[np.minimum(rows, len(values) - 1)], fixed)
 
 
+def has_unlabelled(priors: Sequence[Combination], column: int) -> bool:
+    """Whether some training faces had no label of an attribute; otherwise its code -1 is untrained."""
+    return any(row[column] < 0 for row in priors)
+
+
 def choices(values: Sequence[str]) -> str:
     """The values that can be requested, as messages list them."""
     return f"{', '.join(values)} or {ANY}"
@@ -133,8 +138,7 @@ def _fixed_codes(
                 f"This generator has no attribute {name[:LONGEST_VALUE]}; its attributes are {', '.join(attributes)}."
             )
         column = list(attributes).index(name)
-        unlabelled = any(row[column] < 0 for row in priors)  # otherwise the code -1 is untrained
-        others = (UNKNOWN, ANY) if unlabelled else (ANY,)
+        others = (UNKNOWN, ANY) if has_unlabelled(priors, column) else (ANY,)
         if value not in (*attributes[name], *others):
             raise UserError(
                 f"{name} cannot be {str(value)[:LONGEST_VALUE]}; choose {choices((*attributes[name], *others[:-1]))}."

@@ -86,6 +86,11 @@ class Generator:
         return generator
 
     @property
+    def exported(self) -> OnnxNetwork | None:
+        """The exported file, if this generator draws with it."""
+        return self._onnx
+
+    @property
     def module(self) -> "nn.Module":
         """The network, in evaluation mode.
 

@@ -78,6 +78,11 @@ class GeneratorHeader:
         """Whether ψ applies to styles instead of latents."""
         return self.generator.kind == "style"
 
+    @property
+    def truncatable(self) -> bool:
+        """Whether ψ may differ from 1: see `nijigan.generator.latents.check_psi`."""
+        return self.styled or self.latent.prior in ("normal", "truncated-normal")
+
     def to_json(self) -> str:
         """Write the header as JSON, readable by `from_json`."""
         return json.dumps(asdict(self))

@@ -21,7 +21,9 @@ from nijigan.generator.header import GeneratorHeader
 from nijigan.generator.latents import Latents
 
 HEADER, WEIGHTS, CHECKSUM = "nijigan", "nijigan-weights", "nijigan-checksum"
-"""Keys of the metadata: the header as JSON, the hash of the weights, and `SEAL` with a checksum."""
+"""Keys of the metadata: the header as JSON, the hash of the weights, and `SEAL` with a checksum. Loading needs them."""
+CERTIFICATE, OPERATIONS, DIRECTIONS = "nijigan-certificate", "nijigan-operations", "nijigan-directions"
+"""Further keys, which only exporting reads: see `nijigan.export`. Files of earlier versions lack them."""
 SEAL = "nijigan-sha256:"
 """What stands before the SHA-256 of the whole file, in hex, whose own 64 digits count as zeros."""
 
@@ -46,7 +48,7 @@ class OnnxNetwork:
     on_cpu = True
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._session = _open(path)
         metadata = self._session.get_modelmeta().custom_metadata_map
         sealed = metadata.get(CHECKSUM, "").startswith(SEAL)
@@ -65,7 +67,12 @@ class OnnxNetwork:
 
     def __reduce__(self) -> tuple[type["OnnxNetwork"], tuple[Path]]:
         """A copy opens the file again: sessions cannot be copied or sent to other processes."""
-        return OnnxNetwork, (self._path,)
+        return OnnxNetwork, (self.path,)
+
+    def metadata(self, key: str) -> str:
+        """A text in the file's metadata; empty if there is none."""
+        text: str = self._session.get_modelmeta().custom_metadata_map.get(key, "")
+        return text
 
     def run(self, latents: Latents, codes: Codes, psi: float) -> npt.NDArray[np.float32]:
         """One pass: float32 N×size latents and int64 N×A codes → N×3×H×W in the range of the network's output.
@@ -84,10 +91,10 @@ class OnnxNetwork:
             images: npt.NDArray[np.float32] = np.asarray(self._session.run(["images"], inputs)[0])
         except Exception as error:  # onnxruntime raises errors of its own kinds
             reason = _first_line(error)
-            raise UserError(f"onnxruntime cannot draw with {self._path}: {reason} Export it again.") from error
+            raise UserError(f"onnxruntime cannot draw with {self.path}: {reason} Export it again.") from error
         side = self.header.resolution
         if images.dtype != np.float32 or images.shape != (len(latents), 3, side, side):
-            raise UserError(f"{self._path} does not draw the faces that its header describes; export it again.")
+            raise UserError(f"{self.path} does not draw the faces that its header describes; export it again.")
         return images
 
 
