@@ -22,8 +22,13 @@ export function setUpDraw(app) {
     return faceCard(app, faceOf(index), { priority: LATER, signal });
   }
 
+  let shown = ""; // what the gallery shows
+
   function show() {
     if (!app.model || !checkSeed()) return;
+    const asked = [app.model.weights, $("seed").value, $("psi").value, JSON.stringify(chosen())].join();
+    if (asked === shown) return; // a new gallery would take the click that ends the typing of a seed
+    shown = asked;
     const count = page();
     fill($("gallery"), (signal) => Array.from({ length: count }, (_, index) => card(index, signal)));
     const { value } = $("seed");
@@ -68,9 +73,10 @@ export function setUpDraw(app) {
   }
 
   $("draw-form").addEventListener("submit", (event) => event.preventDefault());
+  const later = debounce(show, 150);
+  $("seed").addEventListener("input", later);
   $("seed").addEventListener("change", show);
   $("dice").addEventListener("click", roll);
-  const later = debounce(show, 150);
   $("psi").addEventListener("input", () => {
     $("psi-value").textContent = $("psi").value;
     later();
@@ -93,8 +99,15 @@ export function setUpDraw(app) {
     buildPickers();
     show();
   });
-  app.addEventListener("language", () => app.model && (buildPickers(), show()));
-  app.addEventListener("repaint", () => app.model && show());
+  const again = () => {
+    shown = "";
+    if (app.model) show();
+  };
+  app.addEventListener("language", () => {
+    if (app.model) buildPickers();
+    again();
+  });
+  app.addEventListener("repaint", again);
 }
 
 const option = (value, text) => make("option", { value, textContent: text });
