@@ -85,8 +85,12 @@ def distance(exported: Generator, generator: Generator) -> float:
 def test_kernels_in_fp16_change_every_recipes_faces_by_little(recipe: Recipe, tmp_path: Path) -> None:
     generator = generator_of(recipe)
     write_onnx(generator, tmp_path / "a.onnx", half=True)
-    range_of_output = 2 if recipe.generator.output == "tanh" else 1
-    assert distance(nijigan.load(tmp_path / "a.onnx"), generator) <= range_of_output * 2 / 255
+    generator.save(tmp_path / "a.safetensors", half=True)
+    exported, rounded = nijigan.load(tmp_path / "a.onnx"), nijigan.load(tmp_path / "a.safetensors")
+    assert exported.weights_hash == rounded.weights_hash
+    assert distance(exported, rounded) < 1e-4
+    unit = (2 if recipe.generator.output == "tanh" else 1) / 255
+    assert distance(exported, generator) <= 3 * unit  # random weights enlarge rounding more than trained ones
     assert check_certificate(tmp_path / "a.onnx") <= 1
 
 

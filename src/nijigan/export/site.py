@@ -9,10 +9,10 @@ import hashlib
 import json
 import re
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from nijigan import __version__
 from nijigan.assets import ASSETS, PACKAGED
 from nijigan.errors import UserError, check
 from nijigan.export.certificate import check_certificate, read_certificate
@@ -71,7 +71,7 @@ def write_site(
         exported = Generator.load(model)
         _write_certificate(exported, new)
         description = describe_model(exported, name)
-        models = {"version": __version__, "models": [description], "upscaler": UPSCALER}
+        models = {"version": version("nijigan"), "models": [description], "upscaler": UPSCALER}
         (new / MODELS).write_text(json.dumps(models) + "\n", encoding="utf-8")
     return description
 
