@@ -15,10 +15,12 @@ import nijigan
 from nijigan.assets import PACKAGED
 from nijigan.cli import main
 from nijigan.errors import UserError
+from nijigan.export.certificate import check_certificate
 from nijigan.export.onnx import write_onnx
 from nijigan.generator import onnx_network
 from nijigan.generator.generator import Generator, GeneratorHeader
 from nijigan.generator.latents import latents
+from nijigan.generator.torch_network import TorchNetwork
 from nijigan.networks import build_generator
 from nijigan.recipe.named_recipes import RECIPES
 from nijigan.recipe.recipe import Recipe
@@ -61,6 +63,35 @@ def test_every_recipes_generator_draws_the_same_faces_with_onnxruntime(recipe: R
             known = np.array([codes]) - 1
             apart = exported.synthesise(z, known).astype(int) - generator.synthesise(z, known)
             assert np.abs(apart).max() <= 1
+    assert distance(exported, generator) < 1e-4
+
+
+def distance(exported: Generator, generator: Generator) -> float:
+    """The greatest difference between what two networks return, over batches of 1 and 7, and over codes."""
+    header, network = generator.header, TorchNetwork(generator.module, generator.header)
+    assert exported.exported is not None
+    greatest = 0.0
+    for n in (1, 7):
+        z = latents(range(n), header.latent.size, header.latent.prior)
+        columns = [np.arange(n) % (len(values) + 1) - 1 for values in header.attributes.values()]
+        codes = np.array(columns, np.int64).reshape(len(columns), n).T
+        for psi in (1.0, 0.6) if header.styled else (1.0,):
+            apart = exported.exported.run(z, codes, psi) - network.run(z, codes, psi)
+            greatest = max(greatest, float(np.abs(apart).max()))
+    return greatest
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_kernels_in_fp16_change_every_recipes_faces_by_little(recipe: Recipe, tmp_path: Path) -> None:
+    generator = generator_of(recipe)
+    write_onnx(generator, tmp_path / "a.onnx", half=True)
+    generator.save(tmp_path / "a.safetensors", half=True)
+    exported, rounded = nijigan.load(tmp_path / "a.onnx"), nijigan.load(tmp_path / "a.safetensors")
+    assert exported.weights_hash == rounded.weights_hash
+    assert distance(exported, rounded) < 1e-4
+    unit = (2 if recipe.generator.output == "tanh" else 1) / 255
+    assert distance(exported, generator) <= 3 * unit  # random weights enlarge rounding more than trained ones
+    assert check_certificate(tmp_path / "a.onnx") <= 1
 
 
 def test_numbers_agree_closely(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from nijigan.cli.common import Model, narrate
+from nijigan.cli.common import Model, narrate, progress_bar
 from nijigan.errors import check
 
 Format = Literal["onnx", "site", "pair"]
 _FORMAT = tyro.conf.arg(metavar="{onnx,site,pair}")
+_STATED = tyro.conf.arg(help_behavior_hint="")
+"""For flags whose help text states the default."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,10 @@ class Export:
     check: bool = False
     """Write nothing. Draw the faces again that an exported file records, and report the greatest difference. More than
     1/255 is an error."""
-    half: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Store kernels in fp16: half the size, and faces that may differ slightly. This is the default for a site."""
-    no_half: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Store kernels in fp32. This is the default for onnx and pair."""
+    half: Annotated[bool, tyro.conf.FlagCreatePairsOff, _STATED] = False
+    """Store kernels in fp16: half the size, and faces that may differ slightly. Default: only for a site."""
+    no_half: Annotated[bool, tyro.conf.FlagCreatePairsOff, _STATED] = False
+    """Store kernels in fp32. Default: for all but a site."""
     overwrite: bool = False
     """Replace an existing file, or the files of a site in a folder; its other files stay."""
 
@@ -77,7 +79,8 @@ class Export:
         out = self.out or Path("generator.onnx")
         check(out.suffix.lower() == ".onnx", f"{out} needs the suffix .onnx; name another file.")
         check(self.overwrite or not out.exists(), f"{out} exists; choose another name, or use --overwrite.")
-        write_onnx(Generator.load(self.model), out, half=self.half, directions=True)
+        with progress_bar("Finding directions") as progress:
+            write_onnx(Generator.load(self.model), out, half=self.half, directions=True, progress=progress)
         print(out)
 
     def _write_site(self) -> None:
@@ -88,7 +91,9 @@ class Export:
         out = self.out or Path("site")
         check_place(out, self.overwrite)
         half = True if self.half else False if self.no_half else None
-        description = write_site(Generator.load(self.model), out, name_of(self.model), half, self.overwrite)
+        generator = Generator.load(self.model)
+        with progress_bar("Finding directions") as progress:
+            description = write_site(generator, out, name_of(self.model), half, self.overwrite, progress)
         if slow := slowness(description):
             narrate(slow)
         print(out)

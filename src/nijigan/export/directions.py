@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nijigan.aliases import Codes, Images
+from nijigan.aliases import Codes, Images, Progress
 from nijigan.errors import check
 from nijigan.export.measures import SIDE, measure, reduce
 from nijigan.generator.face import encode_latent
@@ -113,13 +113,14 @@ def read_directions(text: str, size: int, source: str) -> list[Direction]:
     return found
 
 
-def find_directions(generator: Draws) -> list[Direction]:
+def find_directions(generator: Draws, progress: Progress | None = None) -> list[Direction]:
     """Find up to `MOST` directions, the one with the greatest changes first.
 
     It takes some seconds. The same generator gives the same directions up to rounding.
 
     Args:
         generator: a generator, or what draws like one.
+        progress: called with (faces drawn, faces in all).
 
     Returns:
         The directions; none if the prior is uniform or a sphere, which moving along a line would leave.
@@ -130,7 +131,7 @@ def find_directions(generator: Draws) -> list[Direction]:
     count = int(np.clip(_PIXELS // generator.header.resolution**2, _FEWEST, _SAMPLES))
     seeds = range(count)
     z, codes = latents(seeds, latent.size, latent.prior), generator.codes(seeds)
-    pictures, measures = _sampled(generator, z, codes)
+    pictures, measures = _sampled(generator, z, codes, progress)
     labels = _one_hot(codes)
     z64 = z.astype(np.float64) - z.mean(axis=0)
     vectors, changes = _leading(z64, _without(labels, pictures))
@@ -139,7 +140,9 @@ def find_directions(generator: Draws) -> list[Direction]:
     return _named(kept, z64, explained)
 
 
-def _sampled(generator: Draws, z: Latents, codes: Codes) -> tuple[_Matrix, dict[str, _Matrix]]:
+def _sampled(
+    generator: Draws, z: Latents, codes: Codes, progress: Progress | None
+) -> tuple[_Matrix, dict[str, _Matrix]]:
     """Small pictures, N×192, and the measures of every face."""
     small, measured = [], []
     for start in range(0, len(z), _BATCH):
@@ -147,6 +150,8 @@ def _sampled(generator: Draws, z: Latents, codes: Codes) -> tuple[_Matrix, dict[
         drawn = generator.synthesise(z[part], codes[part])
         small.append(reduce(drawn, _SMALL).reshape(len(drawn), -1))
         measured.append(measure(reduce(drawn, SIDE)))
+        if progress:
+            progress(start + len(drawn), len(z))
     return np.concatenate(small), {name: np.concatenate([one[name] for one in measured]) for name in measured[0]}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nijigan.aliases import Progress
 from nijigan.errors import UserError
 from nijigan.export.certificate import certificate_json, certify
 from nijigan.export.directions import directions_json, find_directions
@@ -40,7 +41,13 @@ _OPSET = 18
 _BATCH = 2  # of the example; the files take any
 
 
-def write_onnx(generator: Generator, path: str | Path, half: bool = False, directions: bool = False) -> None:
+def write_onnx(
+    generator: Generator,
+    path: str | Path,
+    half: bool = False,
+    directions: bool = False,
+    progress: Progress | None = None,
+) -> None:
     """Write a generator as an ONNX file, whole or not at all, with its certificate: see `nijigan.export.certificate`.
 
     Args:
@@ -49,6 +56,7 @@ def write_onnx(generator: Generator, path: str | Path, half: bool = False, direc
         half: store kernels in fp16, at half the size, as `Generator.save` does. Arithmetic is fp32 in any case. If
             that rounds them, the network has another `weights_hash`.
         directions: also store directions in latent space, which takes seconds: see `nijigan.export.directions`.
+        progress: called with (faces drawn for the directions, such faces in all).
 
     Raises:
         UserError: the package onnx is missing, a weight is not finite (or, with `half`, beyond fp16), or `path` cannot
@@ -79,7 +87,7 @@ def write_onnx(generator: Generator, path: str | Path, half: bool = False, direc
         temporary.write_bytes(_sealed(model))
         if directions:
             drawing = Generator.load(temporary) if is_available() else stored  # onnxruntime is several times faster
-            properties[DIRECTIONS] = directions_json(find_directions(drawing))
+            properties[DIRECTIONS] = directions_json(find_directions(drawing, progress))
             onnx.helper.set_model_props(model, properties)
             temporary.write_bytes(_sealed(model))
 

@@ -9,10 +9,11 @@ import hashlib
 import json
 import re
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from nijigan import __version__
+from nijigan.aliases import Progress
 from nijigan.assets import ASSETS, PACKAGED
 from nijigan.errors import UserError, check
 from nijigan.export.certificate import check_certificate, read_certificate
@@ -44,7 +45,12 @@ def check_place(out: Path, overwrite: bool = False) -> None:
 
 
 def write_site(
-    generator: Generator, out: Path, name: str, half: bool | None = None, overwrite: bool = False
+    generator: Generator,
+    out: Path,
+    name: str,
+    half: bool | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the site of a generator, whole or not at all.
 
@@ -54,6 +60,7 @@ def write_site(
         name: what the page calls the generator.
         half: store kernels in fp16. Default: yes; an exported file keeps what it has.
         overwrite: replace the files of a site that is there.
+        progress: see `nijigan.export.onnx.write_onnx`.
 
     Returns:
         The description of the generator, as `nijigan.export.description.describe_model` makes it.
@@ -67,11 +74,11 @@ def write_site(
     with folder_lock(out, owned), replacing_folder(out, owned) as new:
         shutil.copytree(PAGE, new, dirs_exist_ok=True, ignore=_IGNORED)
         shutil.copyfile(ASSETS / UPSCALER, new / UPSCALER)
-        model = _write_model(generator, new, half)
+        model = _write_model(generator, new, half, progress)
         exported = Generator.load(model)
         _write_certificate(exported, new)
         description = describe_model(exported, name)
-        models = {"version": __version__, "models": [description], "upscaler": UPSCALER}
+        models = {"version": version("nijigan"), "models": [description], "upscaler": UPSCALER}
         (new / MODELS).write_text(json.dumps(models) + "\n", encoding="utf-8")
     return description
 
@@ -103,7 +110,7 @@ def check_site(folder: Path) -> int:
     return greatest
 
 
-def _write_model(generator: Generator, folder: Path, half: bool | None) -> Path:
+def _write_model(generator: Generator, folder: Path, half: bool | None, progress: Progress | None) -> Path:
     """Write or copy the exported file; its name has the beginning of its hash."""
     file = folder / "generator.onnx"
     network = generator.exported
@@ -114,7 +121,7 @@ def _write_model(generator: Generator, folder: Path, half: bool | None) -> Path:
         check(not kept, "An .onnx file keeps the precision that it has; omit --half and --no-half.")
         from nijigan.export.onnx import write_onnx  # imports torch
 
-        write_onnx(generator, file, half=half is not False, directions=True)
+        write_onnx(generator, file, half=half is not False, directions=True, progress=progress)
     return file.rename(folder / f"generator-{hashlib.sha256(file.read_bytes()).hexdigest()[:_DIGITS]}.onnx")
 
 
