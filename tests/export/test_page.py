@@ -3,18 +3,17 @@
 import io
 import json
 import re
-from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
 import pytest
-from browsing import Visit, chromium, difference, needs_chromium, picture, serve_folder
 from PIL import Image
-from small import ATTRIBUTES, small_generator
 
+from browsing import Visit, chromium, difference, needs_chromium, picture, serve_folder
 from nijigan.export.site import PAGE, write_site
 from nijigan.generator.generator import Generator
 from nijigan.generator.records import read_face
+from small import ATTRIBUTES, small_generator
 
 pytestmark = needs_chromium
 DESK = ".desk"
@@ -41,7 +40,9 @@ def address(generator, tmp_path_factory):
 
 @pytest.fixture
 def visit(browser, address):
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US", permissions=["clipboard-read"])
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, locale="en-US", permissions=["clipboard-read"]
+    )
     found = Visit(context, address)
     yield found
     found.check_clean()
@@ -162,7 +163,8 @@ def test_kept_faces_and_links_survive(visit, generator, address):
 def test_a_dropped_picture_goes_on_and_others_are_refused(visit, generator, tmp_path):
     def drop(data, name="face.png"):
         transfer = visit.page.evaluate_handle(
-            "([bytes, name]) => { const t = new DataTransfer(); t.items.add(new File([new Uint8Array(bytes)], name)); return t; }",
+            "([bytes, name]) => { const moved = new DataTransfer();"
+            " moved.items.add(new File([new Uint8Array(bytes)], name)); return moved; }",
             [list(data), name],
         )
         visit.page.locator("body").dispatch_event("drop", {"dataTransfer": transfer})
@@ -275,7 +277,7 @@ def test_a_phone_with_no_serious_fault_of_access(browser, address, scheme):
     violations = Axe().run(visit.page).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"]) for v in violations if v["impact"] in ("serious", "critical")] == []
     visit.page.locator("#desk-close").tap()
-    assert not visit.page.locator(DESK).is_visible()
+    visit.page.locator(DESK).wait_for(state="hidden")
     visit.check_clean()
     context.close()
 
@@ -309,13 +311,18 @@ def test_every_text_has_a_translation(visit):
     assert used <= known
 
 
-@pytest.mark.parametrize("file", ["models.json"])
-def test_the_packaged_generator_keeps_a_character_when_its_hair_changes(browser, tmp_path, file):
+def unlikeness(one, other):
+    """One minus the correlation of the lines of two pictures, whatever their colours."""
+    lines = [np.hypot(*np.gradient(image.mean(axis=2))).ravel() for image in (one, other)]
+    return 1 - np.corrcoef(lines)[0, 1]
+
+
+def test_the_packaged_generator_keeps_a_character_when_its_hair_changes(browser, tmp_path):
     folder = tmp_path / "packaged"
     write_site(Generator.load(), folder, "packaged")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     assert size < 30e6
-    model = json.loads((folder / file).read_text())["models"][0]
+    model = json.loads((folder / "models.json").read_text())["models"][0]
     assert model["bytes"] < 8e6
     generator = Generator.load(folder / model["file"])
     with serve_folder(folder) as url:
@@ -329,9 +336,8 @@ def test_the_packaged_generator_keeps_a_character_when_its_hair_changes(browser,
         png = saved_face(visit)
         after = read_face(io.BytesIO(png))
         assert difference(picture(png), generator.draw(after)) <= 2
-        grey = lambda face: generator.draw(face).mean(axis=2)  # noqa: E731
         randoms = [generator.face(seed, psi=0.7, hair=other) for seed in range(1, 9)]
-        changed = np.abs(grey(after) - grey(before)).mean()
-        assert changed < min(np.abs(grey(after) - grey(face)).mean() for face in randoms)
+        changed = unlikeness(generator.draw(after), generator.draw(before))
+        assert changed < 0.75 * min(unlikeness(generator.draw(after), generator.draw(face)) for face in randoms)
         visit.check_clean()
         context.close()
