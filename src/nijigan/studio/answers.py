@@ -1,4 +1,4 @@
-"""Drawn faces as what is sent: pictures, archives, JSON and films."""
+"""Generated faces as what is sent: pictures, archives, JSON and films."""
 
 import base64
 import io
@@ -35,7 +35,7 @@ _LONGEST_IN_MP4 = 100_000  # characters; one argument of a program has at most 1
 
 
 def answer(drawing: Drawing, images: Images, kind: str) -> bytes:
-    """Encode drawn faces.
+    """Encode generated faces.
 
     Args:
         drawing: what was drawn.

@@ -52,12 +52,13 @@ def create_app(
     app = FastAPI(
         title="nijigan studio",
         version=nijigan.__version__,
-        description="Faces over HTTP. Problems are answered as RFC 9457 describes.",
+        description="Faces over HTTP. A seed is an integer in [0, 2^63) or a string of its decimal digits, because "
+        "JavaScript rounds integers above 2^53. Problems are answered as RFC 9457 describes.",
         lifespan=lifespan,
         docs_url=None,  # these pages load scripts from other sites
         redoc_url=None,
         dependencies=[Depends(HTTPBearer(auto_error=False, description="The token."))] if token else [],
-        responses={**documented(401, 403, 421)},
+        responses=documented(401, 403, 421, 422, 500),
         redirect_slashes=False,
     )
     app.add_middleware(

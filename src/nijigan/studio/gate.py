@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 
 from fastapi import HTTPException, Request
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nijigan.rate.gate import read_body
@@ -86,7 +87,7 @@ class Gate:
             log.exception("The server failed to answer a request.")
             if status == CLIENT_GONE:  # nothing has been sent yet
                 await problem(500, "The server failed; its log says why.")(scope, receive, send_with_headers)
-        route = getattr(scope.get("route"), "path", "other")
+        route = getattr(scope.get("route"), "path", "other") or "page"
         self.metrics.requests.labels(route, status).inc()
         self.metrics.seconds.labels(route).observe(time.perf_counter() - start)
 
@@ -95,6 +96,9 @@ class Gate:
             self._check(scope)
         except HTTPException as error:
             await problem(error.status_code, error.detail, error.headers)(scope, receive, send)
+            return
+        if self._token is not None and scope["path"] == scope.get("root_path"):  # relative addresses need the slash
+            await RedirectResponse(f"/{self._token}/")(scope, receive, send)
             return
         reading = scope["method"] in _READING
         await self.app(scope, receive if reading else self._limited(scope, receive), send)

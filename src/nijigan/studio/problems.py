@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException as PlainHTTPException
 
 from nijigan.errors import UserError
@@ -32,6 +32,8 @@ _FRAMEWORK = {"Not Found", "Method Not Allowed", "There was an error parsing the
 class Problem(BaseModel):
     """A refusal or a failure (RFC 9457)."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     type: str = "about:blank"
     """Always about:blank: the status says of which kind the problem is."""
     title: str
@@ -44,6 +46,10 @@ class Problem(BaseModel):
 
 class BusyError(Exception):
     """So much is waiting already that a request is not accepted."""
+
+
+class StorageError(Exception):
+    """What should be kept cannot be stored or read; the message is a sentence."""
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -81,6 +87,10 @@ def explain_problems(app: FastAPI) -> None:
     @app.exception_handler(UserError)
     async def mistaken(request: Request, error: UserError) -> Response:
         return problem(422, str(error))
+
+    @app.exception_handler(StorageError)
+    async def unstored(request: Request, error: StorageError) -> Response:
+        return problem(503, str(error))
 
     @app.exception_handler(BusyError)
     async def busy(request: Request, error: BusyError) -> Response:

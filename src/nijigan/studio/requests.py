@@ -1,4 +1,4 @@
-"""What clients send: the forms of the bodies, and what they ask for.
+"""What clients send and receive: the forms of the bodies.
 
 Bounds that depend on the server's limits or on a model are checked where they are known: see `nijigan.studio.orders`.
 """
@@ -32,12 +32,11 @@ Seed = Annotated[
             "anyOf": [
                 {"type": "integer", "minimum": 0, "maximum": _MOST - 1},
                 {"type": "string", "pattern": "^[0-9]{1,19}$"},
-            ],
-            "description": "An integer in [0, 2^63), also as a string of decimal digits: JavaScript rounds integers "
-            "above 2^53.",
+            ]
         }
     ),
 ]
+"""JavaScript rounds integers above 2^53, so that a seed may also be a string of decimal digits."""
 Psi = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Scale = Literal[1, 2, 4]
 Name = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
@@ -53,7 +52,7 @@ Attributes = Annotated[
 class Body(BaseModel):
     """A body without unknown or ill-typed members."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class FaceRecord(Body):
@@ -62,6 +61,7 @@ class FaceRecord(Body):
     weights: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """Hash of the weights of its model."""
     seed: Seed
+    """It determines the latent, and the attributes that are not requested."""
     psi: Psi = 1.0
     """Truncation: 1 samples as in training, less reduces variety."""
     attributes: Attributes = {}
@@ -133,6 +133,7 @@ class VariationsOrder(Body):
     """Faces near a face."""
 
     face: FaceRecord
+    """The face."""
     n: Annotated[int, Field(ge=1, le=_MOST_FACES)] = 8
     """Number of variations."""
     radius: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.3
@@ -145,11 +146,18 @@ class Rating(Body):
     """Whether somebody would keep a face."""
 
     face: FaceRecord
+    """The face."""
     good: bool
     """Whether the face is good enough to keep."""
 
 
-class DrawnFace(BaseModel):
+class Answer(BaseModel):
+    """What the server answers."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class FacePicture(Answer):
     """A face and its picture."""
 
     face: dict[str, Any]
@@ -158,33 +166,39 @@ class DrawnFace(BaseModel):
     """Base64 of a PNG that has the record too."""
 
 
-class DrawnFaces(BaseModel):
+class FacePictures(Answer):
     """Faces and their pictures."""
 
-    faces: list[DrawnFace]
+    faces: list[FacePicture]
+    """The faces, in the order of the request."""
 
 
-class FaceRecords(BaseModel):
+class FaceRecords(Answer):
     """Faces without pictures."""
 
     faces: list[dict[str, Any]]
     """Records, with seeds as integers."""
 
 
-class ModelRatings(BaseModel):
+class ModelRatings(Answer):
     """The ratings of one model's faces."""
 
     model: str
+    """Name of the model."""
     weights: str
+    """Hash of its weights."""
     rated: int
     """Number of faces."""
     good: int
     """Number of those that are good."""
 
 
-class Ratings(BaseModel):
+class Ratings(Answer):
     """How many faces were rated."""
 
     rated: int
+    """Number of faces, also of other models and real ones."""
     good: int
+    """Number of those that are good."""
     models: list[ModelRatings]
+    """The counts of each model of this server."""

@@ -24,7 +24,9 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 _THREADS = 2
-"""They enlarge and encode while the engines draw."""
+"""They prepare and encode while the engines draw."""
+_LARGE = 1 << 20
+"""Pixels of an answer that are encoded in a thread of their own kind, so that small answers need not wait for it."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Studio:
             for model in self.models
         }
         self._pool = ThreadPoolExecutor(_THREADS, "nijigan-encoding")
+        self._slow_pool = ThreadPoolExecutor(1, "nijigan-encoding-large")
         self._waiting = self._pixels = 0
 
     def model(self, name: str | None = None) -> Model:
@@ -144,15 +147,21 @@ class Studio:
         return images
 
     async def aside(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-        """Call a function in another thread, so that the server keeps answering."""
+        """Call a function that takes milliseconds in another thread, so that the server keeps answering."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, partial(function, *args, **options))
+
+    async def encode(self, pixels: int, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+        """Call a function that takes longer with more pixels in another thread."""
+        pool = self._pool if pixels < _LARGE else self._slow_pool
+        return await asyncio.get_running_loop().run_in_executor(pool, partial(function, *args, **options))
 
     def close(self) -> None:
         """Withdraw what waits, and end the threads."""
         for engine in self.engines.values():
             engine.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pool, self._slow_pool):
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def _count(self, name: str, faces: int) -> None:
         self.metrics.faces.labels(name).inc(faces)

@@ -12,7 +12,7 @@ from nijigan.generator.enlarging import Upscaler
 from nijigan.studio.answers import MEDIA_TYPES, answer
 from nijigan.studio.orders import Drawing, faces_of, variations_of
 from nijigan.studio.problems import documented
-from nijigan.studio.requests import DrawnFaces, FaceRecords, FacesOrder, VariationsOrder
+from nijigan.studio.requests import FacePictures, FaceRecords, FacesOrder, VariationsOrder
 from nijigan.studio.studio import Studio, unless_gone
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -21,8 +21,8 @@ _FORMATS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The faces in the format that was asked for.",
         "content": {MEDIA_TYPES[kind]: _BINARY for kind in ("png", "webp", "zip")}
-        | {"application/json": {"schema": {"$ref": "#/components/schemas/DrawnFaces"}}},
-        "model": DrawnFaces,
+        | {"application/json": {"schema": {"$ref": "#/components/schemas/FacePictures"}}},
+        "model": FacePictures,
     }
 }
 _NAMED = ("model", "psi", "scale", "upscaler")
@@ -32,7 +32,7 @@ _YEAR = "private, max-age=31536000, immutable"
 def make_router(studio: Studio) -> APIRouter:
     """The addresses below /v1 that answer with faces."""
     router = APIRouter(prefix="/v1", tags=["faces"])
-    problems = documented(400, 408, 413, 415, 422, 429, 500)
+    problems = documented(400, 408, 413, 415, 429)
 
     @router.post("/faces", responses=_FORMATS | problems, response_class=Response)
     async def draw_faces(order: FacesOrder, request: Request) -> Response:
@@ -42,7 +42,7 @@ def make_router(studio: Studio) -> APIRouter:
 
     @router.get(
         "/faces/{seed}.png",
-        responses=_PICTURE | {304: {"description": "The client has this picture."}} | documented(422, 429, 500),
+        responses=_PICTURE | {304: {"description": "The client has this picture."}} | documented(429),
         response_class=Response,
         openapi_extra={"parameters": _attribute_parameters(studio)},
     )
@@ -82,7 +82,7 @@ async def _drawn(studio: Studio, drawing: Drawing, kind: str) -> bytes:
     with studio.admitted(drawing.pixels):
         psi = [face.psi for face in drawing.faces]
         images = await studio.draw(drawing.model, drawing.latents, drawing.codes, psi)
-        return await studio.aside(answer, drawing, images, kind)
+        return await studio.encode(drawing.pixels, answer, drawing, images, kind)
 
 
 def _check(members: dict[str, Any]) -> FacesOrder:

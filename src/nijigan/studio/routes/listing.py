@@ -55,7 +55,7 @@ def make_router(studio: Studio) -> APIRouter:
         """The models, with everything that a page needs to draw their faces itself."""
         return listing
 
-    @router.get("/models/{name}.onnx", response_class=Response, responses=_FILE | documented(404, 500))
+    @router.get("/models/{name}.onnx", response_class=Response, responses=_FILE | documented(404))
     async def model_file(name: str, request: Request) -> Response:
         """A generator as an ONNX file."""
         if name not in files:

@@ -7,13 +7,9 @@ from fastapi import APIRouter
 
 from nijigan.errors import UserError
 from nijigan.rate.store import NAME, VoteStore
-from nijigan.studio.problems import documented
+from nijigan.studio.problems import StorageError, documented
 from nijigan.studio.requests import ModelRatings, Rating, Ratings
 from nijigan.studio.studio import Studio
-
-
-class StorageError(Exception):
-    """Ratings cannot be stored or read."""
 
 
 class RatingBook:
@@ -78,12 +74,12 @@ def make_router(studio: Studio) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["ratings"])
     book = RatingBook(studio)
 
-    @router.post("/ratings", responses=documented(400, 408, 413, 415, 422, 500, 503))
+    @router.post("/ratings", responses=documented(400, 408, 413, 415, 503))
     async def rate(rating: Rating) -> Ratings:
         """Store whether somebody would keep a face; answer with all counts."""
         return await studio.aside(book.rate, rating)
 
-    @router.get("/ratings", responses=documented(500, 503))
+    @router.get("/ratings", responses=documented(503))
     async def counts() -> Ratings:
         """Count the ratings."""
         return await studio.aside(book.counts)

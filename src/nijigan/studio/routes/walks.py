@@ -24,7 +24,7 @@ def make_router(studio: Studio) -> APIRouter:
     """The address of walks."""
     router = APIRouter(prefix="/v1", tags=["walks"])
 
-    @router.post("/walks", responses=_FILMS | documented(400, 408, 413, 415, 422, 429, 500), response_class=Response)
+    @router.post("/walks", responses=_FILMS | documented(400, 408, 413, 415, 429), response_class=Response)
     async def walk(order: WalkOrder, request: Request) -> Response:
         """A looping film that passes through faces; between two of them it interpolates their latents."""
         content = await unless_gone(request, _film(studio, order))
@@ -41,13 +41,14 @@ async def _film(studio: Studio, order: WalkOrder) -> bytes:
     def check_open() -> None:
         check(not left.is_set(), "The client has left.")
 
-    with studio.admitted(count * stops.side**2):
+    pixels = count * stops.side**2
+    with studio.admitted(pixels):
         psi = stops.faces[0].psi
         images = await studio.draw(
             stops.model, _between(stops, order.frames_per_stop), stops.codes[:1].repeat(count, 0), [psi] * count
         )
         try:
-            return await studio.aside(film, stops, order, images, check_open)
+            return await studio.encode(pixels, film, stops, order, images, check_open)
         finally:
             left.set()
 
