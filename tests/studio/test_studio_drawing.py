@@ -81,6 +81,22 @@ def test_requests_that_wait_share_batches_in_turn() -> None:
     assert sum(counted) == sum(size for size, _ in held.batches) == 1 + 100 + 7 * 3
 
 
+def test_small_requests_are_drawn_in_their_order() -> None:
+    held, done = Held(PLAIN), []
+    engine = Engine(held)  # type: ignore[arg-type]
+    engine.draw(*work(PLAIN, range(1)))
+    wait_for(held.begun)
+    futures = [engine.draw(*work(PLAIN, range(20))) for _ in range(5)]
+    for number, future in enumerate(futures):
+        future.add_done_callback(lambda _, number=number: done.append(number))
+    held.go.set()
+    for future in futures:
+        assert np.abs(future.result(30).astype(int) - PLAIN.sample(20)).max() <= 1
+    engine.close()
+    assert done == [0, 1, 2, 3, 4]
+    assert [size for size, _ in held.batches] == [1, 32, 32, 32, 4]
+
+
 def test_without_batching_one_request_is_drawn_after_the_other() -> None:
     held = Held(PLAIN)
     held.go.set()

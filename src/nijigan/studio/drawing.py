@@ -14,7 +14,7 @@ from nijigan.generator.latents import Latents, truncate
 MOST_TOGETHER = 32
 """Faces in one batch: more would only delay who comes next."""
 SHARE = 8
-"""Faces of one request in a batch while others wait, so that a large request delays small ones by little."""
+"""Faces of a request for more than a batch in one batch, while others wait: it delays small ones by little."""
 
 _Part = tuple["_Job", slice]
 
@@ -51,7 +51,7 @@ class Engine:
     """Draws the faces of one generator in a thread of its own.
 
     Requests that wait while a batch is drawn form the next batch. A face is the same in every batch within 1/255: a
-    network in evaluation mode treats the faces of a batch independently. With onnxruntime on a CPU, the packaged
+    network in evaluation mode treats the faces of a batch independently. With onnxruntime on one thread, the packaged
     generator's faces are equal to the bit in batches of 1 to 64.
 
     Args:
@@ -122,24 +122,31 @@ class Engine:
                 self._after_batch(sum(part.stop - part.start for _, part in parts))
 
     def _take(self) -> list[_Part]:
-        """The next batch: some faces of each job that waits, in turn, until there are enough. All have the same ψ."""
+        """The next batch. Requests are taken in their order; a large one gives way to others after a share.
+
+        All faces have the same ψ.
+        """
         parts: list[_Part] = []
-        unfinished = []
+        large: list[_Job] = []
+        cut: list[_Job] = []
         room = MOST_TOGETHER
         for _ in range(len(self._jobs)):
             job = self._jobs.popleft()
-            if job.future.cancelled() or job.future.done():
+            if job.future.done():  # withdrawn, or failed
                 continue
-            if parts and (job.psi != parts[0][0].psi or not room or not self._batching):
+            if parts and (job.psi != parts[0][0].psi or room <= 0 or not self._batching):
                 self._jobs.append(job)
                 continue
+            is_large = len(job.latents) > MOST_TOGETHER
             alone = not (parts or self._jobs)
-            part = job.take(min(room, MOST_TOGETHER if alone else SHARE) if self._batching else len(job.latents))
+            most = min(room, SHARE if is_large and not alone else room) if self._batching else len(job.latents)
+            part = job.take(most)
             parts.append((job, part))
             room -= part.stop - part.start
             if job.taken < len(job.latents):
-                unfinished.append(job)
-        self._jobs.extend(unfinished)  # behind those that have had nothing yet
+                (large if is_large else cut).append(job)
+        self._jobs.extendleft(cut)  # at most one: the batch was full
+        self._jobs.extend(large)
         return parts
 
     def _draw(self, parts: list[_Part]) -> None:

@@ -50,7 +50,7 @@ def open_models(models: Sequence[str] = (), *, onnx: bool = True) -> tuple[Model
 
     Args:
         models: run folders, .safetensors or .onnx files or hf:user/model. Default: the packaged generator.
-        onnx: export. Otherwise torch draws.
+        onnx: draw with onnxruntime where it is installed. Otherwise torch draws, and ONNX files cannot be opened.
 
     Raises:
         UserError: there is no generator, or one is named twice.
@@ -72,8 +72,10 @@ def open_models(models: Sequence[str] = (), *, onnx: bool = True) -> tuple[Model
 def _open(place: str | None, onnx: bool) -> tuple[Generator, bytes | None]:
     """A generator, and the ONNX file that draws the same faces."""
     generator = Generator.load(place)
-    if not onnx or not is_available():
-        return generator.to("cpu"), None
+    if not onnx:
+        return Generator(generator.module, generator.header), None
+    if not is_available():
+        return generator, None
     path = PACKAGED.with_suffix(".onnx") if place is None else Path(place)
     if path.suffix.lower() == ".onnx" and path.is_file():
         return generator, path.read_bytes()
