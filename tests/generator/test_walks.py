@@ -48,7 +48,7 @@ def difference(a, b):
 def rendered_frames(generator, monkeypatch, tmp_path, **arguments):
     """The frames as the encoder receives them."""
     kept = []
-    monkeypatch.setattr(module, "_write_animation", lambda film, frames: kept.extend(frames))
+    monkeypatch.setattr(module, "_write_animation", lambda frames, *_: kept.extend(frames))
     walk(generator, tmp_path / "walk.webp", **arguments)
     return np.stack(kept)
 

@@ -23,6 +23,7 @@ from nijigan.cli.lab import Lab
 from nijigan.cli.limits import check_limits, is_lack_of_memory
 from nijigan.cli.recipes import Papers, Recipes
 from nijigan.cli.requests import take_attributes, vocabulary_text
+from nijigan.cli.studio import Studio
 from nijigan.cli.train import Demo, Resume, Sweep, Train
 from nijigan.errors import UserError
 from nijigan.recipe.named_recipes import RECIPES, find_recipe
@@ -48,6 +49,7 @@ Command = (
     | Evaluate
     | Compare
     | Rate
+    | Studio
     | Lab
 )
 _COMMANDS: tuple[Any, ...] = get_args(Command)

@@ -83,8 +83,23 @@ def walk(
     request = Request(generator, chosen[::stops], psi, attributes or {}, None, scale, upscaler, columns)
     film = _Film(request, chosen, out, stops, frames_per_stop, fps)
     check_replaceable(out, overwrite)
-    write = _write_mp4 if film.suffix == ".mp4" else _write_animation
-    write(film, _frames(film, progress))
+    write_film(_frames(film, progress), out, fps, film.record)
+
+
+def write_film(frames: Iterator[Images], out: Path, fps: int, record: str) -> None:
+    """Write a film that loops.
+
+    Args:
+        frames: 1 or more, H×W×3 each.
+        out: `.webp` or `.gif`, which keep all frames in memory while they are written, or `.mp4`, which needs ffmpeg.
+        fps: frames per second, up to 60 (.gif: 50).
+        record: what the film records, one line of ASCII: see `nijigan.generator.records`.
+
+    Raises:
+        UserError: `out` cannot be written to, or ffmpeg is missing.
+    """
+    write = _write_mp4 if out.suffix.lower() == ".mp4" else _write_animation
+    write(frames, out, fps, record)
 
 
 @dataclass(frozen=True)
@@ -157,19 +172,18 @@ def _frames(film: _Film, progress: Progress | None) -> Iterator[Images]:
             progress(start + len(frame), film.count)
 
 
-def _write_animation(film: _Film, frames: Iterator[Images]) -> None:
+def _write_animation(frames: Iterator[Images], out: Path, fps: int, record: str) -> None:
     """Write an animated WebP or GIF that loops forever."""
+    suffix = out.suffix.lower()
     pictures = [Image.fromarray(frame) for frame in frames]
     unit = 1  # the format's resolution in milliseconds
-    if film.suffix == ".gif":
+    if suffix == ".gif":
         pictures, unit = _share_palette(pictures), 10
-    ends = [round(1000 / unit * (index + 1) / film.fps) for index in range(len(pictures))]
+    ends = [round(1000 / unit * (index + 1) / fps) for index in range(len(pictures))]
     durations = [unit * (end - start) for start, end in pairwise([0, *ends])]
-    options = {"duration": durations, "loop": 0} | ({} if film.suffix == ".gif" else {"quality": 90, "method": 2})
-    with replacing(film.out) as temporary:
-        save_picture(
-            pictures[0], temporary, film.suffix, film.record, save_all=True, append_images=pictures[1:], **options
-        )
+    options = {"duration": durations, "loop": 0} | ({} if suffix == ".gif" else {"quality": 90, "method": 2})
+    with replacing(out) as temporary:
+        save_picture(pictures[0], temporary, suffix, record, save_all=True, append_images=pictures[1:], **options)
 
 
 def _share_palette(pictures: list[Image.Image]) -> list[Image.Image]:
@@ -180,20 +194,20 @@ def _share_palette(pictures: list[Image.Image]) -> list[Image.Image]:
     return [picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for picture in pictures]
 
 
-def _write_mp4(film: _Film, frames: Iterator[Images]) -> None:
+def _write_mp4(frames: Iterator[Images], out: Path, fps: int, record: str) -> None:
     """Pipe frames through ffmpeg into an H.264 film that can start to play before it is fully downloaded."""
     ffmpeg = _find_ffmpeg()
     first = _even(next(frames))
     height, width, _ = first.shape
     # Players guess the colour space of an untagged film, and a wrong guess turns skin green.
     colours = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
-    with replacing(film.out) as temporary, tempfile.TemporaryFile() as messages:
+    with replacing(out) as temporary, tempfile.TemporaryFile() as messages:
         command = [
             *(ffmpeg, "-v", "error", "-y"),
-            *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(film.fps), "-i", "-"),
+            *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "-"),
             *("-vf", f"scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd,{colours}", "-pix_fmt", "yuv420p"),
             *("-c:v", "libx264", "-crf", "18", "-movflags", "+faststart"),
-            *("-metadata", f"comment={MARK}{film.record}", str(temporary.resolve())),
+            *("-metadata", f"comment={MARK}{record}", str(temporary.resolve())),
         ]
         with (
             suppress(BrokenPipeError),  # ffmpeg has ended early; its exit code and last message say why
@@ -206,9 +220,7 @@ def _write_mp4(film: _Film, frames: Iterator[Images]) -> None:
         if process.returncode != 0:
             messages.seek(0)
             lines = messages.read().decode(errors="replace").strip().splitlines()
-            raise UserError(
-                f"ffmpeg could not write {film.out}: {lines[-1] if lines else 'no reason given'}. Try a .webp."
-            )
+            raise UserError(f"ffmpeg could not write {out}: {lines[-1] if lines else 'no reason given'}. Try a .webp.")
 
 
 def _even(frame: Images) -> Images:

@@ -15,6 +15,7 @@ from nijigan.dataset.splits import split_advice
 from nijigan.errors import UserError
 from nijigan.generator.latents import check_seed
 from nijigan.judges.results import storable
+from nijigan.rate.store import Showing
 
 if TYPE_CHECKING:
     from nijigan.dataset.faces import FaceDataset
@@ -26,10 +27,6 @@ MAX_FACES = 10_000
 """From each source: more than a person rates, and few enough for memory."""
 
 log = logging.getLogger("nijigan")
-
-
-Showing = tuple[str, bool]
-"""The identity of a face, and whether it is shown for the second time."""
 
 
 @dataclass(frozen=True, eq=False)

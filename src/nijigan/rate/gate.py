@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Collection
 
 from nijigan.errors import UserError
 
@@ -66,22 +67,37 @@ class Gate:
 
 
 async def small_json(request: Request) -> bytes:
-    """The body of a request that sends JSON: at most `MAX_BODY_BYTES`, within `BODY_SECONDS`.
+    """The body of a request that sends JSON: at most `MAX_BODY_BYTES`, within `BODY_SECONDS`."""
+    return await read_body(request, MAX_BODY_BYTES)
+
+
+async def read_body(request: Request, most: int, kinds: Collection[str] = ("application/json",)) -> bytes:
+    """The body of a request, whole, within `BODY_SECONDS`.
 
     A larger body is refused as soon as it is known to be larger; the server drops the rest as it arrives.
+
+    Args:
+        request: the request, whose body has not been read.
+        most: length in bytes of the longest body that is accepted.
+        kinds: the content types that are accepted, in lower case. Pages of other sites may send forms and plain text
+            here, but nothing else.
+
+    Raises:
+        HTTPException: 415 for another type, 413 for a longer body, 408 if it is late, 400 if the client leaves.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0]
-    if content_type.strip().lower() != "application/json":  # pages of other sites may send forms and plain text here
-        raise HTTPException(415, "Send JSON.")
-    too_large = HTTPException(413, f"Send at most {MAX_BODY_BYTES} bytes.")
-    if len(request.headers.get("content-length", "")) > len(str(MAX_BODY_BYTES)):
+    if content_type.strip().lower() not in kinds:
+        raise HTTPException(415, "Send JSON." if "application/json" in kinds else f"Send {' or '.join(kinds)}.")
+    too_large = HTTPException(413, f"Send at most {most} bytes.")
+    length = request.headers.get("content-length", "")
+    if len(length) > len(str(most)) or (length.isdigit() and int(length) > most):
         raise too_large
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for part in request.stream():
                 body += part
-                if len(body) > MAX_BODY_BYTES:
+                if len(body) > most:
                     raise too_large
     except TimeoutError as error:
         raise HTTPException(408, "The request was not complete in time.", {"Connection": "close"}) from error

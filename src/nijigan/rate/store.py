@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nijigan.errors import UserError
-from nijigan.rate.ballot import Showing
 
 NAME = "ratings.sqlite"
+
+Showing = tuple[str, bool]
+"""The identity of a face, and whether it is shown for the second time."""
 
 BUSY_SECONDS = 30.0
 """How long a call waits for another process that is writing to the file."""

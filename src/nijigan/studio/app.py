@@ -1,0 +1,85 @@
+"""The application: the routes of a studio behind its gate, with the page."""
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.security import HTTPBearer
+from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
+
+import nijigan
+from nijigan import export
+from nijigan.studio.gate import LOOPBACK, Gate
+from nijigan.studio.problems import Problem, documented, explain_problems
+from nijigan.studio.routes import faces, listing, ratings, walks
+from nijigan.studio.studio import Studio
+
+ROUTERS: tuple[Callable[[Studio], APIRouter], ...] = (
+    listing.make_router,
+    faces.make_router,
+    walks.make_router,
+    ratings.make_router,
+)
+"""What makes the routers of an app."""
+
+PAGE = Path(export.__file__).with_name("page")
+"""The page that draws in the browser, which `nijigan export --to site` writes too."""
+
+
+def create_app(
+    studio: Studio,
+    *,
+    token: str | None = None,
+    hosts: Collection[str] | None = LOOPBACK,
+    routers: Sequence[Callable[[Studio], APIRouter]] = ROUTERS,
+) -> FastAPI:
+    """The application of a studio. It closes the studio when it ends.
+
+    Args:
+        studio: the models, and what draws with them.
+        token: what a request must have: see `nijigan.studio.gate.Gate`. Default: nothing.
+        hosts: the names that the server answers to; None = all. Default: those of this machine.
+        routers: each makes the router of some addresses.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(studio.close)
+
+    app = FastAPI(
+        title="nijigan studio",
+        version=nijigan.__version__,
+        description="Faces over HTTP. A seed is an integer in [0, 2^63) or a string of its decimal digits, because "
+        "JavaScript rounds integers above 2^53. Problems are answered as RFC 9457 describes.",
+        lifespan=lifespan,
+        docs_url=None,  # these pages load scripts from other sites
+        redoc_url=None,
+        dependencies=[Depends(HTTPBearer(auto_error=False, description="The token."))] if token else [],
+        responses=documented(401, 403, 421, 422, 500),
+        redirect_slashes=False,
+    )
+    app.add_middleware(
+        Gate, metrics=studio.metrics, body=studio.limits.body, token=token, hosts=hosts, uploads=studio.uploads
+    )
+    explain_problems(app)
+    for make_router in routers:
+        app.include_router(make_router(studio))
+    if PAGE.is_dir():
+        app.mount("/", StaticFiles(directory=PAGE, html=True))
+    _describe_problems(app)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Add the schema of problems to the description of the interface, which only names it."""
+    describe = app.openapi
+
+    def described() -> dict[str, object]:
+        schema = describe()
+        schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+        return schema
+
+    app.openapi = described  # type: ignore[method-assign]

@@ -1,0 +1,1 @@
+"""The addresses of the studio: each module makes a router for one `Studio`."""
