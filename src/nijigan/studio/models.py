@@ -1,6 +1,5 @@
 """The models that the server draws with: opened, exported for onnxruntime, and described."""
 
-import hashlib
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -9,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nijigan.assets import PACKAGED
 from nijigan.errors import UserError
+from nijigan.export.description import describe_model
 from nijigan.generator.generator import HUB, Generator
 from nijigan.generator.onnx_network import is_available
 
@@ -55,45 +54,46 @@ def open_models(models: Sequence[str] = (), *, onnx: bool = True) -> tuple[Model
     Raises:
         UserError: there is no generator, or one is named twice.
     """
-    opened = [(place, _open(place, onnx)) for place in (models or (None,))]
+    places = models or (None,)
+    opened: list[Model] = []
     hashes: dict[str, str | None] = {}
-    for place, (generator, _) in opened:
-        if generator.weights_hash in hashes:
-            first = hashes[generator.weights_hash]
-            raise UserError(f"{first} and {place} have the same weights; name one of them.")
-        hashes[generator.weights_hash] = place
-    names = _names([place for place, _ in opened])
-    return tuple(
-        Model(name, generator, file, _describe(name, generator, file))
-        for name, (_, (generator, file)) in zip(names, opened, strict=True)
-    )
+    for name, place in zip(_names(places), places, strict=True):
+        model = _open(name, place, onnx)
+        if model.weights in hashes:
+            raise UserError(f"{hashes[model.weights]} and {place} have the same weights; name one of them.")
+        hashes[model.weights] = place
+        opened.append(model)
+    return tuple(opened)
 
 
-def _open(place: str | None, onnx: bool) -> tuple[Generator, bytes | None]:
+def _open(name: str, place: str | None, onnx: bool) -> Model:
     """A generator, and the ONNX file that draws the same faces."""
     generator = Generator.load(place)
     if not onnx:
-        return Generator(generator.module, generator.header), None
+        plain = Generator(generator.module, generator.header)
+        return Model(name, plain, None, describe_model(plain, name, directions=()))
     if not is_available():
-        return generator, None
-    path = PACKAGED.with_suffix(".onnx") if place is None else Path(place)
-    if path.suffix.lower() == ".onnx" and path.is_file():
-        return generator, path.read_bytes()
-    log.info("Exporting %s to ONNX.", place or "the packaged generator")
-    return _exported(generator)
-
-
-def _exported(generator: Generator) -> tuple[Generator, bytes]:
+        return Model(name, generator, None, describe_model(generator, name, directions=()))
+    if generator.exported:
+        return _described(name, generator)
+    log.info("Exporting %s to ONNX ...", place)
     from nijigan.export.onnx import write_onnx  # loads torch
 
     with TemporaryDirectory(prefix="nijigan-") as folder:
         path = Path(folder) / "model.onnx"
         for half in (True, False):
-            write_onnx(generator, path, half)
+            write_onnx(generator, path, half, directions=True)
             exported = Generator.load(path)
             if exported.weights_hash == generator.weights_hash:
                 break
-        return exported, path.read_bytes()
+        return _described(name, exported)
+
+
+def _described(name: str, generator: Generator) -> Model:
+    """A model that an exported file draws."""
+    assert generator.exported is not None
+    description = describe_model(generator, name, url=f"models/{name}.onnx") | {"certificate": []}
+    return Model(name, generator, generator.exported.path.read_bytes(), description)
 
 
 def _names(places: Sequence[str | None]) -> Iterator[str]:
@@ -115,36 +115,3 @@ def _plain(place: str) -> str:
         path = path.parent
     stem = path.stem if path.suffix.lower() in (".safetensors", ".onnx") else path.name
     return re.sub(r"[^A-Za-z0-9_.-]", "_", stem).strip(".")[:_LONGEST_NAME] or "model"
-
-
-def _describe(name: str, generator: Generator, file: bytes | None) -> dict[str, Any]:
-    """What a page or a program needs to know of a model to request faces of it, or to draw them itself."""
-    header = generator.header
-    return {
-        "name": name,
-        "weights": generator.weights_hash,
-        "resolution": header.resolution,
-        "latent": {"size": header.latent.size, "prior": header.latent.prior},
-        "styled": header.styled,
-        "output": header.generator.output,
-        "truncatable": header.styled or header.latent.prior not in ("uniform", "sphere"),
-        "attributes": [
-            {
-                "name": attribute,
-                "values": list(values),
-                "accuracy": [None] * len(values),
-                "unknown": any(row[column] < 0 for row in header.priors),
-            }
-            for column, (attribute, values) in enumerate(header.attributes.items())
-        ],
-        "priors": [list(row) for row in header.priors],
-        "directions": [],
-        "kimg": header.kimg,
-        "licence": header.licence,
-        "description": header.description,
-        "file": None if file is None else f"models/{name}.onnx",
-        "bytes": None if file is None else len(file),
-        "sha256": None if file is None else hashlib.sha256(file).hexdigest(),
-        "operations": None,
-        "certificate": [],
-    }

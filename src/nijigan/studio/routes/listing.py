@@ -26,12 +26,7 @@ def make_router(studio: Studio) -> APIRouter:
         "version": nijigan.__version__,
         "server": "v1",
         "models": [model.description for model in studio.models],
-        "upscaler": {
-            "file": "upscaler.onnx",
-            "bytes": len(upscaler),
-            "sha256": hashlib.sha256(upscaler).hexdigest(),
-            "factor": 2,
-        },
+        "upscaler": "upscaler.onnx",
     }
 
     @router.get("/healthz", tags=["operation"])

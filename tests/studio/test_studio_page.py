@@ -1,0 +1,50 @@
+"""The page as the studio serves it: faces drawn on the server are those drawn in the page and in Python."""
+
+import io
+
+import pytest
+
+from browsing import Visit, chromium, difference, needs_chromium, picture
+from nijigan.generator.records import read_face
+from nijigan.studio.studio import Studio
+from serving import serving, small_models
+
+pytestmark = needs_chromium
+MODELS, (HAIR, _) = small_models()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    with serving(Studio(MODELS, ratings=tmp_path_factory.mktemp("ratings"))) as found:
+        yield found
+
+
+def test_the_page_draws_on_the_server_what_it_draws_itself(client):
+    with chromium() as browser:
+        visit = Visit(
+            browser.new_context(viewport={"width": 1000, "height": 900}, locale="en-US"),
+            f"http://127.0.0.1:{client.port}/",
+        )
+
+        def chosen(index):
+            visit.settle("#gallery")
+            visit.page.locator("#gallery .face").nth(index).click()
+            visit.settle("#near")
+            return visit.download(lambda: visit.page.locator(".download").first.click())
+
+        here = chosen(3)
+        visit.page.locator("#place").select_option("server")
+        visit.page.locator("#gallery .face.waiting").first.wait_for(state="detached")
+        there = chosen(3)
+        face = read_face(io.BytesIO(there))
+        assert read_face(io.BytesIO(here)) == face
+        assert difference(picture(here), picture(there)) <= 2
+        assert difference(picture(there), HAIR.draw(face)) <= 1
+        assert any(url.endswith("/v1/faces") for url in visit.requests)
+        visit.page.locator("#bad").click()
+        visit.page.locator("#notice", has_text="stored").wait_for()
+        assert client.get("/v1/ratings").json["rated"] == 1
+        visit.page.locator("#model").select_option("plain")
+        visit.page.locator("#draw-hair").wait_for(state="detached")
+        assert visit.page.locator("#desk-empty").is_visible()
+        visit.check_clean()
