@@ -18,10 +18,10 @@ from blobs import blob, encode, write
 from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
-from nijigan.importing.crop import square_about
 from nijigan.importing.importer import import_faces
 from nijigan.procedural.faces import draw_faces
 from nijigan.vision.finder import FoundFace, has_face
+from nijigan.vision.framing import square_about
 
 PLACES = [(40, 60, 180), (340, 90, 240), (200, 340, 150)]  # left, upper, side
 

@@ -17,7 +17,7 @@ import nijigan
 from nijigan.cli.common import help_rules, narrate
 from nijigan.cli.data import Import, Inspect, Split
 from nijigan.cli.export import Export
-from nijigan.cli.generate import Generate, Walk
+from nijigan.cli.generate import Generate, Invert, Walk
 from nijigan.cli.judge import Compare, Evaluate, Rate
 from nijigan.cli.lab import Lab
 from nijigan.cli.limits import check_limits, is_lack_of_memory
@@ -45,6 +45,7 @@ Command = (
     | Sweep
     | Generate
     | Walk
+    | Invert
     | Export
     | Evaluate
     | Compare

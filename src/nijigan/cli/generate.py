@@ -1,4 +1,4 @@
-"""The commands that generate faces: `generate` and `walk`."""
+"""The commands that generate faces: `generate`, `walk` and `invert`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+from tyro.conf import Positional
 
 from nijigan.cli.common import Device, Model, narrate, progress_bar, torch_device
 from nijigan.cli.requests import Requested, check_requested, chosen_scale, chosen_seeds
-from nijigan.errors import check
+from nijigan.errors import UserError, check
 
 if TYPE_CHECKING:
+    from nijigan.aliases import Images
     from nijigan.generator.request import Request
 
 _INT = tyro.conf.arg(metavar="INT")
@@ -21,6 +23,10 @@ _FLOAT, _PATH, _SEEDS = (tyro.conf.arg(metavar=kind) for kind in ("FLOAT", "PATH
 Upscaler = Literal["learnt", "lanczos", "none"]
 """As in `nijigan.generator.enlarging`, which loads numpy and Pillow."""
 
+Pictures = Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PICTURE...", help_behavior_hint="(required)")]
+
+_MOST_PICTURES = 1000
+_LARGEST_SCALE = 16
 _CANDIDATES = 4  # faces generated for each that --best keeps
 
 
@@ -192,3 +198,97 @@ class Walk:
                 upscaler=self.upscaler, attributes=attributes, overwrite=self.overwrite, progress=progress,
             )  # fmt: skip
         print(self.out)
+
+
+@dataclass(frozen=True)
+class Invert:
+    """Find the generator's face that is nearest to a picture.
+
+    The found face is written as a PNG that records it: `nijigan generate --like` generates it again, with other
+    attributes or larger. A sentence says how near it is.
+    """
+
+    pictures: Pictures
+    """Pictures of one anime face each: .jpg, .png, .webp or .gif of any size. A face in a larger picture is cut out."""
+    model: str | None = None
+    """A run folder, a .safetensors file, or a model on the Hugging Face Hub as hf:user/model. Default: the packaged
+    generator."""
+    out: Path = Path("found.png")
+    """A .png file for one picture, or a folder for several."""
+    steps: int = 150
+    """Steps of gradient descent. More steps find nearer faces and take longer."""
+    scale: int = 1
+    """Factor by which the found face is enlarged."""
+    overwrite: bool = False
+    """Replace files that nijigan did not write."""
+
+    def run(self) -> None:
+        """Find the faces."""
+        import numpy as np
+
+        from nijigan.generator.generator import Generator
+        from nijigan.inversion.search import invert
+        from nijigan.inversion.uploads import prepare
+
+        places = self._places()
+        generator = Generator.load(self.model)
+        uploads = []
+        for path in self.pictures:
+            try:
+                uploads.append(prepare(_content(path), generator.header.resolution))
+            except UserError as error:
+                raise UserError(f"{path}: {error}") from error
+            if not uploads[-1].found:
+                narrate(f"No face was found in {path}; its centre is used.")
+        with progress_bar("Searching") as progress:
+            found = invert(
+                generator, np.stack([upload.pixels for upload in uploads]), steps=self.steps, progress=progress
+            )
+        for path, place, inversion in zip(self.pictures, places, found, strict=True):
+            self._write(place, inversion.face.to_json(), inversion.picture)
+            narrate(f"{path}: {inversion.nearness.sentence}")
+            print(place)
+
+    def _places(self) -> list[Path]:
+        """Where the faces go; what may not be replaced is refused before the search."""
+        from nijigan.files import check_path
+        from nijigan.generator.records import check_replaceable
+
+        check(bool(self.pictures), "Name a picture, such as: nijigan invert face.png")
+        check(len(self.pictures) <= _MOST_PICTURES, f"Name at most {_MOST_PICTURES:,} pictures.")
+        check(1 <= self.scale <= _LARGEST_SCALE, f"--scale is {self.scale}; choose 1 to {_LARGEST_SCALE}.")
+        check_path(self.out)
+        if self.out.suffix.lower() == ".png" and not self.out.is_dir():
+            check(len(self.pictures) == 1, "--out is one file for several pictures; name a folder.")
+            places = [self.out]
+        else:
+            check(not self.out.suffix or self.out.is_dir(), f"--out is {self.out}; name a .png file or a folder.")
+            places = [self.out / f"{path.stem}-found.png" for path in self.pictures]
+        twice = next((place for place in places if places.count(place) > 1), None)
+        check(twice is None, f"Two pictures would both be written to {twice}; search for them one after the other.")
+        for place in places:
+            check_replaceable(place, self.overwrite)
+        return places
+
+    def _write(self, place: Path, record: str, picture: "Images") -> None:
+        from PIL import Image
+
+        from nijigan.files import replacing
+        from nijigan.generator.enlarging import enlarge
+        from nijigan.generator.records import save_picture
+
+        large = enlarge(picture[None], self.scale)[0]
+        with replacing(place) as temporary:
+            save_picture(Image.fromarray(large), temporary, ".png", record)
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a picture's file."""
+    from nijigan.files import check_path, check_regular
+
+    check_path(path)
+    try:
+        check_regular(path)
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"Could not read {path}: {error.strerror or error}.") from error

@@ -29,12 +29,7 @@ from nijigan.importing.sources import SourceFile
 from nijigan.importing.store import Origin, picture
 from nijigan.pictures import grid, resize
 from nijigan.vision.finder import FoundFace, check_finder, find_faces, may_be_face
-
-MARGIN = 0.25
-"""Space on every side of a face's bounding box, as a share of its longer side. Hair and chin are then inside the crop,
-and the bounding box fills 2/3 of it. In public collections of faces it fills 3/4 (quartiles: 0.7 and 0.83)."""
-LIFT = 0.5
-"""Share of the margin by which a crop is moved up: there is more hair above a face than below it."""
+from nijigan.vision.framing import Square, square_about
 
 FACE_SHARE = 0.45
 """A picture is a face already if its largest face has at least this share of the longer side. Between the faces of
@@ -51,9 +46,6 @@ PICTURE_SIDE = 256
 COLOUR = "red"
 
 BATCH = 2
-
-Square = tuple[int, int, int, int]
-"""Left, upper, right and lower edge, in pixels of the illustration."""
 
 _CUT = pa.struct(
     {
@@ -212,25 +204,6 @@ def hint_at_crop(origins: Sequence[Origin], sizes: Sequence[tuple[int, int]]) ->
         f"{illustrations} of the {len(largest)} largest new pictures show smaller faces: they seem to be whole "
         "illustrations. --crop cuts the faces out; with --keep-faces, pictures that already are a face stay whole."
     ]
-
-
-def square_about(face: FoundFace, width: int, height: int, margin: float) -> Square:
-    """The square to cut out for a face.
-
-    It is moved into the illustration if it would reach beyond the edge, and is smaller only if it does not fit.
-
-    Args:
-        face: the face, as the detector found it.
-        width: width of the illustration.
-        height: height of the illustration.
-        margin: space on every side of the face, as a share of its longer side.
-    """
-    size = max(face.width, face.height)
-    side = min(round(size * (1 + 2 * margin)), width, height)
-    lift = min(LIFT * margin * size, max(0, side - face.height) / 2)  # at most so far that the chin stays inside
-    left, upper = round(face.x + (face.width - side) / 2), round(face.y + (face.height - side) / 2 - lift)
-    left, upper = min(max(left, 0), width - side), min(max(upper, 0), height - side)
-    return left, upper, left + side, upper + side
 
 
 def write_squares(folder: Path, pictures: Sequence[SourceFile], crops: Crops, previous: Path) -> None:

@@ -30,7 +30,7 @@ from nijigan.importing.candidates import (
     list_duplicates,
 )
 from nijigan.importing.contact_sheets import write_faceless, write_sheet
-from nijigan.importing.crop import MARGIN, Crops, cut_faces, hint_at_crop, write_squares
+from nijigan.importing.crop import Crops, cut_faces, hint_at_crop, write_squares
 from nijigan.importing.label_cleaning import (
     MAX_VALUES,
     Column,
@@ -51,6 +51,7 @@ from nijigan.importing.report import ImportReport, nothing_usable
 from nijigan.importing.sources import NAMED, Listing, SourceFile, close, list_sources, overlooked_labels
 from nijigan.importing.store import write_faces
 from nijigan.terminal import shell
+from nijigan.vision.framing import MARGIN
 
 NOT_IN_THE_PICTURE = ("year",)
 """Attributes whose values do not make near-duplicates different pictures."""

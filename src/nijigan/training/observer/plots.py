@@ -9,20 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from nijigan.files import replacing
+from nijigan.training.observer.figures import SHARES, figures
 
-_FIGURES = {
-    "losses": ("Loss", {"d_loss": "discriminator", "g_loss": "generator"}),
-    "scores": ("Score", {"real_score": "real faces", "fake_score": "generated faces"}),
-    "penalty": ("Penalty", {"penalty": "discriminator"}),
-    "gradients": ("Length of the gradient", {"d_gradient": "discriminator", "g_gradient": "generator"}),
-    "class": ("Class loss", {"d_class_loss": "discriminator", "g_class_loss": "generator"}),
-    "diversity-loss": ("Diversity lost", {"diversity_loss": "generator"}),
-    "yield": ("Share of faces that people keep", {"yield": "generated faces"}),
-    "kid": ("KID × 1000 on validation faces", {"kid": "generated faces"}),
-    "variety": ("Share of real faces that are covered", {"coverage": "coverage", "recall": "recall"}),
-    "originality": ("Share of faces that are no copies", {"originality": "generated faces"}),
-}
-_SHARES = ("yield", "variety", "originality", "accuracy")
 _COLOURS = ("#2b6cb0", "#e0567a", "#12805c", "#a87400", "#a23b97", "#2a87a8")
 
 
@@ -42,24 +30,20 @@ def plot_curves(lines: Sequence[dict[str, Any]], folder: Path) -> None:
         lines: the run's log lines, oldest first.
         folder: where the pictures go.
     """
-    measured = sorted({key for line in lines for key, value in line.items() if value is not None})
-    accuracies = {key: key.removeprefix("accuracy-") for key in measured if key.startswith("accuracy-")}
-    for name, (title, curves) in {**_FIGURES, "accuracy": ("Conditional accuracy", accuracies)}.items():
-        if not any(line.get(key) is not None for line in lines for key in curves):
-            continue
+    measured = {key for line in lines for key, value in line.items() if value is not None}
+    for shown in figures(measured):
         figure = Figure(figsize=(7, 4))
         axes = figure.add_axes((0.11, 0.14, 0.86, 0.82))  # placed by hand: a layout engine takes twice the time
-        for (key, label), colour in zip(curves.items(), cycle(_COLOURS), strict=False):
-            scale = 1000 if name == "kid" else 1
-            points = [(line["kimg"], scale * line[key]) for line in lines if line.get(key) is not None]
+        for (key, label), colour in zip(shown.curves.items(), cycle(_COLOURS), strict=False):
+            points = [(line["kimg"], shown.scale * line[key]) for line in lines if line.get(key) is not None]
             few = "o" if len(points) < 20 else None
             axes.plot(*zip(*points, strict=True), label=label, color=colour, linewidth=1.4, marker=few, markersize=4)
-        axes.set(xlabel="thousands of real images seen (kimg)", ylabel=title)
-        if name in _SHARES:
+        axes.set(xlabel="thousands of real images seen (kimg)", ylabel=shown.title)
+        if shown.name in SHARES:
             axes.set_ylim(0, max(0.05, 1.05 * axes.get_ylim()[1]))  # a run that learns nothing must not look steep
             axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-        with replacing(folder / f"{name}.png") as temporary:
+        with replacing(folder / f"{shown.name}.png") as temporary:
             figure.savefig(temporary, dpi=110)

@@ -1,0 +1,1 @@
+"""Inversion: from a picture to the nearest face of a generator."""

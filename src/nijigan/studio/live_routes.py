@@ -1,0 +1,91 @@
+"""The live page of a run over HTTP; the server of the studio includes these routes."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from nijigan.errors import UserError
+from nijigan.studio.live import REPORT, read_progress
+
+try:
+    from fastapi import APIRouter, HTTPException
+    from fastapi.responses import Response
+except ImportError as error:
+    raise UserError(
+        "The live page requires a web server; in the folder of nijigan's source, run: pip install '.[studio]'."
+    ) from error
+
+PAGE: Mapping[str, str] = {
+    "index.html": "text/html; charset=utf-8",
+    "live.css": "text/css; charset=utf-8",
+    "live.js": "text/javascript; charset=utf-8",
+}
+"""The files of the page, in `live/`, and their types."""
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'"
+)
+"""The content security policy under which the page works. That of the server may be stricter where it adds nothing."""
+
+_FOLDER = Path(__file__).with_name("live")
+_GRID = re.compile(r"kimg-[0-9]{6,12}(?:_[0-9]{3})?")
+_FRESH = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def live_router(run: Path) -> APIRouter:
+    """The routes of the page that watches a run.
+
+    - `/` and the page's script and style; a path without the slash at the end would break the page's relative links, so
+      mount the router under a prefix such as /live and link to /live/
+    - `/progress.json`: `nijigan.studio.live.read_progress`
+    - `/grids/NAME.png`: a sample grid
+    - `/report.html`: the report of the last evaluation, if there is one
+
+    Args:
+        run: the run's folder; it need not exist yet.
+    """
+    router = APIRouter()
+
+    @router.get("/progress.json")
+    def progress() -> Response:
+        text = json.dumps(read_progress(run), allow_nan=False, separators=(",", ":"))
+        return Response(text, media_type="application/json", headers=_FRESH)
+
+    @router.get("/grids/{name}.png")
+    def grid(name: str) -> Response:
+        if not _GRID.fullmatch(name):
+            raise HTTPException(404, "There is no such grid.")
+        return _file(run / "samples" / f"{name}.png", "image/png", "There is no such grid.")
+
+    @router.get("/report.html")
+    def report() -> Response:
+        return _file(run / REPORT, "text/html; charset=utf-8", "There is no report yet.")
+
+    def page(name: str) -> Response:
+        headers = {**_FRESH, "Content-Security-Policy": POLICY}
+        return Response((_FOLDER / name).read_bytes(), media_type=PAGE[name], headers=headers)
+
+    @router.get("/")
+    def index() -> Response:
+        return page("index.html")
+
+    @router.get("/live.css")
+    def style() -> Response:
+        return page("live.css")
+
+    @router.get("/live.js")
+    def script() -> Response:
+        return page("live.js")
+
+    return router
+
+
+def _file(path: Path, kind: str, missing: str) -> Response:
+    """A file of the run, read whole: a run replaces its files while they are served."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise HTTPException(404, missing)
+        content = path.read_bytes()
+    except OSError as error:
+        raise HTTPException(404, missing) from error
+    return Response(content, media_type=kind, headers=_FRESH)
