@@ -22,7 +22,7 @@ from nijigan.jsonio import read_json
 from nijigan.recipe.recipe import Recipe
 from nijigan.runs import read_log
 from nijigan.studio.live import MOST_POINTS, REPORT, decimated, read_progress
-from nijigan.studio.live_routes import PAGE, live_router
+from nijigan.studio.routes.live import PAGE, live_router
 from nijigan.training import train
 
 HOUR = 3600.0
@@ -241,7 +241,7 @@ def test_a_link_out_of_the_folder_is_not_followed(client: Client, run: Path, tmp
 
 
 def test_the_page_has_nothing_inline_and_nothing_from_elsewhere() -> None:
-    folder = Path(live_router.__code__.co_filename).with_name("live")
+    folder = Path(live_router.__code__.co_filename).parents[1] / "live"
     assert {path.name for path in folder.iterdir()} == set(PAGE)
     page, script = (folder / "index.html").read_text(), (folder / "live.js").read_text()
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?! src=)|javascript:", page)

@@ -13,6 +13,8 @@ Models = Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar=
 class Studio:
     """Serve a page and an HTTP interface that generate faces.
 
+    A run folder gets a live page too, with its curves and sample grids while it trains.
+
     The address /openapi.json describes the interface. A server that other machines can reach (--host) requires a token:
     as the first part of every path, or as the header Authorization: Bearer TOKEN. The server speaks HTTP without
     encryption; put it behind a proxy with TLS on networks that you do not trust.
@@ -36,10 +38,11 @@ class Studio:
     def run(self) -> None:
         """Serve until Ctrl-C."""
         from nijigan.errors import check
-        from nijigan.studio.server import Limits, Studio, choose_token, listen, open_models, serve
+        from nijigan.studio.server import Limits, Studio, choose_token, listen, open_models, serve, split_runs
 
         check(1 <= self.most_faces <= 4096, f"--most-faces is {self.most_faces}; choose 1 to 4096.")
         token = choose_token(self.host, self.token_file)
         with listen(self.port, self.host) as listener:  # a port in use is told before models are opened
-            studio = Studio(open_models(self.models), self.ratings, limits=Limits(faces=self.most_faces))
+            models, runs = split_runs(self.models)
+            studio = Studio(open_models(models), self.ratings, limits=Limits(faces=self.most_faces), runs=runs)
             serve(studio, listener, self.host, token)

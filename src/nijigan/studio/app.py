@@ -13,7 +13,7 @@ import nijigan
 from nijigan import export
 from nijigan.studio.gate import LOOPBACK, Gate
 from nijigan.studio.problems import Problem, documented, explain_problems
-from nijigan.studio.routes import faces, listing, ratings, walks
+from nijigan.studio.routes import faces, inversions, listing, live, ratings, walks
 from nijigan.studio.studio import Studio
 
 ROUTERS: tuple[Callable[[Studio], APIRouter], ...] = (
@@ -21,6 +21,8 @@ ROUTERS: tuple[Callable[[Studio], APIRouter], ...] = (
     faces.make_router,
     walks.make_router,
     ratings.make_router,
+    inversions.make_router,
+    live.make_router,
 )
 """What makes the routers of an app."""
 
@@ -62,7 +64,12 @@ def create_app(
         redirect_slashes=False,
     )
     app.add_middleware(
-        Gate, metrics=studio.metrics, body=studio.limits.body, token=token, hosts=hosts, uploads=studio.uploads
+        Gate,
+        metrics=studio.metrics,
+        body=studio.limits.body,
+        token=token,
+        hosts=hosts,
+        uploads={inversions.PATH: inversions.MOST_BYTES},
     )
     explain_problems(app)
     for make_router in routers:

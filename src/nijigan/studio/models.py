@@ -17,6 +17,7 @@ DEFAULT_NAME = "default"
 """The name of the packaged generator."""
 
 _LONGEST_NAME = 60
+_GENERATORS = ("best.safetensors", "last.safetensors")
 
 log = logging.getLogger("nijigan")
 
@@ -33,6 +34,8 @@ class Model:
     """The generator as an ONNX file, which pages draw with; None without onnxruntime."""
     description: dict[str, Any]
     """What `models.json` says of it."""
+    source: Generator | None
+    """The generator with its weights, for inversion; None for an exported file, which only draws."""
 
     @property
     def weights(self) -> str:
@@ -66,16 +69,32 @@ def open_models(models: Sequence[str] = (), *, onnx: bool = True) -> tuple[Model
     return tuple(opened)
 
 
+def split_runs(models: Sequence[str]) -> tuple[list[str], dict[str, Path]]:
+    """Separate what can draw from what can be watched: run folders are both, but for those without a generator yet.
+
+    Returns:
+        The models, and the run folders by the names that their live pages have.
+    """
+    drawing, runs = [], {}
+    for name, place in zip(_names(models), models, strict=True):
+        folder = Path(place)
+        if (folder / "recipe.json").is_file():
+            runs[name] = folder
+        if name not in runs or any((folder / file).is_file() for file in _GENERATORS):
+            drawing.append(place)
+    return drawing, runs
+
+
 def _open(name: str, place: str | None, onnx: bool) -> Model:
     """A generator, and the ONNX file that draws the same faces."""
     generator = Generator.load(place)
     if not onnx:
         plain = Generator(generator.module, generator.header)
-        return Model(name, plain, None, describe_model(plain, name, directions=()))
+        return Model(name, plain, None, describe_model(plain, name, directions=()), plain)
     if not is_available():
-        return Model(name, generator, None, describe_model(generator, name, directions=()))
+        return Model(name, generator, None, describe_model(generator, name, directions=()), generator)
     if generator.exported:
-        return _described(name, generator)
+        return _described(name, generator, generator if place is None else None)
     log.info("Exporting %s to ONNX ...", place)
     from nijigan.export.onnx import write_onnx  # loads torch
 
@@ -86,14 +105,14 @@ def _open(name: str, place: str | None, onnx: bool) -> Model:
             exported = Generator.load(path)
             if exported.weights_hash == generator.weights_hash:
                 break
-        return _described(name, exported)
+        return _described(name, exported, generator)
 
 
-def _described(name: str, generator: Generator) -> Model:
+def _described(name: str, generator: Generator, source: Generator | None) -> Model:
     """A model that an exported file draws."""
     assert generator.exported is not None
     description = describe_model(generator, name, url=f"models/{name}.onnx") | {"certificate": []}
-    return Model(name, generator, generator.exported.path.read_bytes(), description)
+    return Model(name, generator, generator.exported.path.read_bytes(), description, source)
 
 
 def _names(places: Sequence[str | None]) -> Iterator[str]:

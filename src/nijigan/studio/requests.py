@@ -180,6 +180,21 @@ class FaceRecords(Answer):
     """Records, with seeds as integers."""
 
 
+class FoundFace(Answer):
+    """The face of a model that is nearest to a picture."""
+
+    face: FaceRecord
+    """The face."""
+    distance: float
+    """Its distance from the picture in the feature space lite0; two random faces are about 1 apart."""
+    level: Literal["close", "similar", "far"]
+    """The distance beside that of neighbours in a morph, and of random faces."""
+    words: str
+    """The same in a sentence."""
+    face_seen: bool
+    """Whether a face was found in the picture and cut out; otherwise its centre was used."""
+
+
 class ModelRatings(Answer):
     """The ratings of one model's faces."""
 

@@ -18,6 +18,7 @@ try:
     from nijigan.studio.app import create_app
     from nijigan.studio.gate import LOOPBACK
     from nijigan.studio.models import open_models as open_models
+    from nijigan.studio.models import split_runs as split_runs
     from nijigan.studio.studio import Limits as Limits
     from nijigan.studio.studio import Studio as Studio
 except ImportError as error:

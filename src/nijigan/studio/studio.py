@@ -57,8 +57,7 @@ class Studio:
         ratings: the folder for the votes.
         limits: how much the server accepts.
         batching: draw requests together that wait together.
-        uploads: the paths whose bodies are pictures instead of JSON, such as /v1/inversions, with the length in bytes
-            of the longest body.
+        runs: run folders to watch, by the names that their pages have.
     """
 
     def __init__(
@@ -68,12 +67,12 @@ class Studio:
         *,
         limits: Limits | None = None,
         batching: bool = True,
-        uploads: Mapping[str, int] | None = None,
+        runs: Mapping[str, Path] | None = None,
     ) -> None:
         self.models = tuple(models)
         self.ratings = ratings
         self.limits = limits or Limits()
-        self.uploads = dict(uploads or {})
+        self.runs = dict(runs or {})
         self.metrics = Metrics()
         self.engines = {
             model.name: Engine(model.generator, batching=batching, after_batch=partial(self._count, model.name))
@@ -81,6 +80,7 @@ class Studio:
         }
         self._pool = ThreadPoolExecutor(_THREADS, "nijigan-encoding")
         self._slow_pool = ThreadPoolExecutor(1, "nijigan-encoding-large")
+        self._search_pool = ThreadPoolExecutor(1, "nijigan-inversion")
         self._waiting = self._pixels = 0
 
     def model(self, name: str | None = None) -> Model:
@@ -156,11 +156,16 @@ class Studio:
         pool = self._pool if pixels < _LARGE else self._slow_pool
         return await asyncio.get_running_loop().run_in_executor(pool, partial(function, *args, **options))
 
+    async def search(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+        """Call a function that takes seconds, one at a time."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._search_pool, partial(function, *args, **options))
+
     def close(self) -> None:
         """Withdraw what waits, and end the threads."""
         for engine in self.engines.values():
             engine.close()
-        for pool in (self._pool, self._slow_pool):
+        for pool in (self._pool, self._slow_pool, self._search_pool):
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _count(self, name: str, faces: int) -> None:

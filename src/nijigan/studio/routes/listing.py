@@ -27,6 +27,8 @@ def make_router(studio: Studio) -> APIRouter:
         "server": "v1",
         "models": [model.description for model in studio.models],
         "upscaler": "upscaler.onnx",
+        "finds": any(model.source for model in studio.models),
+        "runs": [{"name": name, "url": f"live/{name}/"} for name in studio.runs],
     }
 
     @router.get("/healthz", tags=["operation"])

@@ -109,13 +109,15 @@ async function start() {
   try {
     const response = await fetch("models.json");
     if (!response.ok) throw new Error(String(response.status));
-    const { models, upscaler, server, finds } = await response.json();
+    const { models, upscaler, server, finds, runs = [] } = await response.json();
     [app.models, app.upscaler, app.server, app.finds] = [models, upscaler, server, Boolean(finds)];
   } catch (error) {
     $("loading").hidden = true;
     return problem(t("bad.models", { reason: error.message }));
   }
   $("model").append(...app.models.map(({ name }) => make("option", { value: name, textContent: word(name) })));
+  $("runs").hidden = !runs.length;
+  $("runs").append(...runs.map(({ name, url }) => make("a", { href: url, textContent: word(name) })));
   $("model-choice").hidden = app.models.length < 2;
   $("place-choice").hidden = !app.server;
   const hash = /^#face=([\w-]+)$/.exec(location.hash)?.[1];

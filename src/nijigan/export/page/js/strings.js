@@ -3,7 +3,7 @@
 const ENGLISH = {
   skip: "Skip to the faces", studio: "studio", tabs: "Ways to find a face",
   "tab.draw": "Draw", "tab.pick": "Pick", "tab.mix": "Mix", "tab.kept": "Kept",
-  model: "Model", place: "Drawn", "place.page": "in this page", "place.server": "on the server",
+  runs: "Trainings", model: "Model", place: "Drawn", "place.page": "in this page", "place.server": "on the server",
   language: "Language", theme: "Theme", "theme.auto": "Auto", "theme.light": "Light", "theme.dark": "Dark",
   loading: "Loading the network …", "loading.share": "Loading the network: {share} %", close: "Close",
   seed: "Seed", dice: "Roll the seed: other faces", lock: "Keep the characters", psi: "Variety ψ", gallery: "Faces",
@@ -54,7 +54,7 @@ const ENGLISH = {
 const JAPANESE = {
   skip: "顔へ移動", studio: "スタジオ", tabs: "顔の探し方",
   "tab.draw": "描く", "tab.pick": "選ぶ", "tab.mix": "混ぜる", "tab.kept": "保存",
-  model: "モデル", place: "描画", "place.page": "このページ", "place.server": "サーバー",
+  runs: "学習", model: "モデル", place: "描画", "place.page": "このページ", "place.server": "サーバー",
   language: "言語", theme: "テーマ", "theme.auto": "自動", "theme.light": "ライト", "theme.dark": "ダーク",
   loading: "ネットワークを読み込み中…", "loading.share": "ネットワークを読み込み中: {share} %", close: "閉じる",
   seed: "シード", dice: "シードを振る（別の顔）", lock: "キャラクターを固定", psi: "多様さ ψ", gallery: "顔",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nijigan.errors import UserError
 from nijigan.studio.live import REPORT, read_progress
+from nijigan.studio.studio import Studio
 
 try:
     from fastapi import APIRouter, HTTPException
@@ -27,9 +28,17 @@ POLICY = (
 )
 """The content security policy under which the page works. That of the server may be stricter where it adds nothing."""
 
-_FOLDER = Path(__file__).with_name("live")
+_FOLDER = Path(__file__).parents[1] / "live"
 _GRID = re.compile(r"kimg-[0-9]{6,12}(?:_[0-9]{3})?")
 _FRESH = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def make_router(studio: Studio) -> APIRouter:
+    """The live pages of all runs of a studio, each below /live/NAME/."""
+    router = APIRouter(tags=["runs"])
+    for name, run in studio.runs.items():
+        router.include_router(live_router(run), prefix=f"/live/{name}")
+    return router
 
 
 def live_router(run: Path) -> APIRouter:
