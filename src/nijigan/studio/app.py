@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import FileResponse
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
@@ -74,10 +75,23 @@ def create_app(
     explain_problems(app)
     for make_router in routers:
         app.include_router(make_router(studio))
-    if PAGE.is_dir():
-        app.mount("/", StaticFiles(directory=PAGE, html=True))
+    _serve_page(app)
     _describe_problems(app)
     return app
+
+
+def _serve_page(app: FastAPI) -> None:
+    """Serve the files of the page, and nothing at other addresses: a mount at / would answer for all of them."""
+    for place in sorted(PAGE.iterdir()):
+        if place.is_dir():
+            app.mount(f"/{place.name}", StaticFiles(directory=place))
+    for name in sorted(place.name for place in PAGE.iterdir() if place.is_file()):
+        for address in ("/", f"/{name}") if name == "index.html" else (f"/{name}",):
+            app.add_route(address, _file(PAGE / name), include_in_schema=False)
+
+
+def _file(path: Path) -> Callable[[Request], Response]:
+    return lambda request: FileResponse(path, headers={"Cache-Control": "no-cache"})
 
 
 def _describe_problems(app: FastAPI) -> None:

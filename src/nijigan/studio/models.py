@@ -34,7 +34,7 @@ class Model:
     """The generator as an ONNX file, which pages draw with; None without onnxruntime."""
     description: dict[str, Any]
     """What `models.json` says of it."""
-    source: Generator | None
+    source: Generator | None = None
     """The generator with its weights, for inversion; None for an exported file, which only draws."""
 
     @property
