@@ -51,7 +51,8 @@ def test_the_page_draws_on_the_server_what_it_draws_itself(client):
         visit.page.locator("#model").select_option("with_hair")
         visit.settle("#history-faces")
         visit.page.locator("#find-file").set_input_files({"name": "f.png", "mimeType": "image/png", "buffer": there})
-        visit.page.locator("#notice", has_text="Close").wait_for(timeout=60_000)
+        visit.page.locator("#notice", has_text="the picture").wait_for(timeout=60_000)
+        visit.page.locator("#desk-words", has_text="made here").wait_for()
         found = visit.download(lambda: visit.page.locator(".download").first.click())
         assert read_face(io.BytesIO(found)).latent
         visit.check_clean()

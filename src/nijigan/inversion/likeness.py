@@ -49,7 +49,9 @@ def loss(one: Tensor, other: Tensor) -> Tensor:
 
 def as_pixels(images: Images) -> Tensor:
     """uint8 N×H×W×3 → N×3×H×W in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+    return (
+        torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
+    )  # a copy: decoded pictures are read-only
 
 
 def _weighted(values: Tensor, weight: float) -> Tensor:

@@ -19,10 +19,10 @@ export const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0] % 
 
 /** What was said last, for a few seconds. */
 let silence;
-export function notice(text) {
+export function notice(text, seconds = 4) {
   clearTimeout(silence);
   $("notice").textContent = text;
-  silence = setTimeout(() => ($("notice").textContent = ""), 4000);
+  silence = setTimeout(() => ($("notice").textContent = ""), 1000 * seconds);
 }
 
 export function problem(text) {

@@ -40,14 +40,15 @@ export function setUpKept(app) {
   /** Ask the server for the face nearest to a picture. */
   async function find(file) {
     if (!file) return;
-    notice(t("find.busy"));
+    notice(t("find.busy"), 120);
     const address = `v1/inversions?model=${encodeURIComponent(app.model.name)}`;
     const answer = await fetch(address, { method: "POST", headers: { "Content-Type": file.type || "application/octet-stream" }, body: file });
     const text = await answer.text();
+    notice("");
     if (!answer.ok) return problem(t("bad.find", { reason: JSON.parse(text).detail }));
     const { face, words } = JSON.parse(text.replace(/("seed"\s*:\s*)(\d+)/g, '$1"$2"'));
     openFace(app, fromRecord(JSON.stringify(face)));
-    notice(words ?? "");
+    notice(words, 20);
   }
 
   kept.addEventListener("change", show);

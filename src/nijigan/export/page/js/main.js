@@ -110,14 +110,14 @@ async function start() {
     const response = await fetch("models.json");
     if (!response.ok) throw new Error(String(response.status));
     const { models, upscaler, server, finds, runs = [] } = await response.json();
-    [app.models, app.upscaler, app.server, app.finds] = [models, upscaler, server, Boolean(finds)];
+    Object.assign(app, { models, upscaler, server, finds: Boolean(finds), runs });
   } catch (error) {
     $("loading").hidden = true;
     return problem(t("bad.models", { reason: error.message }));
   }
   $("model").append(...app.models.map(({ name }) => make("option", { value: name, textContent: word(name) })));
-  $("runs").hidden = !runs.length;
-  $("runs").append(...runs.map(({ name, url }) => make("a", { href: url, textContent: word(name) })));
+  $("runs").hidden = !app.runs.length;
+  $("runs").append(...app.runs.map(({ name, url }) => make("a", { href: url, textContent: word(name) })));
   $("model-choice").hidden = app.models.length < 2;
   $("place-choice").hidden = !app.server;
   const hash = /^#face=([\w-]+)$/.exec(location.hash)?.[1];
