@@ -67,4 +67,4 @@ def test_every_address_is_described_with_its_problems() -> None:
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 def test_the_server_does_what_it_describes(case: schemathesis.Case) -> None:
-    case.call_and_validate(checks=CHECKS)
+    case.call_and_validate(checks=CHECKS, timeout=120)  # a search takes seconds
