@@ -184,7 +184,10 @@ def test_the_command_checks_a_site(exported: Path, capsys: pytest.CaptureFixture
     assert "greatest difference is" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("fault", ["model", "missing", "picture", "outside", "text", "list", "empty", "address"])
+@pytest.mark.parametrize(
+    "fault",
+    ["model", "missing", "picture", "outside", "text", "list", "empty", "address", "null", "long", "deep"],
+)
 def test_a_damaged_site_ends_in_one_sentence(
     fault: str, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,9 +205,12 @@ def test_a_damaged_site_ends_in_one_sentence(
     elif fault == "picture":
         (folder / "certificate" / "03.png").write_bytes(b"")
     else:
-        changes = {"outside": {"file": "../x.onnx"}, "address": {"file": 3}, "list": {"certificate": 1}}
+        changes = {
+            "outside": {"file": "../x.onnx"}, "address": {"file": 3}, "list": {"certificate": 1},
+            "null": {"file": "a\0b"}, "long": {"file": "a" * 5000},
+        }  # fmt: skip
         models["models"][0] |= changes.get(fault, {})
-        text = {"text": "{", "empty": '{"models": []}'}.get(fault, json.dumps(models))
+        text = {"text": "{", "empty": '{"models": []}', "deep": "[" * 100_000}.get(fault, json.dumps(models))
         (folder / "models.json").write_text(text)
     assert main(["export", str(folder), "--check"]) == 2
     told = capsys.readouterr().err
@@ -216,6 +222,8 @@ def test_nothing_is_overwritten_silently(generator: Generator, tmp_path: Path) -
     out = tmp_path / "site"
     out.mkdir()
     (out / "mine.txt").write_text("mine")
+    (out / "js").mkdir()
+    (out / "js" / "mine.js").write_text("mine")
     (out / "models.json").write_text("older")
     before = files_of(out)
     with pytest.raises(UserError, match="not empty"):
@@ -225,7 +233,7 @@ def test_nothing_is_overwritten_silently(generator: Generator, tmp_path: Path) -
     assert site.check_site(out) <= 1
     site.write_site(small_generator(seed=1), out, "y", overwrite=True)
     assert site.check_site(out) <= 1
-    assert (out / "mine.txt").read_text() == "mine"
+    assert (out / "mine.txt").read_text() == (out / "js" / "mine.js").read_text() == "mine"
     assert len(list(out.glob("generator-*.onnx"))) == 1
     assert [place.name for place in tmp_path.iterdir()] == ["site"]
     (tmp_path / "file").write_text("")

@@ -220,7 +220,10 @@ def test_the_page_its_files_and_the_grids_are_served(client: Client, run: Path) 
     assert client.get("/live/report.html").status == 404
     (run / REPORT).parent.mkdir()
     (run / REPORT).write_text("<p>report</p>")
-    assert client.get("/live/report.html").content == b"<p>report</p>"
+    report = client.get("/live/report.html")
+    assert report.content == b"<p>report</p>"
+    assert "style-src 'unsafe-inline'" in report.headers["content-security-policy"]  # its style is in the file
+    assert "script-src" not in report.headers["content-security-policy"]
     assert client.get("/live/progress.json").json()["report"] is True
 
 

@@ -13,7 +13,7 @@ from nijigan.generator.generator import Generator
 from nijigan.generator.latents import latents
 from nijigan.recipe.parts import GeneratorConfig
 from nijigan.studio.drawing import MOST_TOGETHER, SHARE, Engine
-from nijigan.studio.models import Model, open_models
+from nijigan.studio.models import Model, open_models, split_runs
 from serving import small_models
 from small import small_generator
 
@@ -190,3 +190,20 @@ def test_models_of_the_same_name_get_different_ones(tmp_path: Path) -> None:
         places.append(str(place))
     assert [model.name for model in open_models(places, onnx=False)] == ["face", "face-2", "c_d"]
     assert open_models([str(tmp_path / "runs" / "c d")], onnx=False)[0].name == "c_d"
+
+
+def test_a_run_has_one_name_as_a_model_and_on_its_live_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed, folder in enumerate(("a/run", "b/run", "二次元", "parent/inner")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "recipe.json").touch()
+        if folder != "a/run":  # it trains, and has no generator yet
+            small_generator(seed).save(tmp_path / folder / "last.safetensors")
+    monkeypatch.chdir(tmp_path / "parent" / "inner")
+    drawing, runs = split_runs([str(tmp_path / "a" / "run"), str(tmp_path / "b" / "run"), "../../二次元", "."])
+    assert list(runs) == ["run", "run-2", "二次元", "inner"]
+    models = open_models(drawing, onnx=False)
+    assert [model.name for model in models] == ["run-2", "二次元", "inner"]
+    assert models[0].weights == Generator.load(tmp_path / "b" / "run").weights_hash
+    assert list(split_runs([".."])[0]) == ["parent"]
+    with pytest.raises(UserError, match="too long"):
+        split_runs(["a" * 5000])

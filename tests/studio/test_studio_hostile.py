@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 
 from nijigan.errors import UserError
 from nijigan.generator.face import encode_latent
+from nijigan.inversion.uploads import Upload
 from nijigan.studio.models import Model
 from nijigan.studio.server import choose_token, is_loopback, listen, serve
 from nijigan.studio.studio import Limits, Studio
@@ -270,6 +271,35 @@ def test_when_too_much_waits_the_next_is_refused_and_those_who_leave_make_room(t
         until(client, 0)
         slow.go.set()
         assert client.post("/v1/faces", {"n": 3}).status == 200
+
+
+def test_a_search_ends_when_its_client_leaves_and_few_may_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = threading.Semaphore(0), threading.Semaphore(0)
+
+    def endless(*_: object, progress: Callable[[int, int], None]) -> None:
+        begun.release()
+        try:
+            while True:
+                progress(0, 1)
+                time.sleep(0.01)
+        finally:
+            ended.release()
+
+    monkeypatch.setattr("nijigan.inversion.search.invert", endless)
+    picture = b"\xff"
+    monkeypatch.setattr("nijigan.inversion.uploads.prepare", lambda *_, **__: Upload(np.zeros((32, 32, 3)), True))
+    head = b"POST /v1/inversions HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 1\r\n\r\n"
+    with serving(Studio(MODELS, tmp_path)) as client:
+        lines = [socket.create_connection(("127.0.0.1", client.port), timeout=30) for _ in range(4)]
+        for line in lines:
+            line.sendall(head + picture)
+        assert begun.acquire(timeout=30)
+        time.sleep(1)  # until the others have been read
+        assert client.ask("POST", "/v1/inversions", picture, Content_Type="image/png").status == 429
+        for line in lines:
+            line.close()
+        assert ended.acquire(timeout=30)
+        assert not begun.acquire(timeout=1)  # those that waited never begin
 
 
 def test_a_failure_is_a_problem_without_details(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

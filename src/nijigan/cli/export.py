@@ -78,6 +78,7 @@ class Export:
 
         out = self.out or Path("generator.onnx")
         check(out.suffix.lower() == ".onnx", f"{out} needs the suffix .onnx; name another file.")
+        check(not out.is_dir(), f"{out} is a folder; name a file.")
         check(self.overwrite or not out.exists(), f"{out} exists; choose another name, or use --overwrite.")
         with progress_bar("Finding directions") as progress:
             write_onnx(Generator.load(self.model), out, half=self.half, directions=True, progress=progress)

@@ -234,8 +234,9 @@ class Invert:
         generator = Generator.load(self.model)
         uploads = []
         for path in self.pictures:
+            content = _content(path)
             try:
-                uploads.append(prepare(_content(path), generator.header.resolution))
+                uploads.append(prepare(content, generator.header.resolution))
             except UserError as error:
                 raise UserError(f"{path}: {error}") from error
             if not uploads[-1].found:

@@ -137,7 +137,7 @@ def _write_certificate(exported: Generator, folder: Path) -> None:
 
 def _page_names() -> list[str]:
     """Patterns of the names in a copy of the page, folders with a `/` at the end."""
-    return [f"{re.escape(place.name)}/.*" if place.is_dir() else re.escape(place.name) for place in PAGE.iterdir()]
+    return [re.escape(place.relative_to(PAGE).as_posix()) + "/" * place.is_dir() for place in PAGE.rglob("*")]
 
 
 def _described(folder: Path) -> list[dict[str, Any]]:
@@ -146,7 +146,7 @@ def _described(folder: Path) -> list[dict[str, Any]]:
     check(file.is_file(), f"{folder} is no site that nijigan exported: it has no {MODELS}; name another folder.")
     try:
         models = json.loads(file.read_text(encoding="utf-8"))["models"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(folder, MODELS) from error
     if not isinstance(models, list) or not models:
         raise _damaged(folder, MODELS)
@@ -155,10 +155,13 @@ def _described(folder: Path) -> list[dict[str, Any]]:
 
 def _inside(folder: Path, url: str) -> Path:
     """The file of a relative address; refuse, with a `UserError`, one that is missing or outside of the folder."""
-    file = (folder / url).resolve()
-    if not file.is_relative_to(folder.resolve()) or not file.is_file():
-        raise _damaged(folder, ascii(url)[1:-1][:80])
-    return file
+    try:
+        file = (folder / url).resolve()
+        if file.is_relative_to(folder.resolve()) and file.is_file():
+            return file
+    except (OSError, ValueError):  # too long a name, or a null character
+        pass
+    raise _damaged(folder, ascii(url)[1:-1][:80])
 
 
 def _damaged(folder: Path, name: str) -> UserError:

@@ -20,6 +20,7 @@ PICTURES = ("image/png", "image/jpeg", "image/webp")
 """The content types of uploads."""
 
 _HEADERS = {
+    "Cache-Control": "no-store",
     # Pages may compile WebAssembly, which draws in the browser, and start workers and show pictures that they made.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; img-src 'self' blob: "
@@ -29,6 +30,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",  # the address may have the token
     "Cross-Origin-Resource-Policy": "same-origin",  # otherwise any page could embed the faces
 }
+"""Of every answer that has none of its own."""
 _OPEN = "/healthz"  # says nothing that a monitor without the token should not know
 _READING = ("GET", "HEAD")
 
@@ -77,8 +79,8 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers.update(_HEADERS)
-                headers.setdefault("Cache-Control", "no-store")
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         try:

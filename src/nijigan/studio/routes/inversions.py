@@ -1,15 +1,17 @@
 """Inversion over HTTP: from a picture to the nearest face of a model."""
 
 import json
+import threading
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from nijigan.errors import UserError
+from nijigan.errors import UserError, check
 from nijigan.studio.models import Model
 from nijigan.studio.problems import BusyError, documented
 from nijigan.studio.requests import FoundFace, Name
-from nijigan.studio.studio import Studio
+from nijigan.studio.studio import Studio, unless_gone
 
 PATH = "/v1/inversions"
 MOST_BYTES = 8 << 20
@@ -44,21 +46,30 @@ def make_router(studio: Studio) -> APIRouter:
         if waiting >= _MOST_WAITING:
             raise BusyError
         waiting += 1
+        left = threading.Event()
+
+        def check_open() -> None:
+            check(not left.is_set(), "The client has left.")
+
         try:
-            return await studio.search(_find, chosen, await request.body())
+            content = await request.body()
+            return await unless_gone(request, studio.search(_find, chosen, content, check_open))
         finally:
+            left.set()
             waiting -= 1
 
     return router
 
 
-def _find(model: Model, content: bytes) -> FoundFace:
+def _find(model: Model, content: bytes, check_open: Callable[[], None]) -> FoundFace:
+    """Find a face; what `check_open` raises ends the search, before any of its steps."""
+    check_open()
     from nijigan.inversion.search import invert  # loads torch
     from nijigan.inversion.uploads import prepare
 
     assert model.source is not None
     upload = prepare(content, model.source.header.resolution, max_pixels=_MOST_PIXELS)
-    (found,) = invert(model.source, upload.pixels[None])
+    (found,) = invert(model.source, upload.pixels[None], progress=lambda done, total: check_open())
     return FoundFace(
         face=json.loads(found.face.to_json()),
         distance=found.distance,

@@ -2,6 +2,7 @@
 
 import hashlib
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
@@ -28,7 +29,7 @@ def make_router(studio: Studio) -> APIRouter:
         "models": [model.description for model in studio.models],
         "upscaler": "upscaler.onnx",
         "finds": any(model.source for model in studio.models),
-        "runs": [{"name": name, "url": f"live/{name}/"} for name in studio.runs],
+        "runs": [{"name": name, "url": f"live/{quote(name)}/"} for name in studio.runs],
     }
 
     @router.get("/healthz", tags=["operation"])

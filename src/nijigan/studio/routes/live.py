@@ -24,9 +24,15 @@ PAGE: Mapping[str, str] = {
 }
 """The files of the page, in `live/`, and their types."""
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The content security policy under which the page works. That of the server may be stricter where it adds nothing."""
+"""The content security policy of the page."""
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""That of a report, which is one file with its style inside. It may come from somebody else, and gets no scripts."""
 
 _FOLDER = Path(__file__).parents[1] / "live"
 _GRID = re.compile(r"kimg-[0-9]{6,12}(?:_[0-9]{3})?")
@@ -68,7 +74,9 @@ def live_router(run: Path) -> APIRouter:
 
     @router.get("/report.html")
     def report() -> Response:
-        return _file(run / REPORT, "text/html; charset=utf-8", "There is no report yet.")
+        answer = _file(run / REPORT, "text/html; charset=utf-8", "There is no report yet.")
+        answer.headers["Content-Security-Policy"] = REPORT_POLICY
+        return answer
 
     def page(name: str) -> Response:
         headers = {**_FRESH, "Content-Security-Policy": POLICY}
