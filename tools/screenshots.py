@@ -31,8 +31,8 @@ from nijigan.procedural.faces import write_faces  # noqa: E402
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 MOST_BYTES = 120_000
 WAIT = 120_000  # milliseconds
-KIMG, SHOWN_KIMG = 40, 24.0
-"""Length of the run, and where its page is photographed."""
+KIMG, SHARE = 24, 0.75
+"""Length of the run, and the share of it after which its page is photographed."""
 
 
 def main() -> None:
@@ -54,9 +54,8 @@ def main() -> None:
         if "run" not in asked:
             return
         with _training(Path(folder)) as address, _page(browser, f"{address}live/first/", DESKTOP, "light") as page:
-            reached = "() => Number.parseFloat(document.getElementById('position').textContent) >= "
-            page.wait_for_function(f"{reached}{SHOWN_KIMG}", timeout=30 * WAIT)
-            _save(page, "run")
+            page.wait_for_function(f"() => document.getElementById('bar').value >= {SHARE}", timeout=30 * WAIT)
+            _save(page, "run", whole=True)
 
 
 @contextmanager
@@ -90,9 +89,9 @@ def _settle(page: Any) -> None:
     page.wait_for_timeout(3000)  # the portrait is enlarged
 
 
-def _save(page: Any, name: str) -> None:
-    """Save what is in sight as WebP, as good as the size allows."""
-    with Image.open(io.BytesIO(page.screenshot())) as image:
+def _save(page: Any, name: str, whole: bool = False) -> None:
+    """Save what is in sight, or the whole page, as WebP, as good as the size allows."""
+    with Image.open(io.BytesIO(page.screenshot(full_page=whole))) as image:
         for quality in range(90, 40, -5):
             buffer = io.BytesIO()
             image.convert("RGB").save(buffer, "WEBP", quality=quality, method=6)
@@ -111,7 +110,7 @@ def _training(folder: Path) -> Iterator[str]:
     import_faces([folder / "pictures"], faces)
     words = ["train", "dcgan-tiny", "--data", str(faces), "--out", str(run), "--device", "cpu", "--kimg", str(KIMG)]
     nijigan = [sys.executable, "-m", "nijigan"]
-    with subprocess.Popen([*nijigan, *words, "--tick-kimg", "1", "--snapshot-kimg", "4"]) as training:
+    with subprocess.Popen([*nijigan, *words, "--tick-kimg", "1", "--snapshot-kimg", "3"]) as training:
         while not (run / "recipe.json").exists():
             assert training.poll() is None, "the training ended at once"
         command = [*nijigan, "studio", str(run), "--port", "0"]
