@@ -39,7 +39,10 @@ app.use = async (model) => {
 
 function showAbout() {
   const { name, resolution, kimg, licence } = app.model;
-  $("about").textContent = t("about", { name, resolution, kimg: Math.round(kimg).toLocaleString(document.documentElement.lang), licence });
+  const shown = kimg.toLocaleString(document.documentElement.lang, { maximumFractionDigits: kimg < 10 ? 1 : 0 });
+  const about = t("about", { name: word(name), resolution, kimg: shown });
+  $("about").textContent = licence ? `${about} ${t("about.licence", { licence })}` : about;
+  $("private").textContent = t(app.server ? "private.server" : "private");
 }
 
 function show(tab) {
@@ -52,7 +55,10 @@ function show(tab) {
 }
 
 function setUpTabs() {
-  app.addEventListener("tab", ({ detail }) => show(detail));
+  app.addEventListener("tab", ({ detail }) => {
+    problem(""); // it was about another tab
+    show(detail);
+  });
   for (const [index, name] of TABS.entries()) {
     $(`tab-${name}`).addEventListener("click", () => app.show(name));
     $(`tab-${name}`).addEventListener("keydown", ({ key }) => {
@@ -104,6 +110,8 @@ async function openAddress() {
 async function start() {
   setUpSettings();
   setUpTabs();
+  const head = document.querySelector(".top"); // it may take two lines; the desk stays below it
+  new ResizeObserver(() => document.documentElement.style.setProperty("--head", `${head.offsetHeight}px`)).observe(head);
   [setUpDraw, setUpPick, setUpMix, setUpKept, setUpDesk].forEach((setUp) => setUp(app));
   app.show("draw");
   try {
