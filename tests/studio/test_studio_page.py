@@ -6,7 +6,7 @@ import pytest
 
 from browsing import Visit, chromium, difference, needs_chromium, picture
 from nijigan.generator.records import read_face
-from nijigan.studio.studio import Studio
+from nijigan.studio.studio import Limits, Studio
 from serving import serving, small_models
 
 pytestmark = needs_chromium
@@ -55,4 +55,14 @@ def test_the_page_draws_on_the_server_what_it_draws_itself(client):
         visit.page.locator("#desk-words", has_text="made here").wait_for()
         found = visit.download(lambda: visit.page.locator(".download").first.click())
         assert read_face(io.BytesIO(found)).latent
+        visit.check_clean()
+
+
+def test_the_page_asks_a_strict_server_for_few_faces_at_a_time(tmp_path):
+    with serving(Studio(MODELS, tmp_path, limits=Limits(faces=3))) as client, chromium() as browser:
+        visit = Visit(browser.new_context(locale="en-US"), f"http://127.0.0.1:{client.port}/")
+        visit.page.locator("#place").select_option("server")
+        visit.page.locator("#dice").click()
+        visit.settle("#gallery")
+        assert visit.page.locator("#problem").is_hidden()
         visit.check_clean()

@@ -26,6 +26,7 @@ def make_router(studio: Studio) -> APIRouter:
     listing = {
         "version": nijigan.__version__,
         "server": "v1",
+        "most_faces": studio.limits.faces,
         "models": [model.description for model in studio.models],
         "upscaler": "upscaler.onnx",
         "finds": any(model.source for model in studio.models),

@@ -128,7 +128,7 @@ export function setUpDesk(app) {
   function toggleKept() {
     if (!app.face) return;
     if (kept.has(app.face)) kept.remove(app.face);
-    else kept.add(app.face);
+    else if (!kept.add(app.face)) problem(t("bad.store"));
     showOpinions(app.face);
   }
 

@@ -1,6 +1,6 @@
 // The gallery: faces of consecutive seeds with the requested colours.
 
-import { $, debounce, make, notice, problem, randomSeed } from "./app.js";
+import { $, debounce, make, notice, problem, randomSeed, report } from "./app.js";
 import { columnsOf, faceCard, fill, rove } from "./cards.js";
 import { ANY, makeFace, toRecord } from "./face.js";
 import { save, toCanvas, toPng, toZip } from "./files.js";
@@ -94,8 +94,8 @@ export function setUpDraw(app) {
     rove($("gallery"));
     $("gallery").children[first].focus({ preventScroll: true });
   });
-  $("sheet").addEventListener("click", async () => saveSheet(app, (await pictures()).faces));
-  $("archive").addEventListener("click", async () => saveArchive(app, (await pictures()).faces));
+  $("sheet").addEventListener("click", () => pictures().then(({ faces }) => saveSheet(app, faces)).catch(report));
+  $("archive").addEventListener("click", () => pictures().then(({ faces }) => saveArchive(app, faces)).catch(report));
   app.addEventListener("model", () => {
     const last = settings.get("draw", {});
     if (/^\d{1,18}$/.test(last.seed ?? "")) $("seed").value = last.seed;

@@ -77,7 +77,7 @@ export function latentOfFace(model, face) {
 /** The code of every attribute, -1 for unknown: requested, or else sampled as Python samples. */
 export function codesOf(model, face) {
   const fixed = model.attributes.map(({ name, values }) => {
-    const value = face.attributes[name] ?? ANY;
+    const value = Object.hasOwn(face.attributes, name) ? face.attributes[name] : ANY; // not that of every object
     return value === ANY ? null : values.indexOf(value); // unknown gives -1
   });
   if (!fixed.includes(null)) return fixed;

@@ -106,6 +106,7 @@ export async function openFace(app, face) {
   if (!model) return problem(t("bad.model", { weights: face.weights.slice(0, 12) }));
   if (!fits(model, face)) return problem(t("bad.link"));
   if (model !== app.model) await app.use(model);
+  if (model !== app.model) return; // it could not be loaded, which has been said
   problem("");
   app.select(face);
 }

@@ -9,7 +9,7 @@ import { setUpMix } from "./mix.js";
 import { Painter } from "./painter.js";
 import { setUpPick } from "./pick.js";
 import { settings } from "./store.js";
-import { speak, t, usual, word } from "./strings.js";
+import { speak, t, usual } from "./strings.js";
 
 const TABS = ["draw", "pick", "mix", "kept"];
 const HEAVY = 3e8; // multiply-adds per face
@@ -19,13 +19,17 @@ const app = new App(new Painter((share) => {
   $("loading-text").textContent = t("loading.share", { share: Math.round(100 * share) });
 }));
 
-app.use = async (model) => {
+let turn = Promise.resolve();
+app.use = (model) => (turn = turn.then(() => use(model))); // the one that was chosen last is the one that stays
+
+async function use(model) {
   $("loading").hidden = false;
   $("loading-bar").value = 0;
   try {
     await app.painter.use(model, app.upscaler);
   } catch (error) {
     problem(t("bad.load", { reason: error.message }));
+    if (app.model) $("model").value = app.model.name;
     return;
   } finally {
     $("loading").hidden = true;
@@ -35,7 +39,7 @@ app.use = async (model) => {
   showAbout();
   if (model.operations > HEAVY) notice(t("heavy"));
   app.dispatchEvent(new Event("model"));
-};
+}
 
 function showAbout() {
   const { name, resolution, kimg, licence } = app.model;
@@ -72,9 +76,8 @@ function setUpTabs() {
 }
 
 function setUpSettings() {
-  const language = settings.get("language", usual());
-  $("language").value = language;
-  speak(language);
+  speak(settings.get("language", usual()));
+  $("language").value = document.documentElement.lang;
   $("language").addEventListener("change", ({ target }) => {
     settings.set("language", target.value);
     speak(target.value);
@@ -117,15 +120,16 @@ async function start() {
   try {
     const response = await fetch("models.json");
     if (!response.ok) throw new Error(String(response.status));
-    const { models, upscaler, server, finds, runs = [] } = await response.json();
+    const { models, upscaler, server, most_faces: most, finds, runs = [] } = await response.json();
     Object.assign(app, { models, upscaler, server, finds: Boolean(finds), runs });
+    app.painter.mostOnServer = most ?? Infinity;
   } catch (error) {
     $("loading").hidden = true;
     return problem(t("bad.models", { reason: error.message }));
   }
-  $("model").append(...app.models.map(({ name }) => make("option", { value: name, textContent: word(name) })));
+  $("model").append(...app.models.map(({ name }) => make("option", { value: name, textContent: name })));
   $("runs").hidden = !app.runs.length;
-  $("runs").append(...app.runs.map(({ name, url }) => make("a", { href: url, textContent: word(name) })));
+  $("runs").append(...app.runs.map(({ name, url }) => make("a", { href: url, textContent: name })));
   $("model-choice").hidden = app.models.length < 2;
   $("place-choice").hidden = !app.server;
   const hash = /^#face=([\w-]+)$/.exec(location.hash)?.[1];

@@ -56,13 +56,16 @@ export function setUpMorph(app) {
     playing = !playing;
     $("morph-play").textContent = t(playing ? "morph.stop" : "morph.play");
     if (!playing) return;
-    const { pictures } = await render();
-    for (let frame = 0; playing && !$("mix").hidden; frame = (frame + 1) % pictures.length) {
-      paint($("morph-face"), pictures[frame]);
-      await new Promise((resolve) => setTimeout(resolve, 1000 / FPS));
+    try {
+      const { pictures } = await render();
+      for (let frame = 0; playing && !$("mix").hidden; frame = (frame + 1) % pictures.length) {
+        paint($("morph-face"), pictures[frame]);
+        await new Promise((resolve) => setTimeout(resolve, 1000 / FPS));
+      }
+    } finally {
+      playing = false;
+      $("morph-play").textContent = t("morph.play");
     }
-    playing = false;
-    $("morph-play").textContent = t("morph.play");
   }
 
   /** Canvases large enough for a film. */

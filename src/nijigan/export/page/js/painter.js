@@ -7,11 +7,14 @@ const BATCH = 1; // on one thread, faces together are drawn no faster, and an ur
 const SERVER_BATCH = 32;
 export const URGENT = 0, SOON = 1, LATER = 2;
 
+const calledOff = () => new DOMException("", "AbortError");
+
 export class Painter {
   /** @param onLoad called with the share of the model that is loaded. */
   constructor(onLoad) {
     this.model = null;
     this.onServer = false;
+    this.mostOnServer = Infinity; // faces in one request
     this.kept = new Map(); // key → ImageData; the oldest first
     this.waiting = [[], [], []];
     this.calls = new Map();
@@ -30,14 +33,13 @@ export class Painter {
     };
   }
 
-  /** Load a model; faces of the one before are forgotten. */
+  /** Load a model; faces of the one before are forgotten. Until it is there, and if it fails, the one before stays. */
   async use(model, upscaler) {
-    this.model = model;
-    this.kept.clear();
-    this.waiting.forEach((queue) => queue.splice(0).forEach(({ reject }) => reject(new DOMException("", "AbortError"))));
     const absolute = (url) => new URL(url, document.baseURI).href;
     const description = { ...model, priors: [], certificate: [], directions: [] };
     await this.call("load", { description, url: absolute(model.file), upscaler: absolute(upscaler) });
+    this.model = model;
+    this.kept.clear();
   }
 
   call(job, values, transfer = []) {
@@ -63,7 +65,7 @@ export class Painter {
   drawLast(channel, face) {
     for (const queue of this.waiting) {
       const index = queue.findIndex((job) => job.channel === channel);
-      if (index >= 0) queue.splice(index, 1)[0].reject(new DOMException("", "AbortError"));
+      if (index >= 0) queue.splice(index, 1)[0].reject(calledOff());
     }
     return new Promise((resolve, reject) => {
       this.waiting[URGENT].push({ face, key: null, resolve, reject, channel });
@@ -76,29 +78,32 @@ export class Painter {
     this.busy = true;
     await null; // those asked for in the same turn are drawn together
     for (let batch; (batch = this.take()).length; ) {
+      const { model } = this;
       try {
         const pictures = await (this.onServer ? this.askServer(batch) : this.askWorker(batch));
+        if (model !== this.model) throw calledOff(); // another network may have drawn them
         batch.forEach((job, index) => {
           if (job.key) this.keep(job.key, pictures[index]);
           job.resolve(pictures[index]);
         });
       } catch (error) {
-        batch.forEach((job) => job.reject(error));
+        batch.forEach((job) => job.reject(model === this.model ? error : calledOff()));
       }
     }
     this.busy = false;
   }
 
-  /** The next jobs: of one priority, and of one ψ where that is an input of the network. */
+  /** The next jobs: of this model, of one priority, and of one ψ where that is an input of the network. */
   take() {
     for (const queue of this.waiting) {
       for (let index = queue.length - 1; index >= 0; index--) {
-        if (queue[index].signal?.aborted) queue.splice(index, 1)[0].reject(new DOMException("", "AbortError"));
+        const { face, signal } = queue[index];
+        if (signal?.aborted || face.weights !== this.model.weights) queue.splice(index, 1)[0].reject(calledOff());
       }
     }
     const queue = this.waiting.find((one) => one.length);
     if (!queue) return [];
-    const most = this.onServer ? SERVER_BATCH : BATCH;
+    const most = this.onServer ? Math.min(SERVER_BATCH, this.mostOnServer) : BATCH;
     const alike = (job) => !this.model.styled || job.face.psi === queue[0].face.psi;
     const batch = queue.filter(alike).slice(0, most);
     batch.forEach((job) => queue.splice(queue.indexOf(job), 1));

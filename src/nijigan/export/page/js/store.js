@@ -3,7 +3,8 @@
 import { fromRecord, keyOf, toRecord } from "./face.js";
 
 const PREFIX = "nijigan.";
-const MOST = { history: 200, kept: 1000, family: 2000 };
+const MOST = { history: 200, kept: 1000 };
+const ROOM = { family: 1e6, opinions: 5e5 }; // characters: browsers give a site some five million, and kept faces come first
 
 function read(name, fallback) {
   try {
@@ -20,6 +21,22 @@ function write(name, value) {
   } catch {
     return false; // full or forbidden
   }
+}
+
+/** A table, the newest rows last; empty if it is damaged. */
+function readTable(name) {
+  const found = read(name, {});
+  return typeof found === "object" && !Array.isArray(found) ? found : {};
+}
+
+/** Add a row to a table; the oldest ones go if there is no room. */
+function writeRow(name, key, value) {
+  const table = readTable(name);
+  delete table[key]; // so that it becomes the newest
+  let length = 0;
+  const newest = [...Object.entries(table), [key, value]].reverse();
+  const fitting = newest.filter((row) => (length += JSON.stringify(row).length) <= ROOM[name]);
+  write(name, Object.fromEntries(fitting.reverse()));
 }
 
 export const settings = {
@@ -55,8 +72,9 @@ class FaceList extends EventTarget {
     return this.faces.some((one) => keyOf(one) === key);
   }
 
+  /** Add a face; false if the browser does not store it. */
   add(face) {
-    this.save([face, ...this.without(face)].slice(0, MOST[this.name]));
+    return this.save([face, ...this.without(face)].slice(0, MOST[this.name]));
   }
 
   remove(face) {
@@ -74,8 +92,9 @@ class FaceList extends EventTarget {
 
   save(list) {
     this.faces = list;
-    write(this.name, list.map(toRecord));
+    const stored = write(this.name, list.map(toRecord));
     this.dispatchEvent(new Event("change"));
+    return stored;
   }
 }
 
@@ -84,23 +103,17 @@ export const history = new FaceList("history");
 
 /** Who descends from whom: key of a face → keys of its one or two parents. */
 export const family = {
-  parents: (face) => faces(read("family", {})[keyOf(face)]),
-  set(face, parents) {
-    const tree = read("family", {});
-    delete tree[keyOf(face)]; // so that it becomes the newest
-    tree[keyOf(face)] = parents.map(toRecord);
-    const rows = Object.entries(tree);
-    write("family", Object.fromEntries(rows.slice(Math.max(0, rows.length - MOST.family))));
-  },
+  parents: (face) => faces(readTable("family")[keyOf(face)]),
+  set: (face, parents) => writeRow("family", keyOf(face), parents.map(toRecord)),
   children(face) {
     const key = keyOf(face);
-    return faces(Object.entries(read("family", {})).filter(([, parents]) => parents.includes(key)).map(([child]) => child));
+    const isChild = ([, parents]) => Array.isArray(parents) && parents.includes(key);
+    return faces(Object.entries(readTable("family")).filter(isChild).map(([child]) => child));
   },
 };
 
 /** Good or bad: record of a face → true or false. */
 export const opinions = {
-  get: (face) => read("opinions", {})[keyOf(face)],
-  set: (face, good) => write("opinions", { ...read("opinions", {}), [keyOf(face)]: good }),
-  all: () => read("opinions", {}),
+  get: (face) => readTable("opinions")[keyOf(face)],
+  set: (face, good) => writeRow("opinions", keyOf(face), good),
 };

@@ -53,6 +53,7 @@ const ENGLISH = {
   "bad.models": "There is no models.json beside this page ({reason}). Export the site again.",
   "bad.picture": "This file is not a picture that this browser can read; choose a PNG, JPEG or WebP.",
   "bad.server": "The server does not answer ({reason}). Is nijigan studio still running?",
+  "bad.store": "This browser does not store the face: it has no room, or forbids it. Save the face as a file.",
   heavy: "This model is large for a web page, so faces come slowly.",
 };
 
@@ -107,6 +108,7 @@ const JAPANESE = {
   "bad.models": "このページの隣に models.json がありません（{reason}）。もう一度書き出してください。",
   "bad.picture": "このブラウザーで読めない画像です。PNG、JPEG、WebP を選んでください。",
   "bad.server": "サーバーが応答しません（{reason}）。nijigan studio は動いていますか。",
+  "bad.store": "空きがないか禁止されているため、このブラウザーに保存できません。ファイルに保存してください。",
   heavy: "このモデルは大きいため、描画に時間がかかります。",
   "word.hair": "髪", "word.eyes": "目", "word.year": "年代", "word.aqua": "水色", "word.black": "黒", "word.blonde": "金", "word.blue": "青",
   "word.brown": "茶", "word.gray": "灰", "word.grey": "灰", "word.green": "緑", "word.orange": "橙", "word.pink": "桃", "word.purple": "紫",
@@ -137,8 +139,9 @@ export const usual = () => (navigator.languages.find((tag) => TABLES[tag.slice(0
 
 /** Change the language of everything marked with data-t, data-t-label and data-t-title. */
 export function speak(language) {
-  table = TABLES[language] ?? ENGLISH;
-  document.documentElement.lang = language;
+  const known = Object.hasOwn(TABLES, language) ? language : "en"; // what is remembered may be damaged
+  table = TABLES[known];
+  document.documentElement.lang = known;
   document.title = `nijigan ${t("studio")}`;
   for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
   for (const element of document.querySelectorAll("[data-t-label]")) element.setAttribute("aria-label", t(element.dataset.tLabel));

@@ -8,7 +8,7 @@ ort.env.logLevel = "error";
 
 let model; // its description
 let session;
-let upscaler; // a promise of a session
+let upscaler = null; // a promise of a session
 let upscalerUrl;
 
 /** Load a file, and tell how far it is. */
@@ -41,13 +41,15 @@ async function checkSum(bytes, expected) {
   if (found !== expected) throw new Error("checksum");
 }
 
+/** Open a model. The one before draws until then, and goes on if this one cannot be opened. */
 async function load({ description, url, upscaler: larger }) {
-  await session?.release();
-  [model, session, upscalerUrl] = [description, null, larger];
   const bytes = await fetchBytes(url, (size) => postMessage({ loaded: size / description.bytes }));
   await checkSum(bytes, description.sha256);
   const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
+  const before = session;
   session = await ort.InferenceSession.create(bytes, options);
+  [model, upscalerUrl] = [description, larger];
+  await before?.release();
 }
 
 /** Faces to RGBA: one Uint8ClampedArray of N×H×W×4. */
@@ -78,10 +80,18 @@ function toPixels(data, n, side, scale, shift) {
   return pixels;
 }
 
+/** The upscaler; what failed, as without a connection, is tried again the next time. */
+function openUpscaler() {
+  upscaler ??= fetchBytes(upscalerUrl).then((bytes) => ort.InferenceSession.create(bytes)).catch((error) => {
+    upscaler = null;
+    throw error;
+  });
+  return upscaler;
+}
+
 /** One RGBA face of `side` pixels, twice as large for every doubling. */
 async function enlarge({ pixels, side, doublings }) {
-  upscaler ??= fetchBytes(upscalerUrl).then((bytes) => ort.InferenceSession.create(bytes));
-  const network = await upscaler;
+  const network = await openUpscaler();
   for (; doublings > 0; doublings--) {
     const area = side * side;
     const planes = new Float32Array(3 * area);
