@@ -15,8 +15,8 @@ from PIL import Image
 from browsing import chromium, needs_chromium
 from nijigan.generator.records import read_face
 from nijigan.studio.studio import Studio
-from serving import serving, small_models
 from small import ATTRIBUTES, small_generator
+from studio_server import serving, small_models
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SHORT = {"FACES": 160, "KIMG": 0.1, "JUDGED": 100}
