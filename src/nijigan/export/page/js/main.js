@@ -9,7 +9,7 @@ import { setUpMix } from "./mix.js";
 import { Painter } from "./painter.js";
 import { setUpPick } from "./pick.js";
 import { settings } from "./store.js";
-import { speak, t, usual } from "./strings.js";
+import { speak, t, usual, word } from "./strings.js";
 
 const TABS = ["draw", "pick", "mix", "kept"];
 const HEAVY = 3e8; // multiply-adds per face
