@@ -1,4 +1,4 @@
-"""Sum up the verdicts by eye on the packaged generator: results/packaged/verdicts.csv → by-eye.json.
+"""Sum up verdicts by eye: verdicts.csv → by-eye.json in results/packaged, and in results/niji/0298.
 
 python benchmarks/by_eye.py
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from nijigan.rate.tally import agree
 
-FOLDER = Path(__file__).parents[1] / "results" / "packaged"
+RESULTS = Path(__file__).parents[1] / "results"
+FOLDER, LATER = RESULTS / "packaged", RESULTS / "niji" / "0298"
 _Z = 1.96
 
 
@@ -27,16 +28,26 @@ def kept(lines: list[dict[str, str]]) -> dict[str, float]:
     return {"kept": share, "low": middle - half, "high": middle + half}
 
 
+def read(folder: Path) -> tuple[dict[str, list[dict[str, str]]], float | None]:
+    """The verdicts on each generator's faces, each face once, and Cohen's κ of both raters."""
+    with (folder / "verdicts.csv").open(newline="") as file:
+        first = [line for line in csv.DictReader(file) if line["repeat"] == "0"]
+    of: dict[str, list[dict[str, str]]] = {}
+    for line in first:
+        of.setdefault(line["generator"], []).append(line)
+    kappa = agree(*(np.array([line[f"verdict_{rater}"] == "good" for line in first]) for rater in "ab")).kappa
+    return of, None if kappa is None else kappa.value
+
+
 def main() -> None:
     """Read, sum up, write."""
-    with (FOLDER / "verdicts.csv").open(newline="") as file:
-        first = [line for line in csv.DictReader(file) if line["repeat"] == "0"]
-    of = {name: [line for line in first if line["generator"] == name] for name in ("niji", "reacgan", "real")}
-    verdicts = (np.array([line[f"verdict_{rater}"] == "good" for line in first]) for rater in "ab")
-    kappa = agree(*verdicts).kappa
+    of, kappa = read(FOLDER)
     found = {"faces": len(of["niji"]), **kept(of["niji"]), "reacgan": kept(of["reacgan"]),
-             "real": kept(of["real"])["kept"], "kappa": None if kappa is None else kappa.value}  # fmt: skip
+             "real": kept(of["real"])["kept"], "kappa": kappa}  # fmt: skip
     (FOLDER / "by-eye.json").write_text(json.dumps(found, indent=1) + "\n")
+    of, kappa = read(LATER)
+    later = {"kappa": kappa, **{name: {"faces": len(lines), **kept(lines)} for name, lines in of.items()}}
+    (LATER / "by-eye.json").write_text(json.dumps(later, indent=1) + "\n")
 
 
 if __name__ == "__main__":

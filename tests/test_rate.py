@@ -30,7 +30,8 @@ from nijigan.errors import UserError
 from nijigan.generator.generator import Generator
 from nijigan.rate.ballot import REAL, Ballot, build_ballot
 from nijigan.rate.gate import MAX_BODY_BYTES
-from nijigan.rate.server import create_app, listen
+from nijigan.rate.listening import listen
+from nijigan.rate.server import LOCAL, create_app
 from nijigan.rate.store import NAME, VoteStore
 from nijigan.rate.tally import agree, tally, with_judge
 from small import small_generator
@@ -79,8 +80,8 @@ class Browser:
 
 
 @contextmanager
-def serving(ballot: Ballot, store: VoteStore) -> Iterator[Browser]:
-    server = uvicorn.Server(uvicorn.Config(create_app(ballot, store, KEY), log_level="warning", ws="none"))
+def serving(ballot: Ballot, store: VoteStore, **options: Any) -> Iterator[Browser]:
+    server = uvicorn.Server(uvicorn.Config(create_app(ballot, store, KEY, **options), log_level="warning", ws="none"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -430,7 +431,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from nijigan.rate.ballot import Ballot
-from nijigan.rate.server import listen, serve
+from nijigan.rate.listening import listen
+from nijigan.rate.server import serve
 from nijigan.rate.store import VoteStore
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 faces = tuple(f"face {index}" for index in range(5))
@@ -490,6 +492,14 @@ def test_a_file_that_is_not_a_store_of_votes_is_reported_and_not_changed(tmp_pat
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="choose another folder"):
         VoteStore(tmp_path / "file")
+
+
+def test_other_machines_may_rate_with_the_token_alone(ballot: Ballot, tmp_path: Path):
+    for hosts, elsewhere in (("*",), 200), (LOCAL, 400):
+        with serving(ballot, VoteStore(tmp_path), hosts=hosts) as browser:
+            assert browser.ask("/state", Host="rater.example")[0] == elsewhere
+            browser.key = "another-token-of-some-length"
+            assert browser.ask("/state", Host="rater.example")[0] == 403
 
 
 def test_without_a_web_server_the_message_says_what_to_install():

@@ -341,3 +341,36 @@ def test_the_packaged_generator_keeps_a_character_when_its_hair_changes(browser,
         assert changed < 0.75 * min(unlikeness(generator.draw(after), generator.draw(face)) for face in randoms)
         visit.check_clean()
         context.close()
+
+
+def test_rows_of_faces_are_full_and_the_desk_stays_below_the_header(browser, address):
+    for width in (390, 768, 1000, 1280, 1920):
+        context = browser.new_context(viewport={"width": width, "height": 800}, locale="en-US")
+        visit = Visit(context, address)
+        visit.settle("#gallery")
+        for tab, group in (("draw", "#gallery"), ("pick", "#pick-faces")):
+            visit.page.locator(f"#tab-{tab}").click()
+            visit.settle(group)
+            tops = visit.page.locator(f"{group} .face").evaluate_all("cards => cards.map((card) => card.offsetTop)")
+            assert len(tops) >= 12
+            assert tops.count(tops[-1]) == tops.count(tops[0])
+        visit.page.locator("#tab-draw").click()
+        visit.page.locator("#more").click()
+        visit.page.evaluate("scrollTo(0, 20)")
+        header, desk = (visit.page.locator(name).bounding_box() for name in (".top", DESK))
+        assert width < 960 or desk["y"] == pytest.approx(header["y"] + header["height"], abs=1)
+        visit.check_clean()
+        context.close()
+
+
+def test_the_page_says_what_leaves_the_browser_and_forgets_problems_of_other_tabs(visit):
+    assert visit.page.locator("#private").inner_text() == "Nothing leaves this browser."
+    visit.page.locator("#tab-kept").click()
+    visit.page.locator("#open-file").set_input_files({"name": "f.png", "mimeType": "image/png", "buffer": b"none"})
+    visit.page.locator("#problem", has_text="no record").wait_for()
+    visit.page.locator("#tab-draw").click()
+    assert visit.page.locator("#problem").is_hidden()
+    choose(visit)
+    visit.page.locator("#tab-kept").click()
+    visit.settle("#history-faces")
+    assert visit.page.locator("#history-faces .face").count() == 1

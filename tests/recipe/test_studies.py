@@ -37,6 +37,21 @@ def test_settings_that_the_studies_state() -> None:
     assert (trio[2].penalty.kind, trio[2].penalty.strength, trio[2].n_critic) == ("wgan-gp", 5, 2)
 
 
+def test_the_tips_of_ganhacks() -> None:
+    """Chintala et al. 2016, by their numbers; batch norm of real and generated images apart (4) holds for all."""
+    tips = RECIPES["ganhacks"]
+    g, d, tricks = tips.generator, tips.discriminator, tips.tricks
+    assert (g.output, tips.objective, tips.latent.prior) == ("tanh", "bce", "sphere")  # 1, 2, 3
+    assert (g.normalisation, d.normalisation) == ("batch", "batch")  # 4
+    assert (g.activation, g.upsample, d.downsample) == ("leaky", "pixel-shuffle", "average")  # 5
+    assert tricks.soft_labels == 0.3  # 6: fakes 0 to 0.3, reals 0.7 to 1.2
+    assert tricks.flipped_labels > 0
+    assert tricks.replay > 0  # 8
+    assert (tips.g_optimizer.kind, tips.d_optimizer.kind) == ("adam", "sgd")  # 9
+    assert tricks.instance_noise > 0  # 13
+    assert g.dropout == 0.5  # 17
+
+
 def test_the_familys_published_settings() -> None:
     """Arjovsky et al. 2017 and Gulrajani et al. 2017, algorithm 1 of each; Miyato et al. 2018, appendix."""
     wgan, gp, sngan = (RECIPES[name] for name in ("wgan", "wgan-gp", "sngan-hinge"))

@@ -21,7 +21,7 @@ from nijigan.generator.records import read_face
 from nijigan.rate.store import VoteStore
 from nijigan.studio.models import open_models
 from nijigan.studio.studio import Studio
-from serving import Client, serving, small_models
+from studio_server import Client, serving, small_models
 
 MODELS, (HAIR, PLAIN) = small_models()
 

@@ -14,8 +14,8 @@ from nijigan.generator.latents import latents
 from nijigan.recipe.parts import GeneratorConfig
 from nijigan.studio.drawing import MOST_TOGETHER, SHARE, Engine
 from nijigan.studio.models import Model, open_models, split_runs
-from serving import small_models
 from small import small_generator
+from studio_server import small_models
 
 MODELS, (HAIR, PLAIN) = small_models()
 FILE = Path(__file__)

@@ -19,7 +19,7 @@ from nijigan.inversion.uploads import Upload
 from nijigan.studio.models import Model
 from nijigan.studio.server import choose_token, is_loopback, listen, serve
 from nijigan.studio.studio import Limits, Studio
-from serving import TYPE, Client, serving, small_models
+from studio_server import TYPE, Client, serving, small_models
 
 MODELS, (HAIR, PLAIN) = small_models()
 FACE = json.loads(HAIR.face(1).to_json())

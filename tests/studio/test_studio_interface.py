@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from nijigan.studio.app import create_app
 from nijigan.studio.studio import Limits, Studio
-from serving import small_models
+from studio_server import small_models
 
 CHECKS = [
     not_a_server_error,

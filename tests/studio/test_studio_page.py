@@ -7,7 +7,7 @@ import pytest
 from browsing import Visit, chromium, difference, needs_chromium, picture
 from nijigan.generator.records import read_face
 from nijigan.studio.studio import Limits, Studio
-from serving import serving, small_models
+from studio_server import serving, small_models
 
 pytestmark = needs_chromium
 MODELS, (HAIR, _) = small_models()

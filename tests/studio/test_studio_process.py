@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nijigan.generator.generator import Generator
-from serving import Client
+from studio_server import Client
 
 PROGRAM = """
 import sys

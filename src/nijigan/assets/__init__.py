@@ -13,6 +13,9 @@ PACKAGED = ASSETS / "default.safetensors"
 PACKAGED_DISCRIMINATOR = ASSETS / "default-discriminator.safetensors"
 """The discriminator that it was trained with: with it, trainings start from the package."""
 
+PAPERS = ASSETS / "papers.json"
+"""What came out here beside the claims of the student studies; `benchmarks/papers.py` writes it from `results/`."""
+
 
 def packaged_vocabulary() -> dict[str, list[str]]:
     """The values of every attribute of the packaged generator, from the file's header; empty without such a file."""

@@ -150,7 +150,12 @@ class Rate:
     read: Path | None = None
     """Read the table in a folder that --sheets wrote, store its verdicts, and print the result."""
     port: int = 7861
-    """Port of the local web page."""
+    """Port of the web page."""
+    host: str = "127.0.0.1"
+    """Address that the page is served on; 0.0.0.0 = all addresses of this machine."""
+    token_file: Path | None = None
+    """File with the token in the page's link: one line of 16 to 200 letters, digits, dashes and underscores. Default: a
+    new token."""
 
     def run(self) -> None:
         """Read filled-in sheets, write new ones, or serve the page until Ctrl-C; then print the result."""
@@ -199,14 +204,16 @@ class Rate:
 
     def _serve(self, models: "dict[str, Generator]", data: Path) -> None:
         from nijigan.judges.quality import keep_probability
-        from nijigan.rate.server import listen, serve
+        from nijigan.rate.listening import choose_token, listen
+        from nijigan.rate.server import serve
         from nijigan.rate.store import VoteStore
         from nijigan.rate.tally import tally, with_judge
 
-        with listen(self.port) as listener:  # a port in use is told before pictures are imported
+        token = choose_token(self.host, self.token_file)
+        with listen(self.port, self.host) as listener:  # a port in use is told before pictures are imported
             dataset = open_or_import(data)
             ballot, store = self._ballot(models, dataset), VoteStore(self.out, self.rater)
-            serve(ballot, store, listener)
+            serve(ballot, store, listener, self.host, token)
         count = tally(ballot, store)
         if not count.rated:
             return

@@ -12,7 +12,7 @@ from tyro.conf import Positional
 from nijigan.errors import UserError
 from nijigan.recipe.named_recipes import RECIPES, find_recipe
 from nijigan.recipe.recipe import Recipe
-from nijigan.recipe.studies import STUDIES, find_study
+from nijigan.recipe.studies import STUDIES, as_record, find_study, here
 from nijigan.terminal import styled
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Papers:
             raise UserError("--out and --overwrite are for the page of a run; name the run: --run RUN.")
         studies = STUDIES if self.study is None else (find_study(self.study),)
         if self.json:
-            print(json.dumps([asdict(study) for study in studies], indent=2))
+            print(json.dumps([as_record(study) for study in studies], indent=2))
             return
         from rich.table import Table
 
@@ -174,9 +174,9 @@ class Papers:
             console.print(f"Recipes: {', '.join(study.recipes)}", highlight=False)
             table = Table(box=None, padding=(0, 2, 0, 0), show_lines=True)
             table.add_column("claimed", ratio=1)
-            table.add_column("measured here", ratio=1)
+            table.add_column("here", ratio=1)
             for claim in study.claims:
-                table.add_row(claim.claimed, claim.reproduced)
+                table.add_row(claim.claimed, "\n".join(here(study, claim)))
             console.print(table)
             console.print(f"Changes: {study.changed}\n", highlight=False)
 

@@ -92,13 +92,17 @@ class DCGANDiscriminator(nn.Module):
 
         base, channels = ladder(config.width, config.max_width, resolution)
         channels = channels[:0:-1]  # the first hidden layer has half the resolution
-        pool: list[nn.Module] = [nn.AvgPool2d(2)] if config.downsample == "average" else []
+
+        def pool() -> list[nn.Module]:
+            """The pooling after a convolution, if there is any."""
+            return [nn.AvgPool2d(2)] if config.downsample == "average" else []
+
         layers: list[nn.Module] = []
         for inner, outer in zip([None, *channels[:-1]], channels, strict=True):
             if inner is None:
-                layers += [_halve(3, outer, config.downsample, True), activation("leaky"), *pool]
+                layers += [_halve(3, outer, config.downsample, True), activation("leaky"), *pool()]
             else:
-                layers += [_halve(inner, outer, config.downsample, bias), *after(outer), *pool]
+                layers += [_halve(inner, outer, config.downsample, bias), *after(outer), *pool()]
             for _ in range(config.depth - 1):
                 layers += [Conv3(outer, outer, bias=bias), *after(outer)]
         layers += [MinibatchStddev()] if config.minibatch_stddev else []

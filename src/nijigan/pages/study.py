@@ -15,7 +15,7 @@ from nijigan.jsonio import read_json
 from nijigan.pages.charts import Line, chart, points
 from nijigan.pages.layout import Picture, pictures, seeded, write_page
 from nijigan.recipe.recipe import Recipe
-from nijigan.recipe.studies import Row, Study
+from nijigan.recipe.studies import Row, Study, here
 from nijigan.runs import RunInfo, read_log, snapshots_of
 
 _LOSSES, _SCORES = ("g_loss", "d_loss"), ("real_score", "fake_score")
@@ -58,6 +58,7 @@ def write_study(study: Study, run: Path, out: Path) -> None:
         "study.html",
         title=f"{study.authors}: {run.name}",
         study=study,
+        claims=[(claim.claimed, here(study, claim)) for claim in study.claims],
         recipe=recipe,
         foreign=recipe.name not in study.recipes,
         face_count=face_count,

@@ -1,8 +1,9 @@
-"""The server of the rating page, for one person on this machine."""
+"""The server of the rating page, for one person."""
 
 import logging
 import secrets
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from nijigan.dataset.decode import to_png
 from nijigan.errors import UserError
 from nijigan.pictures import enlarge
 from nijigan.rate.ballot import Ballot
+from nijigan.rate.listening import LOOPBACK, is_loopback
 from nijigan.rate.store import VoteStore
 from nijigan.rate.tally import tally
 
@@ -30,7 +32,8 @@ except ImportError as error:
         "Rating requires a web server; in the folder of nijigan's source, run: pip install '.[studio]'."
     ) from error
 
-HOST = "127.0.0.1"
+LOCAL = (LOOPBACK, "localhost")
+"""The names by which a browser on this machine calls it."""
 SHOWN_SIDE = 384
 """Approximate width of a face on the page in pixels, for every resolution."""
 
@@ -47,20 +50,21 @@ class Vote(BaseModel):
     good: bool
 
 
-def create_app(ballot: Ballot, store: VoteStore, key: str) -> FastAPI:
+def create_app(ballot: Ballot, store: VoteStore, key: str, hosts: Sequence[str] = LOCAL) -> FastAPI:
     """The page and its endpoints, all below /KEY/.
 
-    The app answers only requests with the key, and only to this machine's own names, because another site could point
-    its name at 127.0.0.1. It accepts votes only as JSON, which pages of other sites may not send here. It reveals no
-    source until every face is rated.
+    The app answers only requests with the key, and on this machine only to its own names, because another site could
+    point its name at 127.0.0.1. It accepts votes only as JSON, which pages of other sites may not send here. It reveals
+    no source until every face is rated.
 
     Args:
         ballot: the faces.
         store: the votes.
         key: the secret that every path starts with; only characters that URLs may contain.
+        hosts: the names that the server answers to. Default: those of this machine.
     """
     app = FastAPI(title="nijigan rate", openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_middleware(Gate, key=key)  # the last one added is the first to see a request
     on_ballot = set(ballot.showings)
 
@@ -104,35 +108,27 @@ def create_app(ballot: Ballot, store: VoteStore, key: str) -> FastAPI:
     return app
 
 
-def listen(port: int) -> socket.socket:
-    """Reserve a port of this machine for `serve`; 0 is any free port.
-
-    Raises:
-        UserError: the port is invalid or in use.
-    """
-    if not 0 <= port < 65536:
-        raise UserError(f"{port} is not a valid port; choose 0 to 65535 with --port.")
-    try:
-        return socket.create_server((HOST, port))
-    except OSError as error:
-        raise UserError(f"Port {port} cannot be used ({error.strerror}); choose another with --port.") from error
-
-
-def serve(ballot: Ballot, store: VoteStore, listener: socket.socket) -> None:
-    """Print a link to the page, and serve it to this machine until Ctrl-C.
+def serve(
+    ballot: Ballot, store: VoteStore, listener: socket.socket, host: str = LOOPBACK, token: str | None = None
+) -> None:
+    """Print a link to the page, and serve it until Ctrl-C.
 
     Args:
         ballot: the faces.
         store: the votes.
-        listener: from `listen`; the caller closes it.
+        listener: from `nijigan.rate.listening.listen`; the caller closes it.
+        host: the address that `listener` has, as it was named.
+        token: what the link has. Default: a new one.
     """
-    key = secrets.token_urlsafe(16)
-    config = uvicorn.Config(create_app(ballot, store, key), log_level="warning", ws="none")
+    key = token or secrets.token_urlsafe(16)
+    name = f"[{host}]" if ":" in host else host
+    app = create_app(ballot, store, key, (*LOCAL, name) if is_loopback(host) else ("*",))
+    config = uvicorn.Config(app, log_level="warning", ws="none")
     with suppress(KeyboardInterrupt):  # uvicorn raises it again after closing its connections
         log.info(
             "Open this link to rate; it gives access to the faces and votes. Press Ctrl-C to stop; votes are kept."
         )
-        log.info("http://%s:%d/%s/", *listener.getsockname(), key)
+        log.info("http://%s:%d/%s/", name, listener.getsockname()[1], key)
         uvicorn.Server(config).run(sockets=[listener])
 
 

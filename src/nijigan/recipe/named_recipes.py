@@ -19,6 +19,7 @@ from nijigan.recipe.parts import (
     LatentConfig,
     OptimizerConfig,
     PenaltyConfig,
+    TricksConfig,
 )
 from nijigan.recipe.recipe import Recipe
 
@@ -55,6 +56,20 @@ _TABLE = (
     Recipe(name="dcgan", batch_size=64),
     # Goodfellow et al. 2014, algorithm 1: G minimises log(1 - D(G(z))), whose gradient vanishes when D is confident.
     Recipe(name="dcgan-minimax", objective="minimax", batch_size=64),
+    # Chintala et al. 2016, "How to Train a GAN? Tips and tricks to make GANs work" ("ganhacks"), on the networks of
+    # dcgan: tanh (1), max log D (2), a spherical Z (3), batch norm of real and generated images apart (4), no sparse
+    # gradients (5), soft targets that are sometimes swapped (6), earlier fakes (8), Adam for G and SGD for D (9), noise
+    # on D's inputs that fades (13), dropout in G (17). Where the list has no number, it is ours, SGD's rate too.
+    # Differences: real targets end at 1 instead of 1.2, because D's are probabilities; there is no noise inside G, and
+    # no dropout when faces are generated, so that a seed remains one face.
+    Recipe(
+        name="ganhacks",
+        latent=_SPHERE, generator=_G(activation="leaky", upsample="pixel-shuffle", dropout=0.5),
+        discriminator=_D(downsample="average"),
+        d_optimizer=OptimizerConfig("sgd", 5e-3, 0.5),
+        tricks=TricksConfig(soft_labels=0.3, flipped_labels=0.05, instance_noise=0.1, replay=0.5),
+        batch_size=64,
+    ),
     # Mao et al. 2017, equation 9, with the networks and learning rates of dcgan.
     Recipe(name="lsgan", objective="mse", batch_size=64),
     # Arjovsky et al. 2017, algorithm 1: RMSprop 5e-5, weights clipped at 0.01, five D updates per G update. D keeps

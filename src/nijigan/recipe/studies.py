@@ -1,18 +1,56 @@
-"""The five student studies behind this project: what each claims, and what its recipe does here."""
+"""The five student studies behind this project: what each claims, and what its recipe does here.
 
-from dataclasses import dataclass
+What came out here is not in this file: `assets/papers.json` has it, which `benchmarks/papers.py` writes from
+`results/`.
+"""
 
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from nijigan.assets import PAPERS
 from nijigan.errors import UserError
+from nijigan.jsonio import read_json
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of a study, and our result."""
+    """One claim, plan or wish of a study."""
 
+    name: str
+    """What `assets/papers.json` calls it; unique within the study."""
     claimed: str
     """What the study says."""
-    reproduced: str
-    """What we measured; the figures are in `results/` and `LOG.md`."""
+    answer: str = ""
+    """What nijigan has for it, apart from results."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run, or several, beside a claim."""
+
+    study: str
+    claim: str
+    run: str
+    """What is trained."""
+    place: str
+    """The file or folder of the results, in the repository."""
+    found: str | None
+    """What came out, in a sentence; None: not run yet."""
+
+    @property
+    def sentence(self) -> str:
+        """What came out and where it is recorded, or that it is not known yet."""
+        if self.found is None:
+            return f"Not run yet: {self.run} ({self.place})."
+        return f"{self.run[0].upper()}{self.run[1:]}: {self.found} ({self.place})."
+
+
+@dataclass(frozen=True)
+class Results:
+    """The content of `assets/papers.json`."""
+
+    results: tuple[Result, ...]
 
 
 @dataclass(frozen=True)
@@ -56,16 +94,17 @@ STUDIES = (
         "Generation of Anime Faces using Generative Adversarial Networks (GANs)",
         ("menon-dubey",),
         (
+            Claim("dcgan", "A proposal without results: DCGAN at 28 px with Adam and cross-entropy, in [0, 1]."),
+            Claim("optimizers", "Other optimizers (RMSprop, SGD) and losses (Wasserstein, MSE)."),
             Claim(
-                "A proposal without results: DCGAN at 28 px with cross-entropy and Adam; then RMSprop and SGD, the "
-                "Wasserstein loss and MSE; higher resolutions if time permits.",
-                "We trained every combination on `dcgan` at 28 px, with other faces, 50 kimg and one seed each, and "
-                "compared KID-lite0@128 on the validation split. RMSprop with cross-entropy is best; SGD at the same "
-                "learning rate hardly learns (results/sweep-28px).",
+                "data",
+                "21,552 training images.",
+                "This set was not used here. `nijigan import` keeps one of several copies of a picture.",
             ),
             Claim(
-                "21,552 training images.",
-                "Many of them are copies; `nijigan import` keeps one of each.",
+                "resolution",
+                "Higher resolutions if time permits.",
+                "One definition of the networks serves every resolution; see docs/recipes.md.",
             ),
         ),
         "As in the proposal, pixels are scaled to [0, 1], and G's output is a sigmoid. Faces are cropped, deduplicated "
@@ -78,15 +117,18 @@ STUDIES = (
         ("anik",),
         (
             Claim(
+                "scores",
                 "Epochs 1 to 25 on 63,632 faces: D's mean score rises from 0.58 to 0.97 for real faces and falls to "
                 "0.03 for generated ones; G's loss stays between 3 and 6. The model is called stable and of high "
                 "quality.",
-                "With such scores D has won, which our monitor warns about. We trained our recipe on the same number "
-                "of images, from 12,048 faces. D's mean score is 0.73 to 0.81 for real faces and 0.19 to 0.27 for "
-                "generated ones; G's loss is 1.7 to 2.6. At 28 px, 91 % of the generated faces pass the quality "
-                "check, and 92 % of real ones (results/anik).",
+                "With such scores D has won, which the monitor warns about.",
             ),
-            Claim("Quantitative assessment should be investigated.", "`nijigan evaluate`; see docs/judging.md."),
+            Claim(
+                "measure",
+                "Quantitative assessment should be investigated where labels are uneven.",
+                "`nijigan evaluate` compares within each value of an attribute; see docs/judging.md. `--balance` shows "
+                "faces with rare values more often.",
+            ),
         ),
         "As in the text, latents have 128 numbers and images are 3×28×28. The text says both that each batch trains "
         "both networks and that whole epochs alternate: the recipe does the former, --alternate-epochs the latter.",
@@ -108,12 +150,15 @@ STUDIES = (
         ("chen-ning-lin-dcgan", "chen-ning-lin-wgan", "chen-ning-lin-wgan-gp"),
         (
             Claim(
+                "yield",
                 "A proposal without results: DCGAN, WGAN and WGAN-GP on 96 px faces, evaluated by the yield rate, the "
                 "share of good samples.",
-                "Here the yield rate is measured with an interval and a ceiling (docs/judging.md), automatically and, "
-                "with `nijigan rate`, by eye. After 60 kimg on the collection they chose, it is 8 % for DCGAN, 3 % for "
-                "WGAN, 0 % for WGAN-GP, and 88 % for real faces (results/chen-ning-lin-*).",
+                "The yield rate is measured with an interval and a ceiling, automatically and, with `nijigan rate`, by "
+                "eye; see docs/judging.md.",
             ),
+            Claim("critic", "The Wasserstein loss follows the quality of the images, and helps to debug."),
+            Claim("tips", "Tips and tricks (ganhacks): avoid sparse gradients, a spherical Z, and others."),
+            Claim("tags", "The tags that come with the images may be used for a conditional GAN."),
         ),
         "Latents lie on a sphere and G uses leaky ReLU, as in the tips they cite; learning rates, λ and D updates are "
         "those of their published scripts. Their WGAN-GP keeps batch norm in D, so the gradient penalty no longer "
@@ -126,18 +171,12 @@ STUDIES = (
         ("ti-wen-chen",),
         (
             Claim(
+                "peak",
                 "150 epochs; by eye, the best was epoch 125 and later ones were worse. Early stopping on a validation "
                 "metric is left for future work.",
-                "--evaluate-every keeps the best checkpoint by yield, and --early-stop ends the run. In a run of "
-                "500 kimg (42 epochs), `dcgan`, which has another loss than `ti-wen-chen`, was best at 275 kimg "
-                "(results/dcgan).",
+                "--evaluate-every keeps the best checkpoint by yield, and --early-stop ends the run.",
             ),
-            Claim(
-                "A deeper network with more parameters would be better.",
-                "With both networks of `dcgan`, not of `ti-wen-chen`, twice as deep, after 200 kimg at 64 px: KID "
-                "×1000 is 3,013 (`dcgan`: 3,057) and the yield of version 0.1 is 2 % (`dcgan`: 1 %) "
-                "(results/dcgan-deep).",
-            ),
+            Claim("deeper", "A deeper network with more parameters would be better."),
         ),
         "The loss is that of algorithm 1 in Goodfellow et al. 2014: G minimises log(1 - D(G(z))).",
         epochs=(0, 1, 25, 50, 75, 100, 125, 150),
@@ -149,23 +188,23 @@ STUDIES = (
         ("walia", "walia-acgan"),
         (
             Claim(
+                "classes",
                 "An auxiliary classifier GAN on 63,000 faces without labels.",
-                "Their networks and losses are those of a DCGAN. Our recipe `walia` is therefore a DCGAN.",
+                "Their networks and losses are those of a DCGAN. Our recipe `walia` is therefore a DCGAN, and "
+                "`walia-acgan` the ACGAN of the title, on faces with labels.",
             ),
             Claim(
-                '"An accuracy of 97 %", and 12 % for generated faces.',
-                "These numbers are D's mean scores (`dcgan`: 94 and 6 after 25 epochs). They show which network is "
-                "ahead, not how good the faces are. `nijigan evaluate` measures the faces.",
+                "accuracy",
+                '"An accuracy of 97 %", 12 % for generated faces; losses near 0.2 (D) and 2 (G) after 25 epochs.',
+                "The accuracies are D's mean scores. They show which network is ahead, not how good the faces are. "
+                "`nijigan evaluate` measures the faces.",
             ),
-            Claim(
-                "Losses near 0.2 (D) and 2 (G) after 25 epochs.",
-                "Our closest run (`dcgan`, latent size 100 and batch 64 instead of theirs) has losses of 0.2 (D) and "
-                "7 (G) after 25 epochs, and scores of 0.94 (real) and 0.06 (generated): D has nearly won "
-                "(results/dcgan).",
-            ),
+            Claim("longer", "The network would perform much better at 500 to 1000 epochs."),
+            Claim("batch", "How training should scale with the batch size."),
+            Claim("others", "What other generative models do, and which distributions they generate."),
         ),
-        "Latents of 128, 4×4 kernels, stride 2, Adam 2e-4 and 100 epochs are as in the study. `walia-acgan` is the "
-        "ACGAN of the title, on faces with labels: human tags, or colours read from the pixels.",
+        "Latents of 128, 4×4 kernels, stride 2, Adam 2e-4 and 100 epochs are as in the study. `walia-acgan` learns "
+        "from human tags, or from colours read from the pixels.",
         epochs=(0, 1, 5, 10, 15, 20, 25, 50, 100),
         faces=63_632,
     ),
@@ -183,3 +222,29 @@ def find_study(name: str) -> Study:
             return study
     names = ", ".join(study.name for study in STUDIES)
     raise UserError(f"There is no study {name[:60]!a}; choose one of {names}.")
+
+
+@cache
+def all_results() -> tuple[Result, ...]:
+    """What came out here, for all studies, in the order of the table."""
+    return read_json(Results, PAPERS).results
+
+
+def results_of(study: Study, claim: Claim) -> tuple[Result, ...]:
+    """The results beside a claim."""
+    return tuple(one for one in all_results() if (one.study, one.claim) == (study.name, claim.name))
+
+
+def here(study: Study, claim: Claim) -> list[str]:
+    """What there is here beside a claim, in sentences: the answer, then every result."""
+    return [claim.answer] * bool(claim.answer) + [result.sentence for result in results_of(study, claim)]
+
+
+def as_record(study: Study) -> dict[str, Any]:
+    """A study as plain values for JSON, with the results in its claims."""
+    claims = [asdict(claim) | {"results": [_plain(one) for one in results_of(study, claim)]} for claim in study.claims]
+    return asdict(study) | {"claims": claims}
+
+
+def _plain(result: Result) -> dict[str, str | None]:
+    return {"run": result.run, "place": result.place, "found": result.found}

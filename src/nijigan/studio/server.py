@@ -1,16 +1,14 @@
 """Starting the server, on this machine or for others, until Ctrl-C or SIGTERM."""
 
-import ipaddress
 import logging
-import re
-import secrets
 import socket
 from contextlib import suppress
-from pathlib import Path
 
 from nijigan.errors import UserError, check
-from nijigan.files import check_regular
 from nijigan.interrupt import stoppable
+from nijigan.rate.listening import choose_token as choose_token
+from nijigan.rate.listening import is_loopback
+from nijigan.rate.listening import listen as listen
 
 try:
     import uvicorn
@@ -28,55 +26,8 @@ except ImportError as error:
 
 _CONNECTIONS = 512
 _GRACE = 5  # seconds for answers that have begun, when the server stops
-_TOKEN = r"[A-Za-z0-9_-]{16,200}"
 
 log = logging.getLogger("nijigan")
-
-
-def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
-    """Reserve a port for `serve`; 0 is any free port.
-
-    Raises:
-        UserError: the port is invalid or in use, or this machine has no such address.
-    """
-    check(0 <= port < 65536, f"{port} is not a valid port; choose 0 to 65535 with --port.")
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        return socket.create_server((host, port), family=family)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(
-            f"{host[:80]} cannot be used with port {port} ({reason}); choose others with --host and --port."
-        ) from error
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to an address."""
-    if host == "localhost":
-        return True
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
-
-
-def choose_token(host: str, path: Path | None = None) -> str | None:
-    """The token in a file; without one, a new token for servers that other machines can reach, and none for others.
-
-    Raises:
-        UserError: the file cannot be read or has no token.
-    """
-    if path is None:
-        return None if is_loopback(host) else secrets.token_urlsafe(24)
-    try:
-        check_regular(path)
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Could not read {path}: {getattr(error, 'strerror', None) or error}.") from error
-    check(
-        re.fullmatch(_TOKEN, token) is not None,
-        f"{path} holds no token; write one line of 16 to 200 letters, digits, dashes and underscores.",
-    )
-    return token
 
 
 def serve(studio: Studio, listener: socket.socket, host: str = "127.0.0.1", token: str | None = None) -> None:

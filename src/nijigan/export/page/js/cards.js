@@ -31,6 +31,9 @@ export function faceCard(app, face, { caption, label, poor, pressed, onPick, pri
   return card;
 }
 
+/** How many faces a row of a visible group has. */
+export const columnsOf = (group) => getComputedStyle(group).gridTemplateColumns.split(" ").length;
+
 /** Fill a group with cards; what it showed is called off. Returns the signal for cards that are added later. */
 export function fill(group, build) {
   group.halt?.abort();

@@ -137,9 +137,13 @@ export function setUpDesk(app) {
     showOpinions(app.face);
     if (!app.server) return notice(t("rated"));
     const body = `{"face": ${toRecord(app.face)}, "good": ${good}}`;
-    const answer = await fetch("v1/ratings", { method: "POST", headers: { "Content-Type": "application/json" }, body });
-    if (answer.ok) notice(t("rated.server"));
-    else problem((await answer.json()).detail);
+    try {
+      const answer = await fetch("v1/ratings", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+      if (answer.ok) notice(t("rated.server"));
+      else problem((await answer.json()).detail);
+    } catch (error) {
+      problem(t("bad.server", { reason: error.message }));
+    }
   }
 
   async function copyLink() {
@@ -159,8 +163,8 @@ export function setUpDesk(app) {
 
   $("keep").addEventListener("click", toggleKept);
   $("link").addEventListener("click", copyLink);
-  $("good").addEventListener("click", () => rate(true).catch(report));
-  $("bad").addEventListener("click", () => rate(false).catch(report));
+  $("good").addEventListener("click", () => rate(true));
+  $("bad").addEventListener("click", () => rate(false));
   $("radius").addEventListener("input", debounce(() => app.face && showNear(app.face), 150));
   $("make-children").addEventListener("click", makeChildren);
   $("other-parent").addEventListener("click", () => {

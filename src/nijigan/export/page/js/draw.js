@@ -1,14 +1,14 @@
 // The gallery: faces of consecutive seeds with the requested colours.
 
 import { $, debounce, make, notice, problem, randomSeed, report } from "./app.js";
-import { faceCard, fill, rove } from "./cards.js";
+import { columnsOf, faceCard, fill, rove } from "./cards.js";
 import { ANY, makeFace, toRecord } from "./face.js";
 import { save, toCanvas, toPng, toZip } from "./files.js";
 import { LATER } from "./painter.js";
 import { settings } from "./store.js";
 import { t, word } from "./strings.js";
 
-const ROWS = 4; // of faces at a time
+const ROWS = 4, LEAST = 12, MOST = 32; // of faces at a time
 const GAP = 2; // pixels between the faces of a sheet
 
 export function setUpDraw(app) {
@@ -36,7 +36,11 @@ export function setUpDraw(app) {
   }
 
   /** Full rows of the gallery, but no more faces than a phone draws in some seconds. */
-  const page = () => Math.max(12, Math.min(32, ROWS * getComputedStyle($("gallery")).gridTemplateColumns.split(" ").length));
+  function page() {
+    const columns = columnsOf($("gallery"));
+    const rows = Math.min(ROWS, Math.floor(MOST / columns));
+    return columns * Math.max(1, rows, Math.ceil(LEAST / columns));
+  }
 
   function checkSeed() {
     const valid = /^\d{1,18}$/.test($("seed").value);
@@ -59,9 +63,11 @@ export function setUpDraw(app) {
         select.value = attribute.values.includes(last[attribute.name]) ? last[attribute.name] : ANY;
         // With the characters kept, seeds stay: the same faces in other colours.
         select.addEventListener("change", () => ($("lock").checked ? show() : roll()));
-        return make("label", { className: "field" }, make("span", { textContent: word(attribute.name) }), select);
+        const title = attribute.accuracy ? t("colour.help") : "";
+        return make("label", { className: "field", title }, make("span", { textContent: word(attribute.name) }), select);
       }),
     );
+    $("lock").parentElement.hidden = !app.model.attributes.length;
     $("psi-field").hidden = !app.model.truncatable;
     if (!app.model.truncatable) $("psi").value = "1";
     $("psi-value").textContent = $("psi").value;

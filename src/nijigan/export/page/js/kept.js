@@ -1,13 +1,16 @@
 // Kept faces, faces seen before, and faces from files: dropped, chosen, or from a picture.
 
-import { $, notice, problem, report } from "./app.js";
+import { $, make, notice, problem, report } from "./app.js";
 import { faceCard, fill } from "./cards.js";
 import { saveArchive, saveSheet } from "./draw.js";
-import { fits, fromRecord } from "./face.js";
+import { fits, fromRecord, keyOf } from "./face.js";
 import { readPng } from "./files.js";
 import { LATER } from "./painter.js";
 import { history, kept } from "./store.js";
 import { t } from "./strings.js";
+
+const SENT = ["image/png", "image/jpeg", "image/webp"], MOST_BYTES = 8 << 20; // what the server takes
+const SIDE = 2048;
 
 export function setUpKept(app) {
   const shown = (list) => list.faces.filter((face) => app.model && fits(app.model, face));
@@ -28,6 +31,7 @@ export function setUpKept(app) {
   /** Open the face that a PNG records. */
   async function open(file) {
     if (!file) return;
+    problem("");
     try {
       const record = await readPng(file);
       if (record === null) return problem(t("bad.png"));
@@ -40,18 +44,30 @@ export function setUpKept(app) {
   /** Ask the server for the face nearest to a picture. */
   async function find(file) {
     if (!file) return;
-    notice(t("find.busy"), 120);
+    problem("");
+    const body = await toSend(file).catch(() => null);
+    if (!body) return problem(t("bad.picture"));
+    notice(t("find.busy"), 600);
     const address = `v1/inversions?model=${encodeURIComponent(app.model.name)}`;
-    const answer = await fetch(address, { method: "POST", headers: { "Content-Type": file.type || "application/octet-stream" }, body: file });
-    const text = await answer.text();
-    notice("");
-    if (!answer.ok) return problem(t("bad.find", { reason: JSON.parse(text).detail }));
-    const { face, words } = JSON.parse(text.replace(/("seed"\s*:\s*)(\d+)/g, '$1"$2"'));
-    openFace(app, fromRecord(JSON.stringify(face)));
-    notice(words, 20);
+    try {
+      const answer = await fetch(address, { method: "POST", headers: { "Content-Type": body.type }, body });
+      const text = await answer.text();
+      notice("");
+      if (!answer.ok) return problem(JSON.parse(text).detail);
+      const { face, words } = JSON.parse(text.replace(/("seed"\s*:\s*)(\d+)/g, '$1"$2"'));
+      openFace(app, fromRecord(JSON.stringify(face)));
+      notice(words, 20);
+    } catch (error) {
+      notice("");
+      problem(t("bad.server", { reason: error.message }));
+    }
   }
 
   kept.addEventListener("change", show);
+  app.addEventListener("select", ({ detail: { face } }) => {
+    const known = [...$("history-faces").children].some((card) => keyOf(card.face) === keyOf(face));
+    if (!known) queueMicrotask(show); // the desk adds the face first
+  });
   app.addEventListener("tab", ({ detail }) => detail === "kept" && show());
   for (const event of ["model", "language", "repaint"]) app.addEventListener(event, show);
   $("kept-sheet").addEventListener("click", () => saveSheet(app, shown(kept)).catch(report));
@@ -61,12 +77,27 @@ export function setUpKept(app) {
     show();
   });
   $("open-file").addEventListener("change", ({ target }) => open(target.files[0]).then(() => (target.value = "")));
-  $("find-file").addEventListener("change", ({ target }) => find(target.files[0]).catch(report).then(() => (target.value = "")));
+  $("find-file").addEventListener("change", ({ target }) => {
+    target.disabled = true; // one at a time
+    find(target.files[0]).catch(report).then(() => Object.assign(target, { value: "", disabled: false }));
+  });
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     open(event.dataTransfer?.files[0]);
   });
+}
+
+/** A picture as the server takes it: others, and large ones, become JPEGs of at most `SIDE` pixels. */
+async function toSend(file) {
+  if (SENT.includes(file.type) && file.size <= MOST_BYTES) return file;
+  const bitmap = await createImageBitmap(file), factor = Math.min(1, SIDE / Math.max(bitmap.width, bitmap.height));
+  const canvas = make("canvas", { width: Math.max(1, factor * bitmap.width), height: Math.max(1, factor * bitmap.height) });
+  const context = canvas.getContext("2d");
+  context.fillStyle = "white"; // below what is transparent
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
 }
 
 /** Choose a face from outside, changing the model if another one made it. */

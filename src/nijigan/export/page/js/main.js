@@ -43,7 +43,10 @@ async function use(model) {
 
 function showAbout() {
   const { name, resolution, kimg, licence } = app.model;
-  $("about").textContent = t("about", { name, resolution, kimg: Math.round(kimg).toLocaleString(document.documentElement.lang), licence });
+  const shown = kimg.toLocaleString(document.documentElement.lang, { maximumFractionDigits: kimg < 10 ? 1 : 0 });
+  const about = t("about", { name, resolution, kimg: shown });
+  $("about").textContent = licence ? `${about} ${t("about.licence", { licence })}` : about;
+  $("private").textContent = t(app.server ? "private.server" : "private");
 }
 
 function show(tab) {
@@ -56,7 +59,10 @@ function show(tab) {
 }
 
 function setUpTabs() {
-  app.addEventListener("tab", ({ detail }) => show(detail));
+  app.addEventListener("tab", ({ detail }) => {
+    problem(""); // it was about another tab
+    show(detail);
+  });
   for (const [index, name] of TABS.entries()) {
     $(`tab-${name}`).addEventListener("click", () => app.show(name));
     $(`tab-${name}`).addEventListener("keydown", ({ key }) => {
@@ -107,6 +113,8 @@ async function openAddress() {
 async function start() {
   setUpSettings();
   setUpTabs();
+  const head = document.querySelector(".top"); // it may take two lines; the desk stays below it
+  new ResizeObserver(() => document.documentElement.style.setProperty("--head", `${head.offsetHeight}px`)).observe(head);
   [setUpDraw, setUpPick, setUpMix, setUpKept, setUpDesk].forEach((setUp) => setUp(app));
   app.show("draw");
   try {

@@ -19,7 +19,8 @@ export function setUpMorph(app) {
     corners = [detail[0], detail[1], detail[3], detail[2]]; // round the pad
     playing = false;
     $("morph-play").textContent = t("morph.play");
-    app.painter.draw(corners[0]).then((picture) => paint($("morph-face"), picture), report);
+    const mine = corners; // others may have come before the face is drawn
+    app.painter.draw(mine[0]).then((picture) => mine === corners && paint($("morph-face"), picture), report);
   });
 
   /** The faces of all frames: colours change half way from one corner to the next. */

@@ -1,12 +1,12 @@
 // Pick the faces you like; the next ones resemble them. Then colours, then ψ.
 
 import { $, make, notice, randomSeed } from "./app.js";
-import { faceCard, fill } from "./cards.js";
+import { columnsOf, faceCard, fill } from "./cards.js";
 import { latentOfFace, valuesOf, withLatent, withValues } from "./face.js";
 import { interpolate, near } from "./latents.js";
 import { t, word } from "./strings.js";
 
-const FACES = 16;
+const MOST = 16, LEAST = 12;
 const RADII = [0.55, 0.4, 0.28, 0.18]; // of the rounds after the first; the last one repeats
 const PSI = [0.3, 0.5, 0.7, 0.85, 1, 1.15, 1.3, 1.5];
 
@@ -23,7 +23,13 @@ export function setUpPick(app) {
     show();
   }
 
-  const fresh = () => Array.from({ length: FACES }, () => app.random());
+  /** Full rows. */
+  function count() {
+    const columns = columnsOf($("pick-faces")), full = MOST - (MOST % columns);
+    return full < LEAST ? MOST : full;
+  }
+
+  const fresh = () => Array.from({ length: count() }, () => app.random());
 
   function go(next) {
     past.push(state);
@@ -35,7 +41,7 @@ export function setUpPick(app) {
   function resembling(picked, round) {
     const radius = RADII[Math.min(round, RADII.length) - 1];
     const any = () => picked[Math.floor(Math.random() * picked.length)];
-    return Array.from({ length: FACES }, () => {
+    return Array.from({ length: count() }, () => {
       const [first, second] = [any(), any()];
       const [a, b] = [first, second].map((face) => latentOfFace(app.model, face));
       const { prior } = app.model.latent;
@@ -78,6 +84,11 @@ export function setUpPick(app) {
     return { caption: word(value), poor, label: text };
   }
 
+  const onwardText = () => (app.model.attributes.length ? "pick.colours" : app.model.truncatable ? "pick.variety" : "take");
+
+  /** The numbers of the steps that this model has. */
+  const steps = () => [1, 2, 3, 4, 5].filter((step) => (step !== 3 || app.model.attributes.length) && (step !== 4 || app.model.truncatable));
+
   function showButtons() {
     const choosing = state.stage === "faces";
     $("pick-back").disabled = !past.length;
@@ -86,7 +97,7 @@ export function setUpPick(app) {
     $("pick-next").textContent = choosing ? t("pick.next") : t("pick.restart");
     $("pick-colours")?.remove();
     if (!choosing || !state.picked.size) return;
-    const onward = make("button", { type: "button", id: "pick-colours", className: "plain", textContent: t("pick.colours") });
+    const onward = make("button", { type: "button", id: "pick-colours", className: "plain", textContent: t(onwardText()) });
     onward.addEventListener("click", () => next([...state.picked][0]));
     $("pick-next").after(onward);
   }
@@ -96,7 +107,7 @@ export function setUpPick(app) {
     $("pick-title").textContent = step === 5 ? t("pick.done") : t(`pick.${step}`);
     $("pick-help").textContent = step === 5 ? "" : t(`pick.help${step}`);
     $("pick-steps").replaceChildren(
-      ...[1, 2, 3, 4, 5].map((number) =>
+      ...steps().map((number) =>
         make("li", { textContent: t(`pick.step${number}`), attributes: number === step ? { "aria-current": "step" } : {} })),
     );
     fill($("pick-faces"), (signal) =>

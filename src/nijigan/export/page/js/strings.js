@@ -6,12 +6,14 @@ const ENGLISH = {
   runs: "Trainings", model: "Model", place: "Drawn", "place.page": "in this page", "place.server": "on the server",
   language: "Language", theme: "Theme", "theme.auto": "Auto", "theme.light": "Light", "theme.dark": "Dark",
   loading: "Loading the network …", "loading.share": "Loading the network: {share} %", close: "Close",
-  seed: "Seed", dice: "Roll the seed: other faces", lock: "Keep the characters", psi: "Variety ψ", gallery: "Faces",
+  seed: "Seed", dice: "Roll the seed: other faces", lock: "Keep the characters",
+  "lock.help": "On: other colours change these faces. Off: they bring new faces.",
+  "colour.help": "The percentage is how often a face has the colour that was asked for.", psi: "Variety ψ", gallery: "Faces",
   more: "More faces", sheet: "Save all as one picture", archive: "Save all as a zip", any: "any", unknown: "unlabelled",
   face: "Face, seed {seed}", "face.made": "Face, made here", "face.words": "{face}: {words}",
   "desk": "The chosen face", "desk.empty": "Choose a face to steer it.",
   keep: "Keep", link: "Copy link", "link.done": "Link copied.", "link.shown": "Copy the link from the address bar.",
-  good: "A good face", bad: "A broken face", "rated": "Thank you. Rated here.", "rated.server": "Thank you. Rating stored.",
+  good: "A good face", bad: "A broken face", "rated": "Thank you. The rating stays in this browser.", "rated.server": "Thank you. The server has stored the rating.",
   download: "Save", "to-corner": "Put into Mix", "corner.done": "Put into a corner of Mix.",
   strip: "From plain to strange (ψ)", near: "Near this face", radius: "Distance", children: "Children",
   likeness: "Takes after", "children.help": "The other parent: a kept face, or a random one.",
@@ -23,7 +25,7 @@ const ENGLISH = {
   "pick.step1": "Faces", "pick.step2": "Closer", "pick.step3": "Colours", "pick.step4": "Variety", "pick.step5": "Done",
   "pick.help1": "One or more. The next faces resemble them.", "pick.help2": "The faces get nearer to your choice each time.",
   "pick.help3": "The same character in other colours. Pick one.", "pick.help4": "The same character at other ψ. Pick one.",
-  "pick.again": "Others", "pick.next": "More like these", "pick.colours": "On to colours", "pick.none": "Pick at least one face.",
+  "pick.again": "Others", "pick.next": "More like these", "pick.colours": "On to colours", "pick.variety": "On to variety", "pick.none": "Pick at least one face.",
   "pick.done": "Your character is on the desk.", "back": "Back", "pick.restart": "Start again",
   pad: "Between four faces", "pad.help": "Drag, or use the arrow keys. Click a corner to choose its face.",
   "pad.field": "Place between the corners", "pad.roll": "Other corners", "pad.result": "The face there", take: "Take this face",
@@ -36,10 +38,12 @@ const ENGLISH = {
   "history.empty": "Faces you open appear here.", "history.clear": "Forget these", open: "Open a face",
   "open.help": "Drop a PNG that was saved here or by nijigan anywhere on this page, or choose one.",
   find: "Find a picture's face",
-  "find.help": "The network looks for the face nearest to your picture that it can draw. This takes some seconds.",
+  "find.help": "The server looks for the face that the network can draw and that is nearest to your picture. This takes some seconds.",
   "find.busy": "Looking for the nearest face …",
-  private: "Nothing leaves this browser unless you draw on the server.",
-  about: "{name}: {resolution} px, {kimg} thousand training images. {licence}",
+  private: "Nothing leaves this browser.",
+  "private.server": "The server gets your ratings, pictures whose face you look for, and faces that it draws. Nothing else leaves this browser.",
+  about: "{name}: {resolution} px, trained for {kimg} thousand pictures, repeats included.", "about.licence": "Licence: {licence}.",
+  component: "Component {n}",
   "bad.png": "This picture has no record of a face. Image editors remove it; use the file as it was saved.",
   "bad.model": "This face was made by another model ({weights}…), which is not here.",
   "bad.link": "The link does not describe a face; ask for it again.",
@@ -47,7 +51,8 @@ const ENGLISH = {
   "bad.load": "The network could not be loaded ({reason}). Reload the page to try again.",
   "bad.draw": "The faces could not be drawn ({reason}). Reload the page to try again.",
   "bad.models": "There is no models.json beside this page ({reason}). Export the site again.",
-  "bad.find": "No face was found ({reason}).",
+  "bad.picture": "This file is not a picture that this browser can read; choose a PNG, JPEG or WebP.",
+  "bad.server": "The server does not answer ({reason}). Is nijigan studio still running?",
   "bad.store": "This browser does not store the face: it has no room, or forbids it. Save the face as a file.",
   heavy: "This model is large for a web page, so faces come slowly.",
 };
@@ -58,12 +63,14 @@ const JAPANESE = {
   runs: "学習", model: "モデル", place: "描画", "place.page": "このページ", "place.server": "サーバー",
   language: "言語", theme: "テーマ", "theme.auto": "自動", "theme.light": "ライト", "theme.dark": "ダーク",
   loading: "ネットワークを読み込み中…", "loading.share": "ネットワークを読み込み中: {share} %", close: "閉じる",
-  seed: "シード", dice: "シードを振る（別の顔）", lock: "キャラクターを固定", psi: "多様さ ψ", gallery: "顔",
+  seed: "シード", dice: "シードを振る（別の顔）", lock: "キャラクターを固定",
+  "lock.help": "オン: 色を変えても同じ顔。オフ: 色を変えると別の顔。",
+  "colour.help": "％は、指定した色になる割合です。", psi: "多様さ ψ", gallery: "顔",
   more: "もっと描く", sheet: "1枚の画像に保存", archive: "zip で保存", any: "おまかせ", unknown: "ラベルなし",
   face: "顔、シード {seed}", "face.made": "ここで作った顔", "face.words": "{face}: {words}",
   desk: "選んだ顔", "desk.empty": "顔を選ぶと、ここで調整できます。",
   keep: "保存", link: "リンクをコピー", "link.done": "リンクをコピーしました。", "link.shown": "アドレス欄からリンクをコピーしてください。",
-  good: "良い顔", bad: "崩れた顔", rated: "ありがとうございます。ここに記録しました。", "rated.server": "ありがとうございます。評価を保存しました。",
+  good: "良い顔", bad: "崩れた顔", rated: "ありがとうございます。評価はこのブラウザーに残ります。", "rated.server": "ありがとうございます。評価をサーバーに保存しました。",
   download: "ダウンロード", "to-corner": "「混ぜる」に入れる", "corner.done": "「混ぜる」の角に入れました。",
   strip: "平凡から奇抜へ (ψ)", near: "似た顔", radius: "距離", children: "子ども",
   likeness: "どちら似", "children.help": "もう一人の親: 保存した顔、なければランダムな顔。",
@@ -74,7 +81,7 @@ const JAPANESE = {
   "pick.step1": "顔", "pick.step2": "絞る", "pick.step3": "色", "pick.step4": "多様さ", "pick.step5": "完成",
   "pick.help1": "1つ以上。次の顔はそれに似ます。", "pick.help2": "選ぶたびに、好みに近づきます。",
   "pick.help3": "同じキャラクターの別の色。1つ選んでください。", "pick.help4": "同じキャラクターの別の ψ。1つ選んでください。",
-  "pick.again": "ほかの顔", "pick.next": "似た顔をもっと", "pick.colours": "色へ進む", "pick.none": "1つ以上選んでください。",
+  "pick.again": "ほかの顔", "pick.next": "似た顔をもっと", "pick.colours": "色へ進む", "pick.variety": "多様さへ進む", "pick.none": "1つ以上選んでください。",
   "pick.done": "キャラクターができました。右で調整できます。", back: "戻る", "pick.restart": "最初から",
   pad: "4つの顔の間", "pad.help": "ドラッグするか、矢印キーで動かします。角をクリックすると顔を選べます。",
   "pad.field": "4つの角の間の位置", "pad.roll": "別の角", "pad.result": "その場所の顔", take: "この顔にする",
@@ -86,10 +93,12 @@ const JAPANESE = {
   kept: "保存した顔", "kept.empty": "保存した顔がここに並びます。このブラウザーにだけ残ります。", history: "見た顔",
   "history.empty": "開いた顔がここに並びます。", "history.clear": "忘れる", open: "顔を開く",
   "open.help": "ここや nijigan で保存した PNG を、このページにドロップするか、選んでください。",
-  find: "写真に近い顔を探す", "find.help": "画像に最も近く、ネットワークが描ける顔を探します。数秒かかります。",
+  find: "写真に近い顔を探す", "find.help": "画像に最も近く、ネットワークが描ける顔をサーバーが探します。数秒かかります。",
   "find.busy": "近い顔を探しています…",
-  private: "サーバーで描かない限り、このブラウザーから何も送信されません。",
-  about: "{name}: {resolution} px、学習画像 {kimg} 千枚。{licence}",
+  private: "このブラウザーから何も送信されません。",
+  "private.server": "サーバーに送られるのは、評価、顔を探す画像、サーバーで描く顔だけです。",
+  about: "{name}: {resolution} px、学習画像はのべ {kimg} 千枚。", "about.licence": "ライセンス: {licence}",
+  component: "成分 {n}",
   "bad.png": "この画像には顔の記録がありません。画像編集ソフトで消えるため、保存したままのファイルを使ってください。",
   "bad.model": "この顔は別のモデル（{weights}…）のもので、ここにはありません。",
   "bad.link": "リンクが顔を表していません。もう一度もらってください。",
@@ -97,12 +106,16 @@ const JAPANESE = {
   "bad.load": "ネットワークを読み込めませんでした（{reason}）。再読み込みしてください。",
   "bad.draw": "顔を描けませんでした（{reason}）。再読み込みしてください。",
   "bad.models": "このページの隣に models.json がありません（{reason}）。もう一度書き出してください。",
-  "bad.find": "顔が見つかりませんでした（{reason}）。",
+  "bad.picture": "このブラウザーで読めない画像です。PNG、JPEG、WebP を選んでください。",
+  "bad.server": "サーバーが応答しません（{reason}）。nijigan studio は動いていますか。",
   "bad.store": "空きがないか禁止されているため、このブラウザーに保存できません。ファイルに保存してください。",
   heavy: "このモデルは大きいため、描画に時間がかかります。",
   "word.hair": "髪", "word.eyes": "目", "word.year": "年代", "word.aqua": "水色", "word.black": "黒", "word.blonde": "金", "word.blue": "青",
   "word.brown": "茶", "word.gray": "灰", "word.grey": "灰", "word.green": "緑", "word.orange": "橙", "word.pink": "桃", "word.purple": "紫",
   "word.red": "赤", "word.white": "白", "word.yellow": "黄", "word.silver": "銀",
+  "word.light on the right": "右からの光", "word.light above": "上からの光", "word.bare forehead": "額の広さ", "word.detail": "細かさ",
+  "word.background brightness": "背景の明るさ", "word.face brightness": "顔の明るさ", "word.hair brightness": "髪の明るさ",
+  "word.height of the dark parts": "暗い部分の高さ",
   "word.brightness": "明るさ", "word.saturation": "彩度", "word.warmth": "暖かさ", "word.contrast": "コントラスト",
 };
 
@@ -115,8 +128,11 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
-/** A word of a model, such as "hair" or "blue", in the chosen language. */
-export const word = (name) => table[`word.${name}`] ?? name.replaceAll("_", " ");
+/** A word of a model, such as "hair", "blue" or "component 4", in the chosen language. */
+export function word(name) {
+  const number = /^component (\d+)$/.exec(name)?.[1];
+  return number ? t("component", { n: number }) : (table[`word.${name}`] ?? name.replaceAll("_", " "));
+}
 
 /** The language that fits the browser. */
 export const usual = () => (navigator.languages.find((tag) => TABLES[tag.slice(0, 2)])?.slice(0, 2)) ?? "en";
