@@ -1,6 +1,7 @@
 """The command `invert`: files with their records, sentences about nearness, and what it refuses."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from nijigan.cli import main
 from nijigan.generator.generator import Generator
 from nijigan.generator.records import read_face
+from nijigan.inversion import search
 from small import ATTRIBUTES, small_generator
 
 
@@ -50,6 +52,27 @@ def test_several_pictures_go_into_a_folder(model: Path, pictures: list[Path], tm
     assert sorted(path.name for path in (tmp_path / "found").iterdir()) == ["one-found.png", "two-found.png"]
     with Image.open(tmp_path / "found" / "two-found.png") as image:
         assert image.size == (64, 64)
+
+
+def test_a_stopped_search_keeps_what_it_found(
+    model: Path, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = search._search
+    monkeypatch.setattr(search, "_CHUNK", 0)  # one picture after the other
+
+    def stop_at_the_second(*arguments: Any) -> Any:
+        monkeypatch.setattr(search, "_search", stop)
+        return straight(*arguments)
+
+    def stop(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, "_search", stop_at_the_second)
+    words = ["--model", str(model), "--out", str(tmp_path / "found"), "--steps", "1"]
+    assert main(["invert", *map(str, pictures), *words]) == 130
+    (kept,) = (tmp_path / "found").iterdir()
+    assert kept.name == "one-found.png"
+    assert read_face(kept).latent
 
 
 @pytest.mark.parametrize(

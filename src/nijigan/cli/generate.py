@@ -13,7 +13,6 @@ from nijigan.cli.requests import Requested, check_requested, chosen_scale, chose
 from nijigan.errors import UserError, check
 
 if TYPE_CHECKING:
-    from nijigan.aliases import Images
     from nijigan.generator.request import Request
 
 _INT = tyro.conf.arg(metavar="INT")
@@ -226,8 +225,11 @@ class Invert:
         """Find the faces."""
         import numpy as np
 
+        from nijigan.files import replacing
+        from nijigan.generator.enlarging import enlarge
         from nijigan.generator.generator import Generator
-        from nijigan.inversion.search import invert
+        from nijigan.generator.records import face_png
+        from nijigan.inversion.search import inversions
         from nijigan.inversion.uploads import prepare
 
         places = self._places()
@@ -241,14 +243,17 @@ class Invert:
                 raise UserError(f"{path}: {error}") from error
             if not uploads[-1].found:
                 narrate(f"No face was found in {path}; its centre is used.")
+        pixels = np.stack([upload.pixels for upload in uploads])
         with progress_bar("Searching") as progress:
-            found = invert(
-                generator, np.stack([upload.pixels for upload in uploads]), steps=self.steps, progress=progress
-            )
-        for path, place, inversion in zip(self.pictures, places, found, strict=True):
-            self._write(place, inversion.face.to_json(), inversion.picture)
-            narrate(f"{path}: {inversion.nearness.sentence}")
-            print(place)
+            found = inversions(generator, pixels, steps=self.steps, progress=progress)
+            for path, place, inversion in zip(
+                self.pictures, places, found, strict=True
+            ):  # kept if the search is stopped
+                large = enlarge(inversion.picture[None], self.scale)[0]
+                with replacing(place) as temporary:
+                    temporary.write_bytes(face_png(inversion.face, large))
+                narrate(f"{path}: {inversion.nearness.sentence}")
+                print(place)
 
     def _places(self) -> list[Path]:
         """Where the faces go; what may not be replaced is refused before the search."""
@@ -270,17 +275,6 @@ class Invert:
         for place in places:
             check_replaceable(place, self.overwrite)
         return places
-
-    def _write(self, place: Path, record: str, picture: "Images") -> None:
-        from PIL import Image
-
-        from nijigan.files import replacing
-        from nijigan.generator.enlarging import enlarge
-        from nijigan.generator.records import save_picture
-
-        large = enlarge(picture[None], self.scale)[0]
-        with replacing(place) as temporary:
-            save_picture(Image.fromarray(large), temporary, ".png", record)
 
 
 def _content(path: Path) -> bytes:

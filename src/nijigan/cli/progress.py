@@ -37,7 +37,9 @@ def progress_bar(title: str) -> Iterator["NamedProgress"]:
 
     console = styled(stderr=True)
     if console.is_terminal:
-        with progress.Progress(*progress.Progress.get_default_columns(), console=console, transient=True) as bar:
+        columns = progress.Progress.get_default_columns()
+        shared = sys.stdout.isatty()  # else what is printed would go to the terminal and not into the pipe
+        with progress.Progress(*columns, console=console, transient=True, redirect_stdout=shared) as bar:
             yield _Bar(bar, title)
         return
     lines, stop = _Lines(title), threading.Event()

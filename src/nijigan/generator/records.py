@@ -3,6 +3,7 @@
 A record is one line of ASCII JSON: a `Face`, or what `Request.record` holds. nijigan also knows its own files by it.
 """
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from nijigan.aliases import Images
 from nijigan.errors import UserError
 from nijigan.files import check_path
 from nijigan.generator.face import Face
@@ -50,6 +52,13 @@ def save_picture(picture: Image.Image, file: Any, suffix: str, record: str, **op
         exif = Image.Exif()
         exif[_DESCRIPTION] = MARK + record
         picture.save(file, "WEBP" if suffix == ".webp" else "JPEG", exif=exif, **options)
+
+
+def face_png(face: Face, image: Images) -> bytes:
+    """A picture of one face, H×W×3, as a PNG that records it."""
+    buffer = io.BytesIO()
+    save_picture(Image.fromarray(image), buffer, ".png", face.to_json())
+    return buffer.getvalue()
 
 
 def check_record(record: str, suffix: str) -> None:

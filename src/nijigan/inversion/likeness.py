@@ -49,9 +49,8 @@ def loss(one: Tensor, other: Tensor) -> Tensor:
 
 def as_pixels(images: Images) -> Tensor:
     """uint8 N×H×W×3 → N×3×H×W in [0, 1]."""
-    return (
-        torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
-    )  # a copy: decoded pictures are read-only
+    writable = np.array(images)  # decoded pictures are read-only
+    return torch.from_numpy(writable).permute(0, 3, 1, 2).float() / 255
 
 
 def _weighted(values: Tensor, weight: float) -> Tensor:

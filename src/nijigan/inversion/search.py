@@ -71,14 +71,19 @@ def invert(
     Raises:
         UserError: the pictures have another size, `steps` is out of range, or the generator is an exported file.
     """
+    return list(inversions(generator, pictures, steps=steps, progress=progress))
+
+
+def inversions(
+    generator: Generator, pictures: Images, *, steps: int = STEPS, progress: Progress | None = None
+) -> Iterator[Inversion]:
+    """Find the same faces as `invert`, whose arguments it takes, each when its group of pictures is done."""
     side = generator.header.resolution
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (side, side, 3):
         shape = "×".join(map(str, pictures.shape))
         raise UserError(f"The pictures are {pictures.dtype} {shape}; this generator needs uint8 N×{side}×{side}×3.")
     if not 1 <= steps <= MOST_STEPS:
         raise UserError(f"{steps} steps are out of range; choose 1 to {MOST_STEPS:,}.")
-    if len(pictures) == 0:
-        return []
     device = next(generator.module.parameters()).device
     chunk = max(1, _CHUNK * 64**2 // side**2)
     parts = [pictures[start : start + chunk] for start in range(0, len(pictures), chunk)]
@@ -90,14 +95,13 @@ def invert(
         if progress:
             progress(done, steps * len(parts))
 
-    with torch.inference_mode(False), torch.enable_grad(), full_precision(device.type):
-        atlas = _atlas(generator, progress)
-        found = [_search(generator, atlas, part, steps, advance) for part in parts]
-    z, codes = (torch.cat(values).numpy() for values in zip(*found, strict=True))
-    return _inversions(generator, pictures, z, codes)
+    for part in parts:
+        with torch.inference_mode(False), torch.enable_grad(), full_precision(device.type):
+            z, codes = _search(generator, _atlas(generator, progress), part, steps, advance)
+        yield from _recorded(generator, part, z.numpy(), codes.numpy())
 
 
-def _inversions(generator: Generator, pictures: Images, z: Latents, codes: Codes) -> list[Inversion]:
+def _recorded(generator: Generator, pictures: Images, z: Latents, codes: Codes) -> list[Inversion]:
     """Record what was found; z is float32 N×size, codes are int64 N×A."""
     faces = [
         Face(generator.weights_hash, 0, 1.0, generator.values(row), encode_latent(latent))
