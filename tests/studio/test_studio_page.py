@@ -47,8 +47,8 @@ def test_the_page_draws_on_the_server_what_it_draws_itself(client):
         visit.page.locator("#model").select_option("plain")
         visit.page.locator("#draw-hair").wait_for(state="detached")
         assert visit.page.locator("#desk-empty").is_visible()
-        visit.page.locator("#tab-kept").click()
         visit.page.locator("#model").select_option("with_hair")
+        visit.page.locator("#find-open").click()
         visit.settle("#history-faces")
         visit.page.locator("#find-file").set_input_files({"name": "f.png", "mimeType": "image/png", "buffer": there})
         visit.page.locator("#notice", has_text="the picture").wait_for(timeout=60_000)
@@ -65,4 +65,16 @@ def test_the_page_asks_a_strict_server_for_few_faces_at_a_time(tmp_path):
         visit.page.locator("#dice").click()
         visit.settle("#gallery")
         assert visit.page.locator("#problem").is_hidden()
+        visit.check_clean()
+
+
+def test_a_link_with_a_token_is_said_to_have_it(tmp_path):
+    with serving(Studio(MODELS, tmp_path), token="secret") as client, chromium() as browser:
+        context = browser.new_context(locale="en-US", permissions=["clipboard-read", "clipboard-write"])
+        visit = Visit(context, f"http://127.0.0.1:{client.port}/secret/")
+        visit.settle("#gallery")
+        visit.page.locator("#gallery .face").first.click()
+        visit.page.locator("#link").click()
+        visit.page.locator("#notice", has_text="It has this server's token").wait_for()
+        assert "/secret/#face=" in visit.page.evaluate("navigator.clipboard.readText()")
         visit.check_clean()

@@ -11,8 +11,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 
 import nijigan
-from nijigan import export
-from nijigan.studio.gate import LOOPBACK, Gate
+from nijigan.export.site import PAGE
+from nijigan.rate.listening import LOCAL
+from nijigan.studio.gate import Gate
 from nijigan.studio.problems import Problem, documented, explain_problems
 from nijigan.studio.routes import faces, inversions, listing, live, ratings, walks
 from nijigan.studio.studio import Studio
@@ -27,15 +28,12 @@ ROUTERS: tuple[Callable[[Studio], APIRouter], ...] = (
 )
 """What makes the routers of an app."""
 
-PAGE = Path(export.__file__).with_name("page")
-"""The page that draws in the browser, which `nijigan export --to site` writes too."""
-
 
 def create_app(
     studio: Studio,
     *,
     token: str | None = None,
-    hosts: Collection[str] | None = LOOPBACK,
+    hosts: Collection[str] | None = LOCAL,
     routers: Sequence[Callable[[Studio], APIRouter]] = ROUTERS,
 ) -> FastAPI:
     """The application of a studio. It closes the studio when it ends.
@@ -64,6 +62,7 @@ def create_app(
         responses=documented(401, 403, 421, 422, 500),
         redirect_slashes=False,
     )
+    app.state.has_token = token is not None
     app.add_middleware(
         Gate,
         metrics=studio.metrics,

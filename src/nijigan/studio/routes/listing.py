@@ -50,9 +50,9 @@ def make_router(studio: Studio) -> APIRouter:
 
     @router.get("/models.json")
     @router.get("/v1/models")
-    async def models() -> dict[str, Any]:
+    async def models(request: Request) -> dict[str, Any]:
         """The models, with everything that a page needs to draw their faces itself."""
-        return listing
+        return listing | {"secret": request.app.state.has_token}
 
     @router.get("/models/{name}.onnx", response_class=Response, responses=_FILE | documented(404))
     async def model_file(name: str, request: Request) -> Response:

@@ -26,7 +26,6 @@ export function faceCard(app, face, { caption, label, poor, pressed, onPick, pri
   app.painter.draw(face, { priority, signal }).then((picture) => {
     paint(canvas, picture);
     card.classList.remove("waiting");
-    card.drawn = true;
   }, report);
   return card;
 }

@@ -23,11 +23,31 @@ export function setUpDesk(app) {
     if (parents.length) family.set(face, parents);
     history.add(face);
     show(face);
-    document.body.classList.add("desk-open");
-    if (focus && matchMedia("(max-width: 60rem)").matches) $("portrait").focus();
-    globalThis.history.replaceState(null, "", `#face=${toLink(face)}`);
+    open(face);
+    if (focus && narrow()) $("portrait").focus();
   });
-  $("desk-close").addEventListener("click", () => document.body.classList.remove("desk-open"));
+
+  const narrow = () => matchMedia("(max-width: 60rem)").matches;
+
+  /** Show the desk, with the face in the address. On a phone the desk hides the page, and Back closes it. */
+  function open(face) {
+    const address = `#face=${toLink(face)}`, state = globalThis.history.state ?? { desk: false };
+    globalThis.history.replaceState(state, "", address);
+    if (narrow() && !state.desk) globalThis.history.pushState({ desk: true }, "", address);
+    document.body.classList.add("desk-open");
+  }
+
+  function close() {
+    if (globalThis.history.state?.desk) globalThis.history.back();
+    else document.body.classList.remove("desk-open");
+  }
+
+  addEventListener("popstate", ({ state }) => {
+    if (!state) return; // another address, not a step back
+    document.body.classList.toggle("desk-open", Boolean(state.desk));
+    if (app.face) globalThis.history.replaceState(state, "", `#face=${toLink(app.face)}`);
+  });
+  $("desk-close").addEventListener("click", close);
 
   function show(face) {
     $("desk-empty").hidden = true;
@@ -128,6 +148,7 @@ export function setUpDesk(app) {
   function toggleKept() {
     if (!app.face) return;
     if (kept.has(app.face)) kept.remove(app.face);
+    else if (kept.full) problem(t("bad.full", { most: kept.most }));
     else if (!kept.add(app.face)) problem(t("bad.store"));
     showOpinions(app.face);
   }
@@ -149,7 +170,7 @@ export function setUpDesk(app) {
   async function copyLink() {
     try {
       await navigator.clipboard.writeText(location.href);
-      notice(t("link.done"));
+      notice(t(app.secret ? "link.secret" : "link.done"), app.secret ? 10 : 4);
     } catch {
       notice(t("link.shown"));
     }
@@ -182,7 +203,7 @@ export function setUpDesk(app) {
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey;
     if (event.key === "k" && !typing) toggleKept();
-    if (event.key === "Escape") document.body.classList.remove("desk-open");
+    if (event.key === "Escape") close();
   });
   kept.addEventListener("change", () => app.face && showOpinions(app.face));
   const again = () => app.face && fits(app.model, app.face) && show(app.face);

@@ -10,11 +10,13 @@ const FARTHEST = 3; // standard deviations
 
 export function setUpDirections(app) {
   let start = null; // the face that the sliders move
+  let steps = []; // of each slider: a standard deviation of its direction, as a latent
 
   function build({ face }) {
     const directions = app.model.directions ?? [];
     $("desk-directions").hidden = !directions.length;
     start = face;
+    steps = directions.map(({ vector, spread }) => decodeLatent(vector).map((number) => spread * number));
     $("directions").replaceChildren(
       ...directions.map(({ name, correlation }) => {
         const slider = make("input", { type: "range", min: -FARTHEST, max: FARTHEST, step: 0.1, value: 0, name });
@@ -29,9 +31,9 @@ export function setUpDirections(app) {
   function moved() {
     const latent = Float32Array.from(latentOfFace(app.model, start));
     const sliders = [...$("directions").querySelectorAll("input")];
-    app.model.directions.forEach(({ vector, spread }, index) => {
-      const step = Number(sliders[index].value) * spread;
-      decodeLatent(vector).forEach((number, place) => (latent[place] += step * number));
+    steps.forEach((step, index) => {
+      const times = Number(sliders[index].value);
+      step.forEach((number, place) => (latent[place] += times * number));
     });
     return withLatent(app.model, start, within(latent, app.model.latent.prior));
   }

@@ -73,10 +73,7 @@ export function setUpDraw(app) {
     $("psi-value").textContent = $("psi").value;
   }
 
-  async function pictures() {
-    const faces = [...$("gallery").querySelectorAll("button.face")].map((one) => one.face);
-    return { faces, drawn: await Promise.all(faces.map((face) => app.painter.draw(face, { priority: LATER }))) };
-  }
+  const faces = () => [...$("gallery").querySelectorAll("button.face")].map((one) => one.face);
 
   $("draw-form").addEventListener("submit", (event) => event.preventDefault());
   const later = debounce(show, 150);
@@ -94,8 +91,8 @@ export function setUpDraw(app) {
     rove($("gallery"));
     $("gallery").children[first].focus({ preventScroll: true });
   });
-  $("sheet").addEventListener("click", () => pictures().then(({ faces }) => saveSheet(app, faces)).catch(report));
-  $("archive").addEventListener("click", () => pictures().then(({ faces }) => saveArchive(app, faces)).catch(report));
+  $("sheet").addEventListener("click", () => saveSheet(app, faces()).catch(report));
+  $("archive").addEventListener("click", () => saveArchive(app, faces()).catch(report));
   app.addEventListener("model", () => {
     const last = settings.get("draw", {});
     if (/^\d{1,18}$/.test(last.seed ?? "")) $("seed").value = last.seed;

@@ -10,17 +10,17 @@ const GENERATIONS = 4;
 
 export function setUpFamily(app) {
   function show() {
-    const rows = [];
+    const rows = [], relations = family.read();
     const seen = new Set([keyOf(app.face)]);
     let generation = [app.face];
     for (let depth = 1; depth <= GENERATIONS; depth++) {
-      generation = generation.flatMap((face) => family.parents(face)).filter((face) => fits(app.model, face) && !seen.has(keyOf(face)));
+      generation = generation.flatMap((face) => relations.parents(face)).filter((face) => fits(app.model, face) && !seen.has(keyOf(face)));
       generation = [...new Map(generation.map((face) => [keyOf(face), face])).values()];
       if (!generation.length) break;
       generation.forEach((face) => seen.add(keyOf(face)));
       rows.push([depth === 1 ? t("family.parents") : t("family.ancestors", { n: depth }), generation]);
     }
-    const children = family.children(app.face).filter((face) => fits(app.model, face));
+    const children = relations.children(app.face).filter((face) => fits(app.model, face));
     if (children.length) rows.push([t("family.children"), children]);
     $("desk-family").hidden = !rows.length;
     $("family").replaceChildren(

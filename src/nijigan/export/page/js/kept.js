@@ -63,6 +63,11 @@ export function setUpKept(app) {
     }
   }
 
+  $("find-open").addEventListener("click", () => {
+    app.show("kept");
+    $("find-title").scrollIntoView();
+    $("find-file").focus({ preventScroll: true });
+  });
   kept.addEventListener("change", show);
   app.addEventListener("select", ({ detail: { face } }) => {
     const known = [...$("history-faces").children].some((card) => keyOf(card.face) === keyOf(face));

@@ -3,7 +3,7 @@
 import { $, App, make, notice, problem } from "./app.js";
 import { setUpDesk } from "./desk.js";
 import { setUpDraw } from "./draw.js";
-import { fromLink } from "./face.js";
+import { fromLink, keyOf } from "./face.js";
 import { openFace, setUpKept } from "./kept.js";
 import { setUpMix } from "./mix.js";
 import { Painter } from "./painter.js";
@@ -100,14 +100,21 @@ function setUpSettings() {
   $("problem-close").addEventListener("click", () => problem(""));
 }
 
-async function openAddress() {
+/** The face of the address: undefined if it names none, null if it is damaged. */
+function faceOfAddress() {
   const text = /^#face=([\w-]+)$/.exec(location.hash)?.[1];
-  if (!text) return;
+  if (!text) return undefined;
   try {
-    await openFace(app, fromLink(text));
+    return fromLink(text);
   } catch {
-    problem(t("bad.link"));
+    return null;
   }
+}
+
+async function openAddress() {
+  const face = faceOfAddress();
+  if (face) await openFace(app, face).catch(() => problem(t("bad.link")));
+  else if (face === null) problem(t("bad.link"));
 }
 
 async function start() {
@@ -120,8 +127,8 @@ async function start() {
   try {
     const response = await fetch("models.json");
     if (!response.ok) throw new Error(String(response.status));
-    const { models, upscaler, server, most_faces: most, finds, runs = [] } = await response.json();
-    Object.assign(app, { models, upscaler, server, finds: Boolean(finds), runs });
+    const { models, upscaler, server, most_faces: most, finds, secret, runs = [] } = await response.json();
+    Object.assign(app, { models, upscaler, server, finds: Boolean(finds), secret: Boolean(secret), runs });
     app.painter.mostOnServer = most ?? Infinity;
   } catch (error) {
     $("loading").hidden = true;
@@ -132,19 +139,15 @@ async function start() {
   $("runs").append(...app.runs.map(({ name, url }) => make("a", { href: url, textContent: name })));
   $("model-choice").hidden = app.models.length < 2;
   $("place-choice").hidden = !app.server;
-  const hash = /^#face=([\w-]+)$/.exec(location.hash)?.[1];
-  await app.use(app.models.find(({ weights }) => hash && wanted(hash) === weights) ?? app.models[0]);
+  $("find-open").hidden = !app.finds;
+  const { weights } = faceOfAddress() ?? {};
+  await app.use(app.models.find((model) => model.weights === weights) ?? app.models[0]);
   if (app.model) await openAddress();
-  addEventListener("hashchange", openAddress);
+  addEventListener("hashchange", () => {
+    const face = faceOfAddress();
+    if (!face || !app.face || keyOf(face) !== keyOf(app.face)) openAddress();
+  });
   document.body.dataset.ready = "yes";
-}
-
-function wanted(text) {
-  try {
-    return fromLink(text).weights;
-  } catch {
-    return null;
-  }
 }
 
 start();

@@ -3,7 +3,6 @@
 import { fromRecord, keyOf, toRecord } from "./face.js";
 
 const PREFIX = "nijigan.";
-const MOST = { history: 200, kept: 1000 };
 const ROOM = { family: 1e6, opinions: 5e5 }; // characters: browsers give a site some five million, and kept faces come first
 
 function read(name, fallback) {
@@ -56,9 +55,10 @@ function faces(records) {
 
 /** A list of faces, the newest first, without repetition. */
 class FaceList extends EventTarget {
-  constructor(name) {
+  constructor(name, most) {
     super();
     this.name = name;
+    this.most = most;
     this.faces = faces(read(name, []));
     addEventListener("storage", ({ key }) => {
       if (key !== PREFIX + name) return; // another tab changed it
@@ -72,9 +72,13 @@ class FaceList extends EventTarget {
     return this.faces.some((one) => keyOf(one) === key);
   }
 
-  /** Add a face; false if the browser does not store it. */
+  get full() {
+    return this.faces.length >= this.most;
+  }
+
+  /** Add a face; the oldest goes if the list is full. Returns false if the browser does not store it. */
   add(face) {
-    return this.save([face, ...this.without(face)].slice(0, MOST[this.name]));
+    return this.save([face, ...this.without(face)].slice(0, this.most));
   }
 
   remove(face) {
@@ -98,17 +102,20 @@ class FaceList extends EventTarget {
   }
 }
 
-export const kept = new FaceList("kept");
-export const history = new FaceList("history");
+export const kept = new FaceList("kept", 1000);
+export const history = new FaceList("history", 200);
 
 /** Who descends from whom: key of a face → keys of its one or two parents. */
 export const family = {
-  parents: (face) => faces(readTable("family")[keyOf(face)]),
   set: (face, parents) => writeRow("family", keyOf(face), parents.map(toRecord)),
-  children(face) {
-    const key = keyOf(face);
-    const isChild = ([, parents]) => Array.isArray(parents) && parents.includes(key);
-    return faces(Object.entries(readTable("family")).filter(isChild).map(([child]) => child));
+  /** The table as it is now, to look up several faces in. */
+  read() {
+    const table = readTable("family");
+    const rows = Object.entries(table).filter(([, parents]) => Array.isArray(parents));
+    return {
+      parents: (face) => faces(table[keyOf(face)]),
+      children: (face) => faces(rows.filter(([, parents]) => parents.includes(keyOf(face))).map(([child]) => child)),
+    };
   },
 };
 
