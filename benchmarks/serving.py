@@ -22,7 +22,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
-from nijigan.studio.server import Studio, listen, open_models, serve
+from nijigan.rate.listening import listen
+from nijigan.studio.server import Studio, open_models, serve
 from scale import write
 
 SIDES = ("studio", "unbatched torch")

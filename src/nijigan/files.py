@@ -126,6 +126,19 @@ def _remove_abandoned(place: Path) -> None:
         os.close(descriptor)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a lock file. Where the system cannot tell, nobody does."""
+    if fcntl:
+        try:
+            with path.open("rb") as file:  # a shared lock, for a moment: those who look do not see each other
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
 def check_regular(path: Path) -> None:
     """Raise an OSError if `path` is a pipe or a device; reading a pipe could wait for ever."""
     if path.exists() and not path.is_file() and not path.is_dir():

@@ -16,8 +16,9 @@ import pytest
 from nijigan.errors import UserError
 from nijigan.generator.face import encode_latent
 from nijigan.inversion.uploads import Upload
+from nijigan.rate.listening import choose_token, is_loopback, listen
 from nijigan.studio.models import Model
-from nijigan.studio.server import choose_token, is_loopback, listen, serve
+from nijigan.studio.server import serve
 from nijigan.studio.studio import Limits, Studio
 from studio_server import TYPE, Client, serving, small_models
 

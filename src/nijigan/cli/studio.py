@@ -38,7 +38,8 @@ class Studio:
     def run(self) -> None:
         """Serve until Ctrl-C."""
         from nijigan.errors import check
-        from nijigan.studio.server import Limits, Studio, choose_token, listen, open_models, serve, split_runs
+        from nijigan.rate.listening import choose_token, listen
+        from nijigan.studio.server import Limits, Studio, open_models, serve, split_runs
 
         check(1 <= self.most_faces <= 4096, f"--most-faces is {self.most_faces}; choose 1 to 4096.")
         token = choose_token(self.host, self.token_file)

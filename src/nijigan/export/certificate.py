@@ -21,7 +21,7 @@ from nijigan.generator.face import Face, encode_latent
 from nijigan.generator.generator import Generator
 from nijigan.generator.latents import interpolate, latents
 from nijigan.generator.onnx_network import CERTIFICATE, OnnxNetwork
-from nijigan.generator.records import save_picture
+from nijigan.generator.records import face_png
 from nijigan.jsonio import parse_json
 from nijigan.safe_text import ANY, UNKNOWN
 
@@ -69,7 +69,7 @@ class _Certificate:
 
 def certify(generator: Generator) -> list[CertifiedFace]:
     """Draw the faces of a generator's certificate; `generator` has the weights as the exported file will have them."""
-    return [CertifiedFace(face, _png(generator, face)) for face in certificate_faces(generator)]
+    return [CertifiedFace(face, face_png(face, generator.draw(face))) for face in certificate_faces(generator)]
 
 
 def certificate_faces(generator: Generator) -> list[Face]:
@@ -146,9 +146,3 @@ def check_certificate(path: Path) -> int:
                 f"{apart}/255. Export the generator again."
             )
     return greatest
-
-
-def _png(generator: Generator, face: Face) -> bytes:
-    buffer = io.BytesIO()
-    save_picture(Image.fromarray(generator.draw(face)), buffer, ".png", face.to_json())
-    return buffer.getvalue()

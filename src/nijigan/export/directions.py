@@ -6,7 +6,6 @@ linear map from latents to 8×8 pictures is fitted, and its leading singular vec
 named after the measure of `nijigan.export.measures` with which it correlates most.
 """
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nijigan.aliases import Codes, Images, Progress
-from nijigan.errors import check
+from nijigan.errors import UserError, check
 from nijigan.export.measures import SIDE, measure, reduce
-from nijigan.generator.face import encode_latent
+from nijigan.generator.face import decode_latent, encode_latent
 from nijigan.generator.header import GeneratorHeader
 from nijigan.generator.latents import Latents, latents
 from nijigan.jsonio import parse_json
@@ -103,10 +102,10 @@ def read_directions(text: str, size: int, source: str) -> list[Direction]:
     found = []
     for one in parse_json(_Directions, text, f"The list of directions in {source}").directions:
         try:
-            vector = np.frombuffer(base64.b64decode(one.vector, validate=True), "<f4").astype(np.float32)
-        except ValueError:  # binascii's error is one
+            vector = decode_latent(one.vector)
+        except UserError:
             vector = np.zeros(0, np.float32)
-        numbers = (*vector, one.spread, one.correlation or 0.0)
+        numbers = (one.spread, one.correlation or 0.0)
         finite, named = bool(np.isfinite(numbers).all()), is_safe(one.name) and len(one.name) <= LONGEST_VALUE
         check(finite and named and len(vector) == size, f"{source} has damaged directions; export the generator again.")
         found.append(Direction(one.name, vector, one.spread, one.correlation))

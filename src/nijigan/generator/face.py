@@ -46,7 +46,7 @@ class Face:
             check(valid, f"An attribute has no valid name, or more than {LONGEST_VALUE} characters.")
             check(is_safe(value), f"The value of {name} has a control character.")
         if self.latent:
-            _decode(self.latent)
+            decode_latent(self.latent)
 
     def latents(self, size: int, prior: Prior) -> Latents:
         """The latent, float32 1×size.
@@ -60,7 +60,7 @@ class Face:
         """
         if not self.latent:
             return latents([self.seed], size, prior)
-        recorded = _decode(self.latent)
+        recorded = decode_latent(self.latent)
         check(len(recorded) == size, f"The face has a latent of {len(recorded)} numbers; this generator needs {size}.")
         return recorded[None]
 
@@ -82,7 +82,12 @@ def encode_latent(latent: npt.ArrayLike) -> str:
     return base64.b64encode(np.asarray(latent, "<f4").tobytes()).decode("ascii")
 
 
-def _decode(text: str) -> npt.NDArray[np.float32]:
+def decode_latent(text: str) -> npt.NDArray[np.float32]:
+    """The numbers that `encode_latent` wrote.
+
+    Raises:
+        UserError: it is something else, or a number is far beyond those of any prior.
+    """
     try:
         data = base64.b64decode(text, validate=True) if len(text) <= _LONGEST else b""
     except (binascii.Error, ValueError):

@@ -17,6 +17,9 @@ from nijigan.resolutions import base_resolution
 
 FORMAT = 1
 
+RUN_GENERATORS = ("best.safetensors", "last.safetensors")
+"""The generators in a run's folder, the preferred one first."""
+
 _NEWEST_FORMAT = 1000  # a larger number is damage
 log = logging.getLogger("nijigan")
 

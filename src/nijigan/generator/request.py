@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 
 from nijigan.aliases import Codes
-from nijigan.errors import UserError
+from nijigan.errors import UserError, check
 from nijigan.generator.enlarging import Upscaler
 from nijigan.generator.face import Face
 from nijigan.generator.generator import Generator
@@ -62,9 +62,9 @@ class Request:
         if self.columns is not None and self.columns < 1:
             raise UserError(f"The number of columns must be 1 or more, not {self.columns}.")
         self.generator.codes(self.seeds[:1], **self.attributes)
-        if self.latent and len(self.seeds) != 1:
-            raise UserError("A recorded latent gives one face; name one seed.")
-        self.latents(self.seeds[:1])
+        if self.latent:
+            check(len(self.seeds) == 1, "A recorded latent gives one face; name one seed.")
+            self.latents(self.seeds)
         if self.each is not None:
             self._check_each(self.each)
 

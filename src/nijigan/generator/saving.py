@@ -1,6 +1,5 @@
 """Generated faces as files: a grid in one image, or one PNG per face. All record how to generate them again."""
 
-import io
 import json
 import re
 from collections import deque
@@ -21,7 +20,15 @@ from nijigan.generator.enlarging import Upscaler, enlarge
 from nijigan.generator.face import Face
 from nijigan.generator.generator import Generator
 from nijigan.generator.latents import consecutive_seeds
-from nijigan.generator.records import MARK, check_folder, check_record, check_replaceable, is_saved, save_picture
+from nijigan.generator.records import (
+    MARK,
+    check_folder,
+    check_record,
+    check_replaceable,
+    face_png,
+    is_saved,
+    save_picture,
+)
 from nijigan.generator.request import GAP, Request
 from nijigan.pictures import grid, name_rows
 
@@ -173,7 +180,7 @@ def _fill_lines(images: Images, request: Request) -> Images:
 def _write_folder(out: Path, request: Request, faces: _Faces) -> None:
     def write_face(face: Face, image: Images) -> None:
         with replacing(out / _name(face, request), flush=False) as temporary:  # a lost face is drawn again
-            temporary.write_bytes(_png(face, image))
+            temporary.write_bytes(face_png(face, image))
 
     for _ in _in_threads(write_face, faces):
         pass
@@ -182,7 +189,7 @@ def _write_folder(out: Path, request: Request, faces: _Faces) -> None:
 def _write_zip(out: Path, request: Request, faces: _Faces) -> None:
     with replacing(out) as temporary, ZipFile(temporary, "w") as archive:  # stored: a PNG is compressed already
         archive.comment = (MARK + json.dumps({"weights": request.generator.weights_hash})).encode()
-        for name, png in _in_threads(lambda face, image: (_name(face, request), _png(face, image)), faces):
+        for name, png in _in_threads(lambda face, image: (_name(face, request), face_png(face, image)), faces):
             entry = ZipInfo(name)  # dated 1980, so that the same faces give the same file
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, png)
@@ -207,9 +214,3 @@ def _name(face: Face, request: Request) -> str:
     value = face.attributes[request.each]
     readable = re.sub(r"[^\w-]", "_", value)[:_LONGEST_IN_NAME]
     return f"seed-{face.seed:06d}-{request.rows.index(value):02d}-{readable}.png"
-
-
-def _png(face: Face, image: Images) -> bytes:
-    buffer = io.BytesIO()
-    save_picture(Image.fromarray(image), buffer, ".png", face.to_json())
-    return buffer.getvalue()

@@ -11,6 +11,8 @@ from nijigan.errors import UserError, check
 from nijigan.files import check_regular
 
 LOOPBACK = "127.0.0.1"
+LOCAL = (LOOPBACK, "localhost", "[::1]")
+"""The names by which a browser on this machine calls it."""
 
 _TOKEN = r"[A-Za-z0-9_-]{16,200}"
 
@@ -39,6 +41,11 @@ def is_loopback(host: str) -> bool:
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return False
+
+
+def in_address(host: str) -> str:
+    """A host as addresses of pages have it: that of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def choose_token(host: str, path: Path | None = None) -> str | None:

@@ -14,7 +14,7 @@ from nijigan.dataset.decode import to_png
 from nijigan.errors import UserError
 from nijigan.pictures import enlarge
 from nijigan.rate.ballot import Ballot
-from nijigan.rate.listening import LOOPBACK, is_loopback
+from nijigan.rate.listening import LOCAL, LOOPBACK, in_address, is_loopback
 from nijigan.rate.store import VoteStore
 from nijigan.rate.tally import tally
 
@@ -32,8 +32,6 @@ except ImportError as error:
         "Rating requires a web server; in the folder of nijigan's source, run: pip install '.[studio]'."
     ) from error
 
-LOCAL = (LOOPBACK, "localhost")
-"""The names by which a browser on this machine calls it."""
 SHOWN_SIDE = 384
 """Approximate width of a face on the page in pixels, for every resolution."""
 
@@ -121,7 +119,7 @@ def serve(
         token: what the link has. Default: a new one.
     """
     key = token or secrets.token_urlsafe(16)
-    name = f"[{host}]" if ":" in host else host
+    name = in_address(host)
     app = create_app(ballot, store, key, (*LOCAL, name) if is_loopback(host) else ("*",))
     config = uvicorn.Config(app, log_level="warning", ws="none")
     with suppress(KeyboardInterrupt):  # uvicorn raises it again after closing its connections

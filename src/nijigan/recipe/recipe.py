@@ -6,6 +6,7 @@ under a field is its help text on the command line; contradictory values raise a
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from math import ceil
 from typing import Any, Literal, Self
 
 from nijigan.errors import check
@@ -138,6 +139,11 @@ class Recipe:
     def tick_every(self) -> float:
         """Kimg between ticks."""
         return self.tick_kimg or max(1.0, self.kimg / 100)
+
+    @property
+    def images(self) -> int:
+        """The length of a resolved recipe in images: whole batches."""
+        return ceil(self.kimg * 1000 / self.batch_size) * self.batch_size
 
     def resolved(self, faces: int, labelled: bool = False) -> Self:
         """The recipe with its derived fields filled in, and epochs converted to kimg.

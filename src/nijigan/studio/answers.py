@@ -13,8 +13,7 @@ from PIL import Image
 from nijigan.aliases import Images
 from nijigan.errors import check
 from nijigan.generator.enlarging import enlarge
-from nijigan.generator.face import Face
-from nijigan.generator.records import MARK, save_picture
+from nijigan.generator.records import MARK, face_png, save_picture
 from nijigan.generator.saving import lay_out
 from nijigan.generator.walks import write_film
 from nijigan.studio.orders import Drawing
@@ -47,7 +46,7 @@ def answer(drawing: Drawing, images: Images, kind: str) -> bytes:
         return _archive(drawing, images)
     if kind == "json":
         faces = [
-            {"face": json.loads(face.to_json()), "png": base64.b64encode(_png(face, image)).decode()}
+            {"face": json.loads(face.to_json()), "png": base64.b64encode(face_png(face, image)).decode()}
             for face, image in zip(drawing.faces, images, strict=True)
         ]
         return json.dumps({"faces": faces}).encode()
@@ -95,11 +94,5 @@ def _archive(drawing: Drawing, images: Images) -> bytes:
     with ZipFile(buffer, "w") as archive:  # stored: a PNG is compressed already
         archive.comment = (MARK + json.dumps({"weights": drawing.model.weights})).encode()
         for name, face, image in zip(names, drawing.faces, images, strict=True):
-            archive.writestr(ZipInfo(name), _png(face, image))  # dated 1980, so that equal faces give equal files
-    return buffer.getvalue()
-
-
-def _png(face: Face, image: Images) -> bytes:
-    buffer = io.BytesIO()
-    save_picture(Image.fromarray(image), buffer, ".png", face.to_json())
+            archive.writestr(ZipInfo(name), face_png(face, image))  # dated 1980, so that equal faces give equal files
     return buffer.getvalue()

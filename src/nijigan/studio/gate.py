@@ -11,11 +11,10 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nijigan.rate.gate import read_body
+from nijigan.rate.listening import LOCAL
 from nijigan.studio.metrics import Metrics
 from nijigan.studio.problems import CLIENT_GONE, problem
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-"""The names by which a browser on this machine calls it."""
 PICTURES = ("image/png", "image/jpeg", "image/webp")
 """The content types of uploads."""
 
@@ -61,7 +60,7 @@ class Gate:
         metrics: Metrics,
         body: int,
         token: str | None = None,
-        hosts: Collection[str] | None = LOOPBACK,
+        hosts: Collection[str] | None = LOCAL,
         uploads: Mapping[str, int] | None = None,
     ) -> None:
         self.app, self.metrics = app, metrics

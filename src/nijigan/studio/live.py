@@ -8,12 +8,12 @@ Everything may be missing, half written or replaced in the middle of a read: the
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from math import ceil
 from pathlib import Path
 from statistics import harmonic_mean, median
 from typing import Any, Literal
 
 from nijigan.errors import UserError
+from nijigan.files import is_locked
 from nijigan.jsonio import read_json
 from nijigan.pages.text import showable
 from nijigan.recipe.recipe import Recipe
@@ -111,7 +111,7 @@ def _total(recipe: Recipe | None) -> int | None:
     """The run's length in images: whole batches."""
     if recipe is None or not recipe.kimg:
         return None
-    return ceil(recipe.kimg * 1000 / recipe.batch_size) * recipe.batch_size
+    return recipe.images
 
 
 def _grids(run: Path) -> list[tuple[Path, int]]:
@@ -144,7 +144,7 @@ def _state(run: Path, lines: Sequence[Line], images: int, total: int | None, sil
     going: State = "running" if lines else "new"
     ticks = [later - earlier for earlier, later in zip(_seconds(lines), _seconds(lines)[1:], strict=False)]
     patience = max(_PULSE, _SILENT_TICKS * median(ticks)) if ticks else _PULSE
-    if silent is None or silent < patience or _is_locked(run / "run.lock"):
+    if silent is None or silent < patience or is_locked(run / "run.lock"):
         return going  # not None: evaluations may take long, and the lock is what tells then
     return "stopped"
 
@@ -157,23 +157,6 @@ def _ended_early(run: Path) -> bool:
     """Whether the run has written its timelapse after its last log line, which is the last thing that a run does."""
     with suppress(OSError):
         return (run / "timelapse.webp").stat().st_mtime >= (run / "log.jsonl").stat().st_mtime
-    return False
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether a process holds a lock file. Where the system cannot tell, nobody does."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return False
-    try:
-        with path.open("rb") as file:
-            # A shared lock, for a moment: two pages that look at the same time do not take each other for a training.
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
     return False
 
 

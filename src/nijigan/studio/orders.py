@@ -135,12 +135,13 @@ def _recorded(
     check(len(weights) == 1, "The faces were made by several models; send those of one model at a time.")
     model = studio.model(name or weights.pop())
     generator = model.generator
-    asked = {tuple(sorted(generator.attributes_of(face).items())) for face in faces}
+    alike: dict[tuple[tuple[str, str], ...], list[int]] = {}
+    for row, face in enumerate(faces):
+        alike.setdefault(tuple(sorted(generator.attributes_of(face).items())), []).append(row)
     for psi in {face.psi for face in faces}:
         generator.check_psi(psi)
     codes = np.empty((len(faces), len(generator.header.attributes)), np.int64)
-    for attributes in asked:
-        rows = [row for row, face in enumerate(faces) if tuple(sorted(face.attributes.items())) == attributes]
+    for attributes, rows in alike.items():
         codes[rows] = generator.codes([faces[row].seed for row in rows], **dict(attributes))
     record = {
         "n": len(faces),

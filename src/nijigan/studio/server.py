@@ -6,15 +6,12 @@ from contextlib import suppress
 
 from nijigan.errors import UserError, check
 from nijigan.interrupt import stoppable
-from nijigan.rate.listening import choose_token as choose_token
-from nijigan.rate.listening import is_loopback
-from nijigan.rate.listening import listen as listen
+from nijigan.rate.listening import LOCAL, LOOPBACK, in_address, is_loopback
 
 try:
     import uvicorn
 
     from nijigan.studio.app import create_app
-    from nijigan.studio.gate import LOOPBACK
     from nijigan.studio.models import open_models as open_models
     from nijigan.studio.models import split_runs as split_runs
     from nijigan.studio.studio import Limits as Limits
@@ -30,7 +27,7 @@ _GRACE = 5  # seconds for answers that have begun, when the server stops
 log = logging.getLogger("nijigan")
 
 
-def serve(studio: Studio, listener: socket.socket, host: str = "127.0.0.1", token: str | None = None) -> None:
+def serve(studio: Studio, listener: socket.socket, host: str = LOOPBACK, token: str | None = None) -> None:
     """Print the address, and serve until Ctrl-C or SIGTERM.
 
     Args:
@@ -40,8 +37,8 @@ def serve(studio: Studio, listener: socket.socket, host: str = "127.0.0.1", toke
         token: from `choose_token`.
     """
     check(bool(token) or is_loopback(host), "A server that other machines can reach needs a token.")
-    name = f"[{host}]" if ":" in host else host
-    app = create_app(studio, token=token, hosts=(*LOOPBACK, name) if is_loopback(host) else None)
+    name = in_address(host)
+    app = create_app(studio, token=token, hosts=(*LOCAL, name) if is_loopback(host) else None)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, ws="none", server_header=False, limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE,

@@ -1,7 +1,6 @@
 """The parts of a training. New runs, resumed runs, plans and transfers all assemble them here."""
 
 import logging
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -117,7 +116,7 @@ class Session:
     @property
     def total(self) -> int:
         """The length in images: whole batches."""
-        return math.ceil(self.recipe.kimg * 1000 / self.recipe.batch_size) * self.recipe.batch_size
+        return self.recipe.images
 
     @contextmanager
     def together(self) -> Iterator[None]:

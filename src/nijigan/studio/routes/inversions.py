@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from nijigan.errors import UserError, check
+from nijigan.studio.gate import PICTURES
 from nijigan.studio.models import Model
 from nijigan.studio.problems import BusyError, documented
 from nijigan.studio.requests import FoundFace, Name
@@ -24,7 +25,7 @@ _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": f"A picture of at most {MOST_BYTES >> 20} MiB.",
-        "content": dict.fromkeys(("image/png", "image/jpeg", "image/webp"), _PICTURE),
+        "content": dict.fromkeys(PICTURES, _PICTURE),
     }
 }
 
