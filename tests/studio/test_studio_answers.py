@@ -65,6 +65,13 @@ def test_health_and_the_list_of_models(client: Client) -> None:
     assert client.get("/models/other.onnx").status == 404
 
 
+def test_head_is_answered_as_get_without_the_body(client: Client) -> None:
+    for path in ("/", "/healthz", "/models.json", "/v1/faces/3.png", "/models/plain.onnx", "/nowhere"):
+        head, get = client.ask("HEAD", path), client.get(path)
+        assert (head.status, head.content) == (get.status, b"")
+        assert head.headers["content-length"] == get.headers["content-length"]
+
+
 def test_an_exported_model_keeps_its_weights(tmp_path) -> None:
     assert [model.weights for model in MODELS] == [HAIR.weights_hash, PLAIN.weights_hash]
     for model in MODELS:

@@ -16,7 +16,7 @@ import pytest
 from nijigan.errors import UserError
 from nijigan.generator.face import encode_latent
 from nijigan.inversion.uploads import Upload
-from nijigan.rate.listening import choose_token, is_loopback, listen
+from nijigan.rate.listening import choose_token, is_loopback, link, listen
 from nijigan.studio.models import Model
 from nijigan.studio.server import serve
 from nijigan.studio.studio import Limits, Studio
@@ -210,8 +210,16 @@ def test_a_token_is_read_from_a_file_or_made(tmp_path: Path) -> None:
 def test_addresses_of_this_machine_are_known_and_ports_checked() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "::1", "localhost", "127.8.8.8")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.0.1", "studio.example", "")))
-    with listen(0) as taken, pytest.raises(UserError, match="--port"):
-        listen(taken.getsockname()[1])
+    with listen(0) as taken:
+        port = taken.getsockname()[1]
+        assert link(taken, "localhost", None) == f"http://localhost:{port}/"
+        assert link(taken, "::1", "abc") == f"http://[::1]:{port}/abc/"
+        for everywhere in ("0.0.0.0", "::"):
+            address, _, told = link(taken, everywhere, "abc").partition("\n")
+            assert address == f"http://127.0.0.1:{port}/abc/"
+            assert "On other machines" in told
+        with pytest.raises(UserError, match="--port"):
+            listen(port)
     for port, host in ((70000, "127.0.0.1"), (-1, "127.0.0.1"), (0, "999.1.1.1")):
         with pytest.raises(UserError, match="--port"):
             listen(port, host)

@@ -6,6 +6,7 @@ import pytest
 
 from browsing import Visit, chromium, difference, needs_chromium, picture
 from nijigan.generator.records import read_face
+from nijigan.studio.models import open_models
 from nijigan.studio.studio import Limits, Studio
 from studio_server import serving, small_models
 
@@ -77,4 +78,19 @@ def test_a_link_with_a_token_is_said_to_have_it(tmp_path):
         visit.page.locator("#link").click()
         visit.page.locator("#notice", has_text="It has this server's token").wait_for()
         assert "/secret/#face=" in visit.page.evaluate("navigator.clipboard.readText()")
+        visit.check_clean()
+
+
+def test_a_server_without_onnxruntime_draws_for_the_page(tmp_path):
+    place = tmp_path / "plain.safetensors"
+    HAIR.save(place)
+    with serving(Studio(open_models([str(place)], onnx=False), tmp_path)) as client, chromium() as browser:
+        visit = Visit(browser.new_context(locale="en-US"), f"http://127.0.0.1:{client.port}/")
+        visit.settle("#gallery")
+        assert visit.page.locator("#place-choice").is_hidden()
+        visit.page.locator("#gallery .face").nth(2).click()
+        saved = visit.download(lambda: visit.page.locator(".download").first.click())
+        assert difference(picture(saved), HAIR.draw(read_face(io.BytesIO(saved)))) <= 1
+        large = visit.download(lambda: visit.page.locator(".download[data-scale='2']").click())
+        assert picture(large).shape == (64, 64, 3)
         visit.check_clean()

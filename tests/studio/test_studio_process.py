@@ -67,6 +67,7 @@ def test_a_killed_studio_keeps_its_ratings_and_a_stopped_one_ends_cleanly_withou
 @pytest.mark.slow
 def test_a_studio_that_others_can_reach_prints_a_token(tmp_path: Path) -> None:
     process, client, link = start("--host", "0.0.0.0", "--ratings", str(tmp_path))
+    assert "On other machines" in process.stderr.readline()
     token = link.split("/")[3]
     assert client.get("/models.json").status == 401
     assert client.get(f"/{token}/models.json").status == 200

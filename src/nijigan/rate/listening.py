@@ -44,8 +44,25 @@ def is_loopback(host: str) -> bool:
 
 
 def in_address(host: str) -> str:
-    """A host as addresses of pages have it: that of IPv6 in brackets."""
+    """A host as addresses of pages have it: that of IPv6 in brackets. All addresses of this machine are called one."""
+    if _is_everywhere(host):
+        return LOOPBACK
     return f"[{host}]" if ":" in host else host
+
+
+def link(listener: socket.socket, host: str, token: str | None) -> str:
+    """The address of the page of a server, and how others reach it where the address does not say."""
+    address = f"http://{in_address(host)}:{listener.getsockname()[1]}/{f'{token}/' if token else ''}"
+    if _is_everywhere(host):
+        return f"{address}\nOn other machines, put the name or address of this one in place of {LOOPBACK}."
+    return address
+
+
+def _is_everywhere(host: str) -> bool:
+    """Whether a host means all addresses of this machine."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_unspecified
+    return False
 
 
 def choose_token(host: str, path: Path | None = None) -> str | None:

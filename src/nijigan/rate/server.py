@@ -14,7 +14,7 @@ from nijigan.dataset.decode import to_png
 from nijigan.errors import UserError
 from nijigan.pictures import enlarge
 from nijigan.rate.ballot import Ballot
-from nijigan.rate.listening import LOCAL, LOOPBACK, in_address, is_loopback
+from nijigan.rate.listening import LOCAL, LOOPBACK, in_address, is_loopback, link
 from nijigan.rate.store import VoteStore
 from nijigan.rate.tally import tally
 
@@ -119,14 +119,13 @@ def serve(
         token: what the link has. Default: a new one.
     """
     key = token or secrets.token_urlsafe(16)
-    name = in_address(host)
-    app = create_app(ballot, store, key, (*LOCAL, name) if is_loopback(host) else ("*",))
+    app = create_app(ballot, store, key, (*LOCAL, in_address(host)) if is_loopback(host) else ("*",))
     config = uvicorn.Config(app, log_level="warning", ws="none")
     with suppress(KeyboardInterrupt):  # uvicorn raises it again after closing its connections
         log.info(
             "Open this link to rate; it gives access to the faces and votes. Press Ctrl-C to stop; votes are kept."
         )
-        log.info("http://%s:%d/%s/", name, listener.getsockname()[1], key)
+        log.info(link(listener, host, key))
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -72,6 +72,8 @@ class Gate:
             await self.app(scope, receive, send)
             return
         start, status = time.perf_counter(), CLIENT_GONE
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # uvicorn, which knows better, leaves out the body
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status

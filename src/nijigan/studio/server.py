@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from nijigan.errors import UserError, check
 from nijigan.interrupt import stoppable
-from nijigan.rate.listening import LOCAL, LOOPBACK, in_address, is_loopback
+from nijigan.rate.listening import LOCAL, LOOPBACK, in_address, is_loopback, link
 
 try:
     import uvicorn
@@ -37,13 +37,12 @@ def serve(studio: Studio, listener: socket.socket, host: str = LOOPBACK, token: 
         token: from `choose_token`.
     """
     check(bool(token) or is_loopback(host), "A server that other machines can reach needs a token.")
-    name = in_address(host)
-    app = create_app(studio, token=token, hosts=(*LOCAL, name) if is_loopback(host) else None)
+    app = create_app(studio, token=token, hosts=(*LOCAL, in_address(host)) if is_loopback(host) else None)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, ws="none", server_header=False, limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE,
     )  # fmt: skip
     log.info("Open this link; press Ctrl-C to stop.%s", " It has the token: whoever has it may draw." if token else "")
-    log.info("http://%s:%d/%s", name, listener.getsockname()[1], f"{token}/" if token else "")
+    log.info(link(listener, host, token))
     with suppress(KeyboardInterrupt), stoppable():  # uvicorn raises it again after closing its connections
         uvicorn.Server(config).run(sockets=[listener])

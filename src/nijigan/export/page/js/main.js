@@ -36,8 +36,9 @@ async function use(model) {
   }
   app.model = model;
   $("model").value = model.name;
+  $("place-choice").hidden = !(app.server && model.file);
   showAbout();
-  if (model.operations > HEAVY) notice(t("heavy"));
+  if (model.file && model.operations > HEAVY) notice(t("heavy"));
   app.dispatchEvent(new Event("model"));
 }
 
@@ -138,7 +139,6 @@ async function start() {
   $("runs").hidden = !app.runs.length;
   $("runs").append(...app.runs.map(({ name, url }) => make("a", { href: url, textContent: name })));
   $("model-choice").hidden = app.models.length < 2;
-  $("place-choice").hidden = !app.server;
   $("find-open").hidden = !app.finds;
   const { weights } = faceOfAddress() ?? {};
   await app.use(app.models.find((model) => model.weights === weights) ?? app.models[0]);

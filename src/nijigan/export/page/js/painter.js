@@ -37,7 +37,8 @@ export class Painter {
   async use(model, upscaler) {
     const absolute = (url) => new URL(url, document.baseURI).href;
     const description = { ...model, priors: [], certificate: [], directions: [] };
-    await this.call("load", { description, url: absolute(model.file), upscaler: absolute(upscaler) });
+    const url = model.file ? absolute(model.file) : undefined; // a server without onnxruntime has no file, and draws itself
+    await this.call("load", { description, url, upscaler: absolute(upscaler) });
     this.model = model;
     this.kept.clear();
   }
@@ -73,6 +74,11 @@ export class Painter {
     });
   }
 
+  /** Whether the server draws: it is asked to, or the page cannot. */
+  get remote() {
+    return this.onServer || !this.model.file;
+  }
+
   async work() {
     if (this.busy) return;
     this.busy = true;
@@ -80,7 +86,7 @@ export class Painter {
     for (let batch; (batch = this.take()).length; ) {
       const { model } = this;
       try {
-        const pictures = await (this.onServer ? this.askServer(batch) : this.askWorker(batch));
+        const pictures = await (this.remote ? this.askServer(batch) : this.askWorker(batch));
         if (model !== this.model) throw calledOff(); // another network may have drawn them
         batch.forEach((job, index) => {
           if (job.key) this.keep(job.key, pictures[index]);
@@ -103,7 +109,7 @@ export class Painter {
     }
     const queue = this.waiting.find((one) => one.length);
     if (!queue) return [];
-    const most = this.onServer ? Math.min(SERVER_BATCH, this.mostOnServer) : BATCH;
+    const most = this.remote ? Math.min(SERVER_BATCH, this.mostOnServer) : BATCH;
     const alike = (job) => !this.model.styled || job.face.psi === queue[0].face.psi;
     const batch = queue.filter(alike).slice(0, most);
     batch.forEach((job) => queue.splice(queue.indexOf(job), 1));

@@ -41,15 +41,21 @@ async function checkSum(bytes, expected) {
   if (found !== expected) throw new Error("checksum");
 }
 
-/** Open a model. The one before draws until then, and goes on if this one cannot be opened. */
+/**
+ * Open a model. The one before draws until then, and goes on if this one cannot be opened.
+ * @param job url: of its file; undefined if there is none, and nothing will be drawn here.
+ */
 async function load({ description, url, upscaler: larger }) {
-  const bytes = await fetchBytes(url, (size) => postMessage({ loaded: size / description.bytes }));
-  await checkSum(bytes, description.sha256);
-  const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
   const before = session;
-  session = await ort.InferenceSession.create(bytes, options);
+  session = url ? await open(description, url) : undefined;
   [model, upscalerUrl] = [description, larger];
   await before?.release();
+}
+
+async function open(description, url) {
+  const bytes = await fetchBytes(url, (size) => postMessage({ loaded: size / description.bytes }));
+  await checkSum(bytes, description.sha256);
+  return ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
 }
 
 /** Faces to RGBA: one Uint8ClampedArray of N×H×W×4. */
