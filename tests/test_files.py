@@ -1,5 +1,6 @@
 import errno
 import multiprocessing
+import os
 import re
 import subprocess
 import sys
@@ -44,6 +45,15 @@ def test_a_file_in_the_way_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Could not write"):
         write_text(tmp_path / "file" / "below", "x")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UserError, match="not a regular file"), replacing(tmp_path / "pipe.png"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe.png"]
+    assert (tmp_path / "pipe.png").is_fifo()
 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:

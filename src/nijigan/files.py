@@ -60,12 +60,13 @@ def replacing(path: Path, flush: bool = True) -> Iterator[Path]:
         flush: wait until the disk has the file, so that it survives a loss of power. It takes a millisecond or more.
 
     Raises:
-        UserError: the disk is full or the folder is not writable; `path` is unchanged.
+        UserError: the disk is full, the folder is not writable, or `path` is a pipe or a device; it is unchanged.
     """
     if not path.name:
         raise UserError(f"{path} is a folder, not a file to write; name a file.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        check_regular(path)  # no file takes the place of /dev/null
         sweep(path.parent)
         with _temporary(path) as temporary:
             yield temporary
@@ -140,7 +141,7 @@ def is_locked(path: Path) -> bool:
 
 
 def check_regular(path: Path) -> None:
-    """Raise an OSError if `path` is a pipe or a device; reading a pipe could wait for ever."""
+    """Raise an OSError if `path` is a pipe or a device: one may wait for ever, the other has no content to replace."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "not a regular file", str(path))
 
