@@ -2,8 +2,6 @@
 
 import http.client
 import json
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import uvicorn
-
 from nijigan.generator.generator import Generator
 from nijigan.studio.app import create_app
 from nijigan.studio.models import Model, open_models
 from nijigan.studio.studio import Studio
+from running import running
 from small import ATTRIBUTES, small_generator
 
 TYPE = "Content-Type"
@@ -73,16 +70,8 @@ class Client:
 @contextmanager
 def serving(studio: Studio, **options: Any) -> Iterator[Client]:
     """A running server, which closes the studio at its end."""
-    config = uvicorn.Config(create_app(studio, **options), log_level="warning", ws="none", access_log=False)
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield Client(listener.getsockname()[1])
-        finally:
-            server.should_exit = True
-            thread.join()
+    with running(create_app(studio, **options)) as port:
+        yield Client(port)
 
 
 @cache

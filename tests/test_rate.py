@@ -9,7 +9,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 from scipy.stats import binomtest
 
@@ -34,6 +32,7 @@ from nijigan.rate.listening import listen
 from nijigan.rate.server import LOCAL, create_app
 from nijigan.rate.store import NAME, VoteStore
 from nijigan.rate.tally import agree, tally, with_judge
+from running import running
 from small import small_generator
 
 
@@ -81,15 +80,8 @@ class Browser:
 
 @contextmanager
 def serving(ballot: Ballot, store: VoteStore, **options: Any) -> Iterator[Browser]:
-    server = uvicorn.Server(uvicorn.Config(create_app(ballot, store, KEY, **options), log_level="warning", ws="none"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield Browser(listener.getsockname()[1])
-        finally:
-            server.should_exit = True
-            thread.join()
+    with running(create_app(ballot, store, KEY, **options)) as port:
+        yield Browser(port)
 
 
 def test_a_ballot_shows_each_models_faces_and_real_ones_under_the_right_name(

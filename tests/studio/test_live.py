@@ -5,15 +5,12 @@ import json
 import os
 import re
 import shutil
-import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from nijigan.dataset.faces import FaceDataset
@@ -24,6 +21,7 @@ from nijigan.runs import read_log
 from nijigan.studio.live import MOST_POINTS, REPORT, decimated, read_progress
 from nijigan.studio.routes.live import PAGE, live_router
 from nijigan.training import train
+from running import running
 
 HOUR = 3600.0
 
@@ -72,15 +70,8 @@ class Client:
 def client(run: Path) -> Iterator[Client]:
     app = FastAPI()
     app.include_router(live_router(run), prefix="/live")
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield Client(listener.getsockname()[1])
-        finally:
-            server.should_exit = True
-            thread.join()
+    with running(app) as port:
+        yield Client(port)
 
 
 def cut(run: Path, lines: int) -> None:
