@@ -92,8 +92,9 @@ def narrate(sentence: str) -> None:
 def help_rules() -> ConstructorRegistry:
     """Rules for tyro's help: values without `{None}`, no empty defaults, and text that wraps at the terminal's width.
 
-    The help text of an option whose default is None or empty states the default itself. The text of a field keeps no
-    line breaks of its docstring.
+    The help text of an option whose default is None or empty states the default itself, after "Default:" at its end;
+    where a recipe gives the option a value, tyro shows that instead. The text of a field keeps no line breaks of its
+    docstring.
     """
     registry = ConstructorRegistry()
     delegating = False
@@ -132,4 +133,8 @@ def _plain_help(field: StructFieldSpec) -> StructFieldSpec:
 
 def _one_line(field: StructFieldSpec) -> str | None:
     text = field.helptext() if callable(field.helptext) else field.helptext
-    return None if text is None else " ".join(text.split())
+    if text is None:
+        return None
+    line = " ".join(text.split())
+    shown = field.default not in (None, (), tyro.MISSING, tyro.MISSING_NONPROP)
+    return line.partition(" Default: ")[0] if shown else line

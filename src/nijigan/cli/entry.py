@@ -31,7 +31,7 @@ from nijigan.recipe.recipe import Recipe
 from nijigan.terminal import colours_kept, guarded
 
 log = logging.getLogger("nijigan")
-_DESCRIPTION = "Train, evaluate and run GANs that generate anime faces."
+_DESCRIPTION = "Train, evaluate and run GANs that generate anime faces. nijigan --version prints the version."
 
 Command = (
     Demo
@@ -147,17 +147,28 @@ def _command(arguments: Sequence[str], recipe: Recipe) -> Command:
             raise UserError(f"There is no command {name[:40]!r}; choose one of {known}.")
         tyro.cli(Command, prog="nijigan", description=_DESCRIPTION, args=arguments, config=config)
         raise SystemExit(2)  # tyro has ended the program already
-    helps = _asks_for_help(rest) and kind in (Generate, Walk)
     command: Command = tyro.cli(
         kind,
         prog=f"nijigan {name}",
-        description=f"{getdoc(kind)}\n\n{vocabulary_text()}" if helps else None,
+        description=_description(kind, name, recipe) if _asks_for_help(rest) else None,
         args=rest,
         default=kind(tyro.MISSING, tyro.MISSING, recipe) if kind in (Train, Sweep) else tyro.MISSING_NONPROP,
         config=config,
         registry=help_rules(),
     )
     return command
+
+
+def _description(kind: type[Any], name: str, recipe: Recipe) -> str | None:
+    """What the help says above the options; None: the docstring of the command."""
+    if kind in (Generate, Walk):
+        return f"{getdoc(kind)}\n\n{vocabulary_text()}"
+    if kind in (Train, Sweep):
+        return (
+            f"{getdoc(kind)}\n\nThe defaults below are those of {recipe.name}; "
+            f"nijigan {name} RECIPE --help shows those of another recipe."
+        )
+    return None
 
 
 def _asks_for_help(arguments: Sequence[str]) -> bool:

@@ -129,8 +129,8 @@ class Compare:
 class Rate:
     """Rate faces by hand, without knowing which model made them or whether they are real: in a browser or on sheets."""
 
-    models: Models = ()
-    """Run folders, .safetensors files or hf:user/model."""
+    models: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL...")] = ()
+    """Run folders, .safetensors files or hf:user/model. Required, except with --read."""
     data: Path | None = None
     """Dataset whose validation faces are mixed in. Required, except with --read."""
     out: Path = Path("ratings")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import Positional
 
+from nijigan.cli.common import narrate
 from nijigan.errors import UserError
 from nijigan.recipe.named_recipes import RECIPES, find_recipe
 from nijigan.recipe.recipe import Recipe
@@ -69,7 +70,7 @@ class Recipes:
             return
         from rich.table import Table
 
-        table = Table(box=None, padding=(0, 1, 0, 0))
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
         for title in ("recipe", "px", "network", "loss", "lr/1e-4", "batch", "kimg"):
             table.add_column(title, no_wrap=True)
         for recipe in RECIPES.values():
@@ -77,14 +78,22 @@ class Recipes:
             condition = "none" if "condition" in recipe.derived else recipe.condition.kind
             parts = [recipe.objective, penalty, condition]
             length = f"{recipe.kimg:g}" if recipe.epochs is None else f"{recipe.epochs:g} ep."
-            rates = dict.fromkeys(f"{optimizer.lr * 1e4:g}" for optimizer in (recipe.g_optimizer, recipe.d_optimizer))
             table.add_row(
                 recipe.name, str(recipe.resolution), recipe.generator.kind,
                 " ".join(part for part in parts if part not in ("auto", "none")),
-                f"{recipe.g_optimizer.kind} {'/'.join(rates)}", str(recipe.batch_size),
-                "by faces" if "kimg" in recipe.derived else length,
+                _optimizers(recipe), str(recipe.batch_size),
+                "derived" if "kimg" in recipe.derived else length,
             )  # fmt: skip
         styled().print(table)
+        narrate("lr: that of G, or of G/D. kimg: length in thousands of images, or in passes over the faces (ep.).")
+
+
+def _optimizers(recipe: Recipe) -> str:
+    """The optimizers and their learning rates in ten-thousandths: `adam 2`, `adam 1/4`, `adam 2/sgd 50`."""
+    g, d = recipe.g_optimizer, recipe.d_optimizer
+    if g.kind != d.kind:
+        return f"{g.kind} {g.lr * 1e4:g}/{d.kind} {d.lr * 1e4:g}"
+    return f"{g.kind} " + "/".join(dict.fromkeys(f"{one.lr * 1e4:g}" for one in (g, d)))
 
 
 def _print_settings(recipe: Recipe, as_json: bool) -> None:

@@ -83,7 +83,7 @@ class Recipe:
     kimg: float = 500.0
     """Length of the run: thousands of real images shown to D."""
     epochs: float | None = None
-    """Length of the run in passes over the training split; overrides kimg. Default: use kimg."""
+    """Length of the run in passes over the training split, in place of kimg. Default: use kimg."""
     snapshot_kimg: float | None = None
     """Thousands of images between snapshots (checkpoint, sample grid, generator file). Default: 1/20 of the run, at
     least 1."""
