@@ -8,7 +8,7 @@ import base64
 import json
 import os
 from pathlib import Path
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=4, help="number of faces")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first face")
     parser.add_argument("--hair", help="a colour of hair, if the model knows colours")
-    parser.add_argument("--out", type=Path, default=Path("faces"), help="the folder for the PNGs")
+    parser.add_argument("--out", type=Path, default=Path("drawn"), help="the folder for the PNGs")
     asked = parser.parse_args()
 
     order = {"n": asked.n, "seed": asked.seed, "scale": 4, "format": "json"}
@@ -34,11 +34,17 @@ def main() -> None:
             faces = json.load(answer)["faces"]
     except HTTPError as error:  # a sentence says what is wrong
         raise SystemExit(json.load(error)["detail"]) from error
+    except URLError as error:
+        raise SystemExit(f"{asked.server} does not answer ({error.reason}); start nijigan studio first.") from error
 
     asked.out.mkdir(parents=True, exist_ok=True)
     for one in faces:
         path = asked.out / f"seed-{one['face']['seed']:06d}.png"
-        path.write_bytes(base64.b64decode(one["png"]))
+        try:
+            with path.open("xb") as file:  # replaces nothing
+                file.write(base64.b64decode(one["png"]))
+        except FileExistsError as error:
+            raise SystemExit(f"{path} exists; name another folder with --out.") from error
         print(path, one["face"]["attributes"])
 
 

@@ -22,12 +22,17 @@ class Front(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer one request."""
-        if self.path == "/":
+        host = self.headers.get("Host", "").rpartition(":")[0]
+        if host not in ("127.0.0.1", "localhost"):  # a page of another site may have sent its visitor here
+            self._answer(421, "text/plain", b"Open the address that front.py printed.")
+        elif self.path == "/":
             self._answer(200, "text/html; charset=utf-8", PAGE.read_bytes())
         elif self.path.startswith("/v1/faces/"):
             self._pass_on()
         else:
             self._answer(404, "text/plain", b"There is nothing here.")
+
+    do_HEAD = do_GET  # noqa: N815 - the server calls it so
 
     def _pass_on(self) -> None:
         token = os.environ.get("NIJIGAN_TOKEN")
@@ -45,7 +50,8 @@ class Front(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
 
 def main() -> None:

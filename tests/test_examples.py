@@ -58,14 +58,19 @@ def test_the_client_saves_faces_and_tells_what_is_wrong(client, tmp_path):
     address = f"http://127.0.0.1:{client.port}"
     done = script("client.py", "--server", address, "--hair", "blue", "--seed", "7", "--n", "2", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    face = read_face(tmp_path / "faces" / "seed-000007.png")
+    face = read_face(tmp_path / "drawn" / "seed-000007.png")
     assert (face.seed, face.attributes["hair"]) == (7, "blue")
-    with Image.open(tmp_path / "faces" / "seed-000008.png") as image:
+    with Image.open(tmp_path / "drawn" / "seed-000008.png") as image:
         assert image.size == (128, 128)
     done = script("client.py", "--server", f"{address}/", "--hair", "plaid", folder=tmp_path)
     assert done.returncode == 1
     assert "plaid" in done.stderr
     assert done.stderr.endswith(".\n")
+    done = script("client.py", "--server", address, "--seed", "8", "--n", "1", folder=tmp_path)
+    assert "exists; name another folder with --out." in done.stderr
+    done = script("client.py", "--server", "http://127.0.0.1:1/", folder=tmp_path)
+    assert "start nijigan studio first." in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_client_sends_a_token(tmp_path):

@@ -154,8 +154,10 @@ def test_back_closes_the_desk_of_a_phone(browser, address):
     page, desk = visit.page, visit.page.locator("#desk")
     visit.settle("#gallery")
     for index in (0, 1):
-        page.locator("#gallery .face").nth(index).click()
+        page.locator("#gallery .face").nth(index).press("Enter")
         desk.and_(page.locator(":visible")).wait_for()
+        page.locator("#portrait:focus").wait_for()
+        assert page.evaluate("document.querySelector('main').inert")
         page.locator("#strip .face").first.click()  # another face on the open desk: Back does not go from face to face
         chosen = page.url
         page.go_back() if index else page.locator("#desk-close").click()
@@ -172,6 +174,89 @@ def test_back_closes_the_desk_of_a_phone(browser, address):
     desk.wait_for(state="hidden")
     visit.check_clean()
     context.close()
+
+
+def test_back_goes_from_link_to_link(context, address, generators):
+    links = [f"{address}#face={link(generators[0].face(seed).to_json())}" for seed in (11, 12)]
+    visit = Visit(context, links[0])
+    words = visit.page.locator("#desk-words")
+    words.filter(has_text="seed 11").wait_for()
+    visit.page.goto(links[1])
+    words.filter(has_text="seed 12").wait_for()
+    visit.page.go_back()
+    words.filter(has_text="seed 11").wait_for()
+    assert visit.page.url == links[0]
+    visit.page.go_forward()
+    words.filter(has_text="seed 12").wait_for()
+    assert visit.page.url == links[1]
+    visit.check_clean()
+
+
+def test_a_slider_moved_away_and_back_is_the_same_face(context, address):
+    visit = Visit(context, address)
+    page = visit.page
+    visit.settle("#gallery")
+    page.locator("#gallery .face").first.click()
+    visit.settle("#near")
+    page.locator("#near .face").first.click()
+    page.locator("#family .face").first.wait_for()
+    before, family = page.url, page.locator("#family .face").count()
+    slider = page.locator("#directions input").first
+    slider.fill("1")
+    assert page.url != before
+    slider.fill("0")
+    assert page.url == before
+    assert page.locator("#family p").first.inner_text() == "Parents"
+    assert page.locator("#family .face").count() == family + 1  # and the face between, its child
+    visit.check_clean()
+
+
+def test_kept_faces_of_other_models_are_told_apart(context, address, generators):
+    visit = Visit(context, address)
+    page = visit.page
+    visit.settle("#gallery")
+    page.locator("#gallery .face").first.click()
+    page.locator("#keep").click()
+    page.locator("#model").select_option("two")
+    page.locator("#draw-constructor").wait_for()
+    assert "#face" not in page.url
+    assert page.locator("#kept-count").is_hidden()
+    page.locator("#tab-kept").click()
+    assert "of other models: 1." in page.locator("#kept-others").inner_text()
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.locator("#kept-others-remove").click()
+    assert page.locator("#kept-others").is_visible()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.locator("#kept-others-remove").click()
+    page.locator("#kept-others").wait_for(state="hidden")
+    page.locator("#tab-draw").click()
+    visit.settle("#gallery")
+    assert page.locator("#gallery .face").count() == 24  # as many as fit, although the model changed elsewhere
+    visit.check_clean()
+
+
+def test_a_gallery_survives_a_wrong_seed_and_a_language(context, address):
+    visit = Visit(context, address)
+    page = visit.page
+    visit.settle("#gallery")
+    page.locator("#lock").check()
+    page.locator("#more").click()
+    assert page.locator("#gallery .face").count() == 48
+    page.locator("#seed").fill("abc")
+    page.locator("#problem").wait_for()
+    page.locator("#problem-close").click()
+    page.locator("#more").click()
+    page.locator("#problem", has_text="A seed is a whole number").wait_for()
+    page.locator("#seed").fill("0")
+    page.locator("#problem").wait_for(state="hidden")
+    page.locator("#language").select_option("ja")
+    visit.settle("#gallery")
+    assert page.locator("#gallery .face").count() == 48
+    page.locator("#language").select_option("en")
+    page.reload()
+    visit.ready()
+    assert page.locator("#lock").is_checked()
+    visit.check_clean()
 
 
 def test_families_and_opinions_leave_room_for_kept_faces(context, address):
@@ -234,6 +319,16 @@ CHUNKS = (
     struct.pack(">I", 8 + 5_000_000) + b"tEXtnijigan\0" + b"[" * 5_000_000 + b"\0\0\0\0",  # megabytes
     b"\0\0",  # cut off
 )
+
+
+def test_a_sheet_is_said_to_show_many_faces(context, address):
+    visit = Visit(context, address)
+    visit.settle("#gallery")
+    sheet = visit.download(lambda: visit.page.locator("#sheet").click())
+    visit.page.locator("#tab-kept").click()
+    visit.page.locator("#open-file").set_input_files({"name": "f.png", "mimeType": "image/png", "buffer": sheet})
+    visit.page.locator("#problem", has_text="shows many faces").wait_for()
+    visit.check_clean()
 
 
 def test_a_hostile_picture_is_refused_in_a_sentence(context, address):

@@ -300,3 +300,13 @@ def test_vendored_files_are_those_that_were_published() -> None:
     notice = (Path(__file__).parents[2] / "NOTICE.md").read_text()
     assert f"onnxruntime-web {source['version']}" in notice
     assert "Microsoft Corporation" in (VENDORED / "LICENSE").read_text()
+
+
+def test_a_page_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(UserError, match=r"index\.html belongs to another page"):
+        site.write_site(small_generator(), tmp_path, "small", overwrite=True)
+    assert files_of(tmp_path) == {"index.html": b"mine"}
+    (tmp_path / "index.html").rename(tmp_path / "mine.html")
+    site.write_site(small_generator(), tmp_path, "small", overwrite=True)
+    assert (tmp_path / "mine.html").read_text() == "mine"

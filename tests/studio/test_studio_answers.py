@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -214,9 +215,16 @@ def test_ratings_are_those_of_nijigan_rate(client: Client, studio: Studio) -> No
         ("plain", 0, 0),
     ]
     store = VoteStore(studio.ratings)
-    assert store.votes() == {(face.to_json(), False): False, (HAIR.face(4, hair="red").to_json(), False): True}
+    asked = [replace(face, seed=seed) for seed in (3, 4)]
+    records = [replace(one, attributes=HAIR.attributes_of(one, hair="red")).to_json() for one in asked]
+    assert store.votes() == {(records[0], False): False, (records[1], False): True}
+    sampled = HAIR.values(HAIR.codes([5])[0])
+    for same in ({}, {"hair": "any"}, sampled, dict(reversed(sampled.items()))):
+        again = record | {"seed": 5, "attributes": same}
+        assert client.post("/v1/ratings", {"face": again, "good": True}).json["rated"] == 3
+    assert (HAIR.face(5).to_json(), False) in store.votes()
     store.cast(json.dumps({"sha256": "ab", "resolution": 32}), "real faces", True)
-    assert client.get("/v1/ratings").json["rated"] == 3
+    assert client.get("/v1/ratings").json["rated"] == 4
     stranger = record | {"weights": "ab" * 32}
     assert "There is no model" in client.post("/v1/ratings", {"face": stranger, "good": True}).detail
 

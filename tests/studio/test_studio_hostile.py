@@ -220,6 +220,9 @@ def test_addresses_of_this_machine_are_known_and_ports_checked() -> None:
             assert "On other machines" in told
         with pytest.raises(UserError, match="--port"):
             listen(port)
+    if socket.has_dualstack_ipv6():
+        with listen(0, "::") as everywhere:  # the link names 127.0.0.1
+            socket.create_connection(("127.0.0.1", everywhere.getsockname()[1]), timeout=5).close()
     for port, host in ((70000, "127.0.0.1"), (-1, "127.0.0.1"), (0, "999.1.1.1")):
         with pytest.raises(UserError, match="--port"):
             listen(port, host)

@@ -272,7 +272,9 @@ class Invert:
             places = [self.out / f"{path.stem}-found.png" for path in self.pictures]
         twice = next((place for place in places if places.count(place) > 1), None)
         check(twice is None, f"Two pictures would both be written to {twice}; search for them one after the other.")
+        pictures = {path.resolve() for path in self.pictures}
         for place in places:
+            check(place.resolve() not in pictures, f"{place} is one of the pictures; name another place with --out.")
             check_replaceable(place, self.overwrite)
         return places
 

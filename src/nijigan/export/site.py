@@ -36,12 +36,16 @@ def check_place(out: Path, overwrite: bool = False) -> None:
 
     Args:
         out: the folder; it need not exist.
-        overwrite: allow a folder that is not empty.
+        overwrite: allow a folder with a site, and one without any file that has the name of a site's.
     """
     check_path(out)
     check(out.is_dir() or not out.exists(), f"{out} is a file; name a folder for the site.")
     empty = not out.exists() or next(out.iterdir(), None) is None
     check(overwrite or empty, f"{out} is not empty; name another folder, or replace a site's files with --overwrite.")
+    if not empty and not _is_site(out):
+        names = (place.relative_to(PAGE) for place in PAGE.rglob("*") if not place.is_dir())
+        foreign = next((out / name for name in names if (out / name).exists()), None)
+        check(foreign is None, f"{foreign} belongs to another page; name another folder for the site.")
 
 
 def write_site(
@@ -138,6 +142,14 @@ def _write_certificate(exported: Generator, folder: Path) -> None:
 def _page_names() -> list[str]:
     """Patterns of the names in a copy of the page, folders with a `/` at the end."""
     return [re.escape(place.relative_to(PAGE).as_posix()) + "/" * place.is_dir() for place in PAGE.rglob("*")]
+
+
+def _is_site(folder: Path) -> bool:
+    """Whether nijigan exported a site into a folder."""
+    try:
+        return bool(_described(folder))
+    except UserError:
+        return False
 
 
 def _described(folder: Path) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ def prepare(picture: Image.Image | bytes, resolution: int, *, max_pixels: int = 
     try:
         image = decode(picture if isinstance(picture, bytes) else _encoded(picture, max_pixels), max_pixels).image
     except UnreadableError as error:
-        raise UserError(f"The picture cannot be used ({error}); choose a JPEG, PNG, WebP or GIF.") from error
+        raise UserError(f"The picture cannot be used ({error}); choose a JPEG, PNG or WebP.") from error
     if image.size == (resolution, resolution):
         return Upload(np.asarray(image), found=True)
     try:

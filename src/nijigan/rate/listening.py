@@ -26,7 +26,8 @@ def listen(port: int, host: str = LOOPBACK) -> socket.socket:
     check(0 <= port < 65536, f"{port} is not a valid port; choose 0 to 65535 with --port.")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        return socket.create_server((host, port), family=family)
+        both = family == socket.AF_INET6 and _is_everywhere(host) and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=family, dualstack_ipv6=both)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(

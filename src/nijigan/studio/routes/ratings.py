@@ -2,10 +2,13 @@
 
 import json
 import threading
+from dataclasses import replace
 
 from fastapi import APIRouter
 
 from nijigan.errors import UserError
+from nijigan.generator.face import Face
+from nijigan.generator.generator import Generator
 from nijigan.rate.store import NAME, VoteStore
 from nijigan.studio.problems import StorageError, documented
 from nijigan.studio.requests import ModelRatings, Rating, Ratings
@@ -27,7 +30,7 @@ class RatingBook:
         self._turn = threading.Lock()
 
     def rate(self, rating: Rating) -> Ratings:
-        """Store a rating; it replaces an earlier one of the same face.
+        """Store a rating; it replaces an earlier one of the same face, however its attributes were requested.
 
         Raises:
             UserError: no model of the studio made the face.
@@ -35,7 +38,7 @@ class RatingBook:
         """
         face, model = rating.face.face(), self._studio.model(rating.face.weights)
         model.generator.check_psi(face.psi)
-        model.generator.attributes_of(face)
+        face = _in_one_form(face, model.generator)
         latent = model.generator.header.latent
         face.latents(latent.size, latent.prior)
         try:
@@ -85,6 +88,13 @@ def make_router(studio: Studio) -> APIRouter:
         return await studio.aside(book.counts)
 
     return router
+
+
+def _in_one_form(face: Face, generator: Generator) -> Face:
+    """The record that stands for all records of a face: with every attribute, or with none if all are as sampled."""
+    codes = generator.codes([face.seed], **generator.attributes_of(face))[0]
+    sampled = (generator.codes([face.seed])[0] == codes).all()
+    return replace(face, attributes={} if sampled else generator.values(codes))
 
 
 def _weights(text: str) -> str:

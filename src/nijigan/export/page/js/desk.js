@@ -20,7 +20,8 @@ export function setUpDesk(app) {
   let rolls = 0;
 
   app.addEventListener("select", ({ detail: { face, parents, focus } }) => {
-    if (parents.length) family.set(face, parents);
+    const others = parents.filter((one) => keyOf(one) !== keyOf(face));
+    if (others.length) family.set(face, others);
     history.add(face);
     show(face);
     open(face);
@@ -28,24 +29,33 @@ export function setUpDesk(app) {
   });
 
   const narrow = () => matchMedia("(max-width: 60rem)").matches;
+  let covering = Boolean(globalThis.history.state?.desk); // whether this step of the history is the open desk of a phone
+
+  function reveal(open) {
+    document.body.classList.toggle("desk-open", open);
+    for (const part of document.querySelectorAll(".top, main, footer")) part.inert = open && narrow();
+  }
 
   /** Show the desk, with the face in the address. On a phone the desk hides the page, and Back closes it. */
   function open(face) {
     const address = `#face=${toLink(face)}`, state = globalThis.history.state ?? { desk: false };
     globalThis.history.replaceState(state, "", address);
     if (narrow() && !state.desk) globalThis.history.pushState({ desk: true }, "", address);
-    document.body.classList.add("desk-open");
+    covering = Boolean(globalThis.history.state.desk);
+    reveal(true);
   }
 
   function close() {
     if (globalThis.history.state?.desk) globalThis.history.back();
-    else document.body.classList.remove("desk-open");
+    else reveal(false);
   }
 
   addEventListener("popstate", ({ state }) => {
-    if (!state) return; // another address, not a step back
-    document.body.classList.toggle("desk-open", Boolean(state.desk));
-    if (app.face) globalThis.history.replaceState(state, "", `#face=${toLink(app.face)}`);
+    const before = covering;
+    covering = Boolean(state?.desk);
+    if (covering === before) return; // a step to another address, which opens its face
+    reveal(covering);
+    if (app.face) globalThis.history.replaceState(state ?? { desk: false }, "", `#face=${toLink(app.face)}`);
   });
   $("desk-close").addEventListener("click", close);
 
@@ -87,7 +97,10 @@ export function setUpDesk(app) {
     $("desk-psi").hidden = !app.model.truncatable;
     if (!app.model.truncatable) return;
     fill($("strip"), (signal) =>
-      STRIP.map((psi) => faceCard(app, { ...withValues(app.model, face, {}), psi }, { caption: `${psi}`, label: `ψ ${psi}`, pressed: psi === face.psi, signal })),
+      STRIP.map((psi) => {
+        const shown = psi === face.psi ? face : { ...withValues(app.model, face, {}), psi };
+        return faceCard(app, shown, { caption: `${psi}`, label: `ψ ${psi}`, pressed: psi === face.psi, signal });
+      }),
     );
   }
 
@@ -101,7 +114,7 @@ export function setUpDesk(app) {
         fill(row, (signal) =>
           attribute.values.map((value) => {
             const { poor, text } = app.accuracy(attribute, value);
-            const changed = withValues(app.model, face, { [attribute.name]: value });
+            const changed = value === now[attribute.name] ? face : withValues(app.model, face, { [attribute.name]: value });
             return faceCard(app, changed, { caption: word(value), label: text, poor, pressed: value === now[attribute.name], signal });
           }),
         );
@@ -154,17 +167,19 @@ export function setUpDesk(app) {
   }
 
   async function rate(good) {
-    opinions.set(app.face, good);
-    showOpinions(app.face);
-    if (!app.server) return notice(t("rated"));
-    const body = `{"face": ${toRecord(app.face)}, "good": ${good}}`;
-    try {
-      const answer = await fetch("v1/ratings", { method: "POST", headers: { "Content-Type": "application/json" }, body });
-      if (answer.ok) notice(t("rated.server"));
-      else problem((await answer.json()).detail);
-    } catch (error) {
-      problem(t("bad.server", { reason: error.message }));
+    const { face } = app;
+    if (app.server) {
+      const body = `{"face": ${toRecord(face)}, "good": ${good}}`;
+      try {
+        const answer = await fetch("v1/ratings", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+        if (!answer.ok) return problem((await answer.json()).detail);
+      } catch (error) {
+        return problem(t("bad.server", { reason: error.message }));
+      }
     }
+    opinions.set(face, good);
+    if (face === app.face) showOpinions(face);
+    notice(t(app.server ? "rated.server" : "rated"));
   }
 
   async function copyLink() {
@@ -201,8 +216,8 @@ export function setUpDesk(app) {
     button.addEventListener("click", () => download(Number(button.dataset.scale)).catch(report));
   }
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey;
-    if (event.key === "k" && !typing) toggleKept();
+    const typing = event.target.closest("input, select, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey;
+    if (event.key.toLowerCase() === "k" && !typing) toggleKept();
     if (event.key === "Escape") close();
   });
   kept.addEventListener("change", () => app.face && showOpinions(app.face));
@@ -211,6 +226,7 @@ export function setUpDesk(app) {
   app.addEventListener("repaint", again);
   app.addEventListener("model", () => {
     if (app.face && fits(app.model, app.face)) return;
+    if (app.face) globalThis.history.replaceState(globalThis.history.state, "", location.pathname + location.search);
     app.face = null;
     $("desk-body").hidden = true;
     $("desk-empty").hidden = false;

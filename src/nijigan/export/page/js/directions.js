@@ -31,6 +31,7 @@ export function setUpDirections(app) {
   function moved() {
     const latent = Float32Array.from(latentOfFace(app.model, start));
     const sliders = [...$("directions").querySelectorAll("input")];
+    if (sliders.every(({ value }) => Number(value) === 0)) return start;
     steps.forEach((step, index) => {
       const times = Number(sliders[index].value);
       step.forEach((number, place) => (latent[place] += times * number));
@@ -52,5 +53,8 @@ export function setUpDirections(app) {
 
   $("directions-reset").addEventListener("click", () => start && app.select(start, { focus: false }));
   app.addEventListener("select", ({ detail }) => build(detail));
-  app.addEventListener("language", () => app.face && build({ face: app.face }));
+  app.addEventListener("language", () => {
+    const names = [...$("directions").querySelectorAll("span")];
+    app.model?.directions?.forEach(({ name }, index) => names[index] && (names[index].textContent = word(name)));
+  });
 }

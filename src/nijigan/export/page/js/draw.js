@@ -24,13 +24,18 @@ export function setUpDraw(app) {
 
   let shown = ""; // what the gallery shows
 
-  function show() {
-    if (!app.model || !checkSeed()) return;
+  /** Show the faces that are asked for, `count` of them or a page. */
+  function show(count = 0) {
+    if (!app.model || $("draw").hidden || !checkSeed()) return; // a hidden gallery has no columns to count
     const asked = [app.model.weights, $("seed").value, $("psi").value, JSON.stringify(chosen())].join();
     if (asked === shown) return; // a new gallery would take the click that ends the typing of a seed
     shown = asked;
-    const count = page();
-    fill($("gallery"), (signal) => Array.from({ length: count }, (_, index) => card(index, signal)));
+    const length = count || page();
+    fill($("gallery"), (signal) => Array.from({ length }, (_, index) => card(index, signal)));
+    remember();
+  }
+
+  function remember() {
     const { value } = $("seed");
     settings.set("draw", { seed: value, psi: $("psi").value, attributes: chosen(), lock: $("lock").checked });
   }
@@ -44,8 +49,9 @@ export function setUpDraw(app) {
 
   function checkSeed() {
     const valid = /^\d{1,18}$/.test($("seed").value);
+    const said = $("seed").getAttribute("aria-invalid") === "true";
     $("seed").setAttribute("aria-invalid", String(!valid));
-    problem(valid ? "" : t("bad.seed"));
+    if (said || !valid) problem(valid ? "" : t("bad.seed"));
     return valid;
   }
 
@@ -76,15 +82,17 @@ export function setUpDraw(app) {
   const faces = () => [...$("gallery").querySelectorAll("button.face")].map((one) => one.face);
 
   $("draw-form").addEventListener("submit", (event) => event.preventDefault());
-  const later = debounce(show, 150);
+  const later = debounce(() => show(), 150);
   $("seed").addEventListener("input", later);
-  $("seed").addEventListener("change", show);
+  $("seed").addEventListener("change", () => show());
   $("dice").addEventListener("click", roll);
   $("psi").addEventListener("input", () => {
     $("psi-value").textContent = $("psi").value;
     later();
   });
   $("more").addEventListener("click", () => {
+    if (!checkSeed()) return;
+    show(); // a seed that was just typed
     const { signal } = $("gallery").halt;
     const first = $("gallery").childElementCount;
     for (let index = first, end = first + page(); index < end; index++) $("gallery").append(card(index, signal));
@@ -104,8 +112,10 @@ export function setUpDraw(app) {
   });
   const again = () => {
     shown = "";
-    if (app.model) show();
+    show($("gallery").childElementCount);
   };
+  $("lock").addEventListener("change", remember);
+  app.addEventListener("tab", ({ detail }) => detail === "draw" && show());
   app.addEventListener("language", () => {
     if (app.model) buildPickers();
     again();

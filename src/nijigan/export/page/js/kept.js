@@ -16,9 +16,12 @@ export function setUpKept(app) {
   const shown = (list) => list.faces.filter((face) => app.model && fits(app.model, face));
 
   function show() {
-    $("kept-count").textContent = String(kept.faces.length);
-    $("kept-count").hidden = !kept.faces.length;
+    const count = shown(kept).length, others = kept.faces.length - count;
+    $("kept-count").textContent = String(count);
+    $("kept-count").hidden = !count;
     if ($("kept").hidden || !app.model) return;
+    $("kept-others").hidden = !others;
+    $("kept-others-text").textContent = t("kept.others", { n: others });
     for (const [name, list] of [["kept", kept], ["history", history]]) {
       const faces = shown(list);
       $(`${name}-empty`).hidden = faces.length > 0;
@@ -35,6 +38,7 @@ export function setUpKept(app) {
     try {
       const record = await readPng(file);
       if (record === null) return problem(t("bad.png"));
+      if (Array.isArray(JSON.parse(record).faces)) return problem(t("bad.many"));
       openFace(app, fromRecord(record));
     } catch {
       problem(t("bad.png"));
@@ -77,6 +81,9 @@ export function setUpKept(app) {
   for (const event of ["model", "language", "repaint"]) app.addEventListener(event, show);
   $("kept-sheet").addEventListener("click", () => saveSheet(app, shown(kept)).catch(report));
   $("kept-archive").addEventListener("click", () => saveArchive(app, shown(kept)).catch(report));
+  $("kept-others-remove").addEventListener("click", () => {
+    if (confirm(t("kept.sure", { n: kept.faces.length - shown(kept).length }))) kept.save(shown(kept));
+  });
   $("history-clear").addEventListener("click", () => {
     history.clear();
     show();

@@ -13,11 +13,12 @@ const SIDE = 256; // pixels of a saved film, at least
 
 export function setUpMorph(app) {
   let corners = [];
-  let playing = false;
+  let turn = 0, playing = 0; // the turn that plays; 0: none
+  let rendering = 0; // how many films are being drawn
 
   app.addEventListener("corners", ({ detail }) => {
     corners = [detail[0], detail[1], detail[3], detail[2]]; // round the pad
-    playing = false;
+    playing = 0;
     $("morph-play").textContent = t("morph.play");
     const mine = corners; // others may have come before the face is drawn
     app.painter.draw(mine[0]).then((picture) => mine === corners && paint($("morph-face"), picture), report);
@@ -40,6 +41,7 @@ export function setUpMorph(app) {
 
   async function render() {
     const faces = frames(), pictures = [];
+    rendering += 1;
     $("morph-bar").hidden = false;
     try {
       for (const [index, face] of faces.entries()) {
@@ -47,24 +49,28 @@ export function setUpMorph(app) {
         $("morph-bar").value = (index + 1) / faces.length;
       }
     } finally {
-      $("morph-bar").hidden = true;
+      rendering -= 1;
+      $("morph-bar").hidden = !rendering;
     }
     return { faces, pictures };
   }
 
   async function play() {
-    playing = !playing;
+    const mine = playing ? 0 : ++turn;
+    playing = mine;
     $("morph-play").textContent = t(playing ? "morph.stop" : "morph.play");
-    if (!playing) return;
+    if (!mine) return;
     try {
       const { pictures } = await render();
-      for (let frame = 0; playing && !$("mix").hidden; frame = (frame + 1) % pictures.length) {
+      for (let frame = 0; playing === mine && !$("mix").hidden; frame = (frame + 1) % pictures.length) {
         paint($("morph-face"), pictures[frame]);
         await new Promise((resolve) => setTimeout(resolve, 1000 / FPS));
       }
     } finally {
-      playing = false;
-      $("morph-play").textContent = t("morph.play");
+      if (playing === mine) {
+        playing = 0;
+        $("morph-play").textContent = t("morph.play");
+      }
     }
   }
 
