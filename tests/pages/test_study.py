@@ -64,6 +64,9 @@ def test_every_study_has_a_page_of_a_run(study, tiny: Recipe, faces: FaceDataset
     assert "Real training faces" in page.text
     if study.epochs:
         assert "After epoch 1" in page.text
+    else:  # grids at equal distances
+        assert "After 1.0 epochs" in page.text
+        assert "After 2.0 epochs" in page.text
 
 
 def test_a_foreign_recipe_is_named_and_a_lost_dataset_leaves_a_page(

@@ -21,6 +21,7 @@ from nijigan.runs import RunInfo, read_log, snapshots_of
 _LOSSES, _SCORES = ("g_loss", "d_loss"), ("real_score", "fake_score")
 _WINDOW = 10  # log lines over which volatility is averaged
 _SHOWN = 32  # real faces beside as many generated ones
+_GRIDS = 6  # of a study that names no epochs
 _NEAR = 0.1  # epochs: a round that ends an epoch may end that much later, and one that is this short of it counts
 
 
@@ -157,17 +158,21 @@ def _names(keys: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _grids(run: Path, epochs: Sequence[int], lines: Sequence[Line]) -> list[tuple[str, Picture]]:
-    """For each epoch that was reached, the sample grid at its end."""
+    """For each epoch that was reached, the sample grid at its end; without epochs, some grids at equal distances."""
     per_epoch = lines[-1]["images"] / lines[-1]["epoch"]
     found, snapshots = [], snapshots_of(run)
-    for epoch in epochs:
-        path, images = min(snapshots, key=lambda grid: abs(grid[1] - epoch * per_epoch), default=(None, 0))
-        if path is not None and abs(images / per_epoch - epoch) < (_NEAR if epoch else 1e-9):
+    chosen = [(f"after epoch {epoch}", epoch) for epoch in epochs if epoch]
+    if not chosen and snapshots:
+        ages = {
+            snapshots[place][1] / per_epoch for place in np.linspace(0, len(snapshots) - 1, _GRIDS).round().astype(int)
+        }
+        chosen = [(f"after {age:.1f} epochs", age) for age in sorted(ages - {0})]
+    for name, age in [("before training", 0), *chosen]:
+        path, images = min(snapshots, key=lambda grid: abs(grid[1] - age * per_epoch), default=(None, 0))
+        if path is not None and abs(images / per_epoch - age) < (_NEAR if age else 1e-9):
             with suppress(OSError), Image.open(path) as picture:
-                name = "before training" if epoch == 0 else f"after epoch {epoch}"
-                found.append(
-                    (name, pictures(np.asarray(picture.convert("RGB"))[None], [f"the same latents {name}"])[0])
-                )
+                image = np.asarray(picture.convert("RGB"))[None]
+                found.append((name, pictures(image, [f"the same latents {name}"])[0]))
     return found
 
 
