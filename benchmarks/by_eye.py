@@ -1,4 +1,4 @@
-"""Sum up verdicts by eye: verdicts.csv → by-eye.json in results/packaged, and in results/niji/0298.
+"""Sum up verdicts by eye: verdicts.csv → by-eye.json, in results/packaged and in the folders of results/niji.
 
 python benchmarks/by_eye.py
 
@@ -15,7 +15,7 @@ import numpy as np
 from nijigan.rate.tally import agree
 
 RESULTS = Path(__file__).parents[1] / "results"
-FOLDER, LATER = RESULTS / "packaged", RESULTS / "niji" / "0298"
+FOLDERS = (RESULTS / "packaged", RESULTS / "niji" / "0200", RESULTS / "niji" / "0298")
 _Z = 1.96
 
 
@@ -41,13 +41,10 @@ def read(folder: Path) -> tuple[dict[str, list[dict[str, str]]], float | None]:
 
 def main() -> None:
     """Read, sum up, write."""
-    of, kappa = read(FOLDER)
-    found = {"faces": len(of["niji"]), **kept(of["niji"]), "reacgan": kept(of["reacgan"]),
-             "real": kept(of["real"])["kept"], "kappa": kappa}  # fmt: skip
-    (FOLDER / "by-eye.json").write_text(json.dumps(found, indent=1) + "\n")
-    of, kappa = read(LATER)
-    later = {"kappa": kappa, **{name: {"faces": len(lines), **kept(lines)} for name, lines in of.items()}}
-    (LATER / "by-eye.json").write_text(json.dumps(later, indent=1) + "\n")
+    for folder in FOLDERS:
+        of, kappa = read(folder)
+        found = {"kappa": kappa, **{name: {"faces": len(lines), **kept(lines)} for name, lines in of.items()}}
+        (folder / "by-eye.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

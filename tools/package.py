@@ -1,6 +1,6 @@
 """Make a run's networks those of the package: generator, discriminator and ONNX file.
 
-python tools/package.py RUN "How it was trained, on what, what it draws."
+python tools/package.py RUN "How it was trained, on what, what it draws." [KIMG, with those of the runs before it]
 nijigan evaluate --data FACES --split test --manifold --out results/packaged
 python tools/package.py --metrics   # write these scores into the packaged files
 """
@@ -26,14 +26,15 @@ STATED = {
 """Scores that the files state, and their names in the evaluation. Accuracies are stated for each value too."""
 
 
-def package(run: str, description: str) -> None:
-    """Replace the packaged networks by those of a run."""
+def package(run: str, description: str, kimg: str = "") -> None:
+    """Replace the packaged networks by those of a run, which has seen `kimg` with the runs that it goes on from."""
     with tempfile.TemporaryDirectory() as folder:
         pair = Path(folder)
         write_pair(Path(run), pair, half=True)
         generator = Generator.load(pair / GENERATOR)
         PACKAGED_DISCRIMINATOR.write_bytes((pair / DISCRIMINATOR).read_bytes())
-    write(generator, replace(generator.header, licence="MIT", description=description))
+    total = float(kimg or generator.header.kimg)
+    write(generator, replace(generator.header, licence="MIT", description=description, kimg=total))
 
 
 def state_metrics() -> None:

@@ -49,7 +49,7 @@ RULES: Mapping[str, Callable[[Facts], Any]] = {
     "discriminator.width": _width(64),
     # Gradients with respect to pixels shrink as their number grows: Karras et al. 2020 scale γ with the area.
     "penalty.weight": lambda facts: round(2 * (facts.resolution / 64) ** 2, 2),
-    "condition": lambda facts: ConditionConfig("reacgan", weight=1) if facts.labelled else ConditionConfig(),
+    "condition": lambda facts: ConditionConfig("reacgan", weight=0.1) if facts.labelled else ConditionConfig(),
     # Colours that are changed at random teach the class loss wrong labels of colours.
     "augment.colour": lambda facts: not facts.labelled,
     "augment.ramp_kimg": lambda facts: max(1.0, round(_PASSES * facts.faces / 1000, 1)),
