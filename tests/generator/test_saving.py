@@ -116,7 +116,7 @@ def test_few_faces_wait_to_be_written(generator, tmp_path, monkeypatch):
     """Memory is constant, however slow the disk is."""
     monkeypatch.setattr(module, "BATCH", 3)
     synthesised, written, most = 0, 0, 0
-    synthesise, encode = generator.synthesise, module._png
+    synthesise, encode = generator.synthesise, module.face_png
 
     def counted(latents, *arguments, **options):
         nonlocal synthesised, most
@@ -131,7 +131,7 @@ def test_few_faces_wait_to_be_written(generator, tmp_path, monkeypatch):
         return encode(face, image)
 
     monkeypatch.setattr(generator, "synthesise", counted)
-    monkeypatch.setattr(module, "_png", slow)
+    monkeypatch.setattr(module, "face_png", slow)
     generate(generator, tmp_path / "faces.zip", n=60)
     assert synthesised == written == 60
     assert most <= 4 * module.BATCH + 1

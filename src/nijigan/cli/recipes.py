@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import Positional
 
-from nijigan.cli.common import narrate
 from nijigan.errors import UserError
 from nijigan.recipe.named_recipes import RECIPES, find_recipe
 from nijigan.recipe.recipe import Recipe
@@ -85,7 +84,7 @@ class Recipes:
                 "derived" if "kimg" in recipe.derived else length,
             )  # fmt: skip
         styled().print(table)
-        narrate("lr: that of G, or of G/D. kimg: length in thousands of images, or in passes over the faces (ep.).")
+        print("lr: that of G, or of G/D. kimg: length in thousands of images, or in passes over the faces (ep.).")
 
 
 def _optimizers(recipe: Recipe) -> str:

@@ -54,7 +54,7 @@ class EnlargeConv3(Conv3):
     def forward(self, input: Tensor) -> Tensor:
         """Enlarge, and apply the convolution."""
         learning = _learning(input, self.weight) and not torch.compiler.is_compiling()  # exports have any batch size
-        if learning and len(input) * input.shape[2] * input.shape[3] >= _POSITIONS:
+        if learning and _is_exact() and len(input) * input.shape[2] * input.shape[3] >= _POSITIONS:
             return _double(input, _folded(self.weight), self.bias)
         if torch.onnx.is_in_onnx_export():
             return conv_transpose2d(input, _folded(self.weight), self.bias, 2, 1)
@@ -121,6 +121,11 @@ def _tiling(features: Tensor, weight: Tensor, small: torch.Size, stride: int) ->
         if fits and len(features) * small.numel() // m**2 >= _TILES * threads:
             return Tiling(m, r=weight.shape[2] // stride, stride=stride)
     return None
+
+
+def _is_exact() -> bool:
+    """Whether transposed convolutions sum in fp32. In bf16, torch sums in bf16 on CPUs that have no kernels for it."""
+    return not torch.is_autocast_enabled("cpu") or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _learning(features: Tensor, weight: Tensor) -> bool:
