@@ -246,9 +246,8 @@ class Invert:
         pixels = np.stack([upload.pixels for upload in uploads])
         with progress_bar("Searching") as progress:
             found = inversions(generator, pixels, steps=self.steps, progress=progress)
-            for path, place, inversion in zip(
-                self.pictures, places, found, strict=True
-            ):  # kept if the search is stopped
+            # Each is written when it is found, so that a stopped search keeps what it has.
+            for path, place, inversion in zip(self.pictures, places, found, strict=True):
                 large = enlarge(inversion.picture[None], self.scale)[0]
                 with replacing(place) as temporary:
                     temporary.write_bytes(face_png(inversion.face, large))

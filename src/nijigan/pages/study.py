@@ -163,9 +163,8 @@ def _grids(run: Path, epochs: Sequence[int], lines: Sequence[Line]) -> list[tupl
     found, snapshots = [], snapshots_of(run)
     chosen = [(f"after epoch {epoch}", epoch) for epoch in epochs if epoch]
     if not chosen and snapshots:
-        ages = {
-            snapshots[place][1] / per_epoch for place in np.linspace(0, len(snapshots) - 1, _GRIDS).round().astype(int)
-        }
+        places = np.linspace(0, len(snapshots) - 1, _GRIDS).round().astype(int)
+        ages = {snapshots[place][1] / per_epoch for place in places}
         chosen = [(f"after {age:.1f} epochs", age) for age in sorted(ages - {0})]
     for name, age in [("before training", 0), *chosen]:
         path, images = min(snapshots, key=lambda grid: abs(grid[1] - age * per_epoch), default=(None, 0))
