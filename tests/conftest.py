@@ -36,6 +36,7 @@ def shrink(recipe: Recipe) -> Recipe:
         latent=replace(recipe.latent, size=8),
         generator=replace(recipe.generator, width=4, max_width=16, depth=1),
         discriminator=replace(recipe.discriminator, width=4, max_width=16, depth=1),
+        projected=replace(recipe.projected, size=64) if recipe.projected.weight else recipe.projected,
         batch_size=8,
         n_critic=min(recipe.n_critic, 2),
         burn_in=replace(recipe.burn_in, kimg=min(recipe.burn_in.kimg, 0.3)),

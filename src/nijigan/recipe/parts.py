@@ -131,6 +131,27 @@ class DiscriminatorConfig:
 
 
 @dataclass(frozen=True)
+class ProjectedConfig:
+    """A second discriminator, which sees faces through a frozen network: Sauer et al. 2021, Kumari et al. 2022."""
+
+    weight: float = 0.0
+    """Weight of its loss in that of G; 0 = no second discriminator."""
+    size: int = 128
+    """Height and width to which faces are resized for it: a multiple of 32."""
+
+    def __post_init__(self) -> None:
+        check(0 <= self.weight < inf, f"projected.weight is {self.weight}; choose 0 (off) or more.")
+        check(
+            64 <= self.size <= 512 and self.size % 32 == 0,
+            f"projected.size is {self.size}; choose a multiple of 32, from 64 to 512.",
+        )
+        check(
+            self.weight > 0 or self.size == ProjectedConfig.size,
+            "projected.size has no effect without a weight; set projected.weight above 0 (0.3 is usual).",
+        )
+
+
+@dataclass(frozen=True)
 class ConditionConfig:
     """How both networks are conditioned on the attributes of the dataset."""
 

@@ -24,6 +24,7 @@ from nijigan.recipe.parts import (
     LatentConfig,
     OptimizerConfig,
     PenaltyConfig,
+    ProjectedConfig,
     TricksConfig,
 )
 
@@ -41,6 +42,7 @@ class Recipe:
     latent: LatentConfig = field(default_factory=LatentConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    projected: ProjectedConfig = field(default_factory=ProjectedConfig)
     condition: ConditionConfig = field(default_factory=ConditionConfig)
     attributes: tuple[str, ...] = ()
     """Attributes to condition on, such as hair,eyes. Default: every attribute of the dataset, or none if condition.kind

@@ -22,6 +22,7 @@ from nijigan.networks.priors import random_latents
 from nijigan.recipe.parts import OptimizerConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.tensors.numerics import autocast_device, full_precision
+from nijigan.training.projected_game import ProjectedGame
 from nijigan.training.schedules import Schedule, schedule_at, turns
 from nijigan.training.state import SLOTS, TrainingState
 
@@ -88,6 +89,8 @@ class Rounds:
         self._learning = learning_parameters(state.discriminator, recipe.discriminator.frozen)
         state.discriminator.requires_grad_(False)
         self._let_discriminator_learn()
+        low = -1.0 if recipe.generator.output == "tanh" else 0.0
+        self.projected = None if state.projected is None else ProjectedGame(state.projected, low, self._augmented)
         self.real_distance = real_distance if recipe.attributes and recipe.condition.diversity else None
         self.objective, self.penalty = build_objective(recipe), build_penalty(recipe.penalty)
         self.class_loss = build_class_loss(recipe.condition)
@@ -102,6 +105,7 @@ class Rounds:
         keys += ["d_class_loss", "g_class_loss"] * (self.class_loss is not None)
         keys += ["diversity_loss"] * (self.real_distance is not None)
         keys += ["d_gradient", "g_gradient"] * (recipe.precision != "fp16")  # there, overflows are part of the method
+        keys += ["d_projected_loss", "g_projected_loss"] * (self.projected is not None)
         self._sums = {key: torch.zeros((), device=fabric.device) for key in keys}
         self._counts = dict.fromkeys(self._sums, 0)
 
@@ -131,6 +135,8 @@ class Rounds:
         self._measuring = number % _GRADIENT_EVERY == 1
         state.generator.train()
         state.discriminator.train()
+        if state.projected is not None:
+            state.projected.train()
 
         # Discriminator. The generator's update reuses the last fakes, which saves a pass of G.
         batches: list[MicroBatch] = []
@@ -143,7 +149,9 @@ class Rounds:
             state.images += recipe.batch_size
 
         # Generator. The gradients of D's weights are not needed here.
-        state.discriminator.requires_grad_(False)
+        for discriminator in (state.discriminator, state.projected):
+            if discriminator is not None:
+                discriminator.requires_grad_(False)
         for _ in range(updates.g_updates):
             self._update_generator(batches or self._read_batches(), fake, updates.diversity)
             fake = None
@@ -159,6 +167,8 @@ class Rounds:
     def _let_discriminator_learn(self) -> None:
         for parameter in self._learning:
             parameter.requires_grad_(True)
+        if self.state.projected is not None:
+            self.state.projected.requires_grad_(True)
 
     def averages(self) -> dict[str, float | None]:
         """Means over all processes since the last call; None for losses that were not computed.
@@ -182,9 +192,16 @@ class Rounds:
             with torch.set_grad_enabled(keep and number == len(batches)):
                 fake = self._generate(batch.codes)
             loss = self._discriminator_loss(batch, self._mixed_with_past(fake.detach(), number - 1), penalised)
+            if self.projected is not None:
+                with self.autocast:
+                    projected = self.projected.d_loss(batch.images, fake)
+                self._note(d_projected_loss=projected)
+                loss = loss + projected
             with full_precision(self._device_type) if penalised else nullcontext():
                 self._backward(loss)
         self._step("d", self.state.d_optimizer, self.state.discriminator, self.recipe.d_optimizer)
+        if self.state.projected is not None and self.state.p_optimizer is not None:
+            self._step("p", self.state.p_optimizer, self.state.projected, self.recipe.d_optimizer)
         if self.recipe.clip is not None:
             clip_weights(self.state.discriminator, self.recipe.clip)
         return fake
@@ -241,6 +258,11 @@ class Rounds:
         real_logits = self._discriminate(batch.images, batch.codes).logits if self.objective.paired else None
         loss = self.objective.g_loss(on_fake.logits, real_logits)
         self._note(g_loss=loss)
+        if self.projected is not None:
+            with self.autocast:
+                projected = self.projected.g_loss(fake)
+            self._note(g_projected_loss=projected)
+            loss = loss + self.recipe.projected.weight * projected
         if self.class_loss is not None:
             class_loss = self.class_loss(on_fake, *batch.codes)
             self._note(g_class_loss=class_loss)

@@ -14,6 +14,7 @@ from nijigan.errors import UserError
 from nijigan.jsonio import parse_json
 from nijigan.networks import build_discriminator, build_generator
 from nijigan.networks.layers import Layer, list_layers
+from nijigan.networks.projected import ProjectedDiscriminator
 from nijigan.recipe.parts import OptimizerConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.tensors.unallocated import unallocated
@@ -30,7 +31,7 @@ SLOTS = 16
 
 @dataclass
 class TrainingState:
-    """The two networks, their optimizers, the averaged generator and the position in the run."""
+    """The networks, their optimizers, the averaged generator and the position in the run."""
 
     generator: nn.Module
     discriminator: nn.Module
@@ -38,6 +39,10 @@ class TrainingState:
     g_optimizer: Optimizer
     d_optimizer: Optimizer
     scaler: torch.amp.GradScaler
+    projected: ProjectedDiscriminator | None = None
+    """The second discriminator, if the recipe has one."""
+    p_optimizer: Optimizer | None = None
+    """Its optimizer, with the settings of D's."""
     images: int = 0
     """Real images shown so far: the clock of the run."""
     seconds: float = 0.0
@@ -55,6 +60,9 @@ class TrainingState:
         generator, discriminator = build_networks(recipe, attributes)
         generator.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
         discriminator.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
+        projected = ProjectedDiscriminator(recipe.projected.size) if recipe.projected.weight else None
+        if projected is not None:
+            projected.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
         size = (SLOTS, recipe.batch_size // recipe.accumulate, 3, recipe.resolution, recipe.resolution)
         return cls(
             generator=generator,
@@ -63,6 +71,8 @@ class TrainingState:
             g_optimizer=build_optimizer(recipe.g_optimizer, generator),
             d_optimizer=build_optimizer(recipe.d_optimizer, discriminator),
             scaler=torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16"),
+            projected=projected,
+            p_optimizer=None if projected is None else build_optimizer(recipe.d_optimizer, projected),
             past=torch.zeros(size, dtype=torch.float16, device=device) if recipe.tricks.replay else None,
         )
 
@@ -106,16 +116,20 @@ class TrainingState:
 
     def finite(self) -> bool:
         """Whether all weights of both networks and of the averaged generator are finite numbers."""
-        networks = (self.generator, self.discriminator, self.ema.module)
+        networks = [self.generator, self.discriminator, self.ema.module]
+        networks += [] if self.projected is None else [self.projected]
         weights = [weight.detach() for network in networks for weight in network.parameters()]
         return bool(torch.stack([weight.isfinite().all() for weight in weights]).all())
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
         modules = {"generator": self.generator, "discriminator": self.discriminator, "ema": self.ema.module}
+        optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
+        if self.projected is not None and self.p_optimizer is not None:
+            modules["projected"], optimizers["p_optimizer"] = self.projected, self.p_optimizer
         for prefix, module in modules.items():
             for name, value in module.state_dict().items():
                 yield f"{prefix}.{name}", value
-        for prefix, optimizer in (("g_optimizer", self.g_optimizer), ("d_optimizer", self.d_optimizer)):
+        for prefix, optimizer in optimizers.items():
             for index, parameter in enumerate(_parameters(optimizer)):
                 for key, value in sorted(optimizer.state[parameter].items()):
                     if isinstance(value, Tensor):  # sgd without momentum keeps a None

@@ -26,6 +26,11 @@ class Figure:
 
 _FIGURES = (
     Figure("losses", "Loss", {"d_loss": "discriminator", "g_loss": "generator"}),
+    Figure(
+        "projected",
+        "Loss of the projected discriminator",
+        {"d_projected_loss": "discriminator", "g_projected_loss": "generator"},
+    ),
     Figure("scores", "Score", {"real_score": "real faces", "fake_score": "generated faces"}),
     Figure("penalty", "Penalty", {"penalty": "discriminator"}),
     Figure("gradients", "Length of the gradient", {"d_gradient": "discriminator", "g_gradient": "generator"}),

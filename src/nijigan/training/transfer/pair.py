@@ -2,6 +2,7 @@
 
 A folder with two files. `generator.safetensors` is an ordinary generator; `discriminator.safetensors` has the weights
 of D, whose kernels may be in fp16, and in its text the recipe of both networks and the hash of the generator's weights.
+If there is a projected discriminator, its weights are there too, under `projected.`.
 Optimizers are not kept. The word `package` stands for the pair in the package.
 """
 
@@ -26,6 +27,7 @@ from nijigan.training.checkpoint import Checkpoint, load_checkpoint
 
 GENERATOR, DISCRIMINATOR = "generator.safetensors", "discriminator.safetensors"
 PACKAGE = Path("package")
+_PROJECTED = "projected."
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Networks:
     attributes: Mapping[str, Sequence[str]]
     """The values of every attribute in the order of their codes."""
     weights: Mapping[str, Mapping[str, Tensor]]
-    """By network, `generator`, `discriminator` and `ema`: tensors by name."""
+    """By network, `generator`, `discriminator`, `ema` and, if there is one, `projected`: tensors by name."""
     origin: str
     """`Generator.weights_hash` of the averaged generator."""
 
@@ -69,7 +71,8 @@ def write_pair(run: Path, out: Path, half: bool = False) -> None:
         UserError: there is no run, a weight is not finite, or `out` cannot be written to.
     """
     (tensors, numbers), generator = _last_of(run)
-    stored = stored_tensors(_part(tensors, "discriminator."), half, f"The discriminator of {run}")
+    judges = _part(tensors, "discriminator.") | {n: t for n, t in tensors.items() if n.startswith(_PROJECTED)}
+    stored = stored_tensors(judges, half, f"The discriminator of {run}")
     generator.save(out / GENERATOR, half=half)
     text = json.dumps({"recipe": numbers["recipe"], "generator": Generator.load(out / GENERATOR).weights_hash})
     with replacing(out / DISCRIMINATOR) as temporary:
@@ -94,14 +97,20 @@ def _read_pair(generator: Path, discriminator: Path) -> Networks:
         f"{discriminator} is the discriminator of another generator than {generator}; export the pair again.",
     )
     averaged = dict(drawn.module.state_dict())
-    weights = {"generator": averaged, "ema": averaged, "discriminator": {n: t.float() for n, t in tensors.items()}}
+    judges = {n: t.float() for n, t in tensors.items()}
+    weights = {
+        "generator": averaged,
+        "ema": averaged,
+        "discriminator": {n: t for n, t in judges.items() if not n.startswith(_PROJECTED)},
+        "projected": _part(judges, _PROJECTED),
+    }
     return Networks(recipe, drawn.header.attributes, weights, drawn.weights_hash)
 
 
 def _read_run(run: Path) -> Networks:
     (tensors, numbers), last = _last_of(run)
     recipe = parse_json(Recipe, json.dumps(numbers["recipe"]), f"The recipe of {run}")
-    weights = {network: _part(tensors, f"{network}.") for network in ("generator", "discriminator", "ema")}
+    weights = {network: _part(tensors, f"{network}.") for network in ("generator", "discriminator", "ema", "projected")}
     return Networks(recipe, last.header.attributes, weights, last.weights_hash)
 
 

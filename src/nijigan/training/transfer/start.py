@@ -53,7 +53,8 @@ def load_networks(state: TrainingState, recipe: Recipe, attributes: Attributes, 
     If only the new generator is conditional, it initially generates the same images as the other: its input is longer,
     and the added weights start at 0 (in `style` the attributes enter the styles, with weights of 0). The parts for an
     attribute are copied if its values, and the kind of D's condition, are the same. Otherwise they start from scratch.
-    A resnet without attributes initially generates what a conditional one did for faces without labels.
+    A resnet without attributes initially generates what a conditional one did for faces without labels. The projected
+    discriminator starts from theirs if they have one of the same size.
 
     Args:
         state: as `TrainingState.start` gave it.
@@ -75,6 +76,9 @@ def load_networks(state: TrainingState, recipe: Recipe, attributes: Attributes, 
         if theirs.attributes and not attributes and network != "discriminator":
             given = _without_attributes(given, recipe.latent.size)
         _fill(module, given, attributes, known)
+    heads = theirs.weights.get("projected")
+    if state.projected is not None and heads and theirs.recipe.projected.size == recipe.projected.size:
+        _fill(state.projected, heads, {}, {})
     state.origin = theirs.origin
 
 

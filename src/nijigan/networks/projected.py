@@ -1,0 +1,136 @@
+"""A second discriminator, which sees faces through a frozen network: what is wrong with them, not only that it is.
+
+Sauer, Chitta, Müller and Geiger, "Projected GANs Converge Faster", NeurIPS 2021; beside a discriminator of pixels, as
+in Kumari, Zhang, Shechtman and Zhu, "Ensembling Off-the-shelf Models for GAN Training", CVPR 2022.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, interpolate, pad
+
+from nijigan.networks.blocks import activation, add_spectral_norm
+from nijigan.networks.convolutions import Conv3, Halve, convolve3
+from nijigan.vision import lite0
+from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, freeze
+
+BLOCKS = (3, 5, 11, 15)
+"""The blocks of Lite0 whose outputs are seen: the last before each halving of the resolution, from 1/4 to 1/32."""
+_CHANNELS = 64
+"""Channels of the mixed maps and of the heads."""
+_SHIFT = 4
+"""Largest shift of the input, in its pixels. Otherwise some pixels would always fall between its strides."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """The frozen network, and the typical values of what it sees."""
+
+    network: lite0.Lite0
+    means: tuple[Tensor, ...]
+    """For each block in `BLOCKS`, C: the mean of every channel."""
+    deviations: tuple[Tensor, ...]
+    """For each block in `BLOCKS`, C: the standard deviation of every channel."""
+
+
+@cache
+def _sight(device: torch.device) -> Sight:
+    """Lite0 on a device, without the layers after the last block that is seen.
+
+    Its batch norms tell mean and deviation on ImageNet: a block's output has their shift and scale, and a sum of blocks
+    the sum of their shifts and variances, as far as the blocks are independent. On faces, deviations are 1.1 to 1.4
+    times as large.
+    """
+    network = lite0.load()
+    means, variances = [torch.zeros(())], [torch.zeros(())]
+    for block in network.blocks:
+        assert isinstance(block, lite0.Block)
+        norm = block.project[1]
+        assert isinstance(norm, nn.BatchNorm2d)
+        mean, variance = norm.bias.detach(), norm.weight.detach().square()
+        means.append(means[-1] + mean if block.residual else mean)
+        variances.append(variances[-1] + variance if block.residual else variance)
+    network.blocks, network.head = network.blocks[: BLOCKS[-1]], nn.Identity()  # type: ignore[assignment]
+    freeze(network)
+    return Sight(
+        network.to(device),
+        tuple(means[number].to(device) for number in BLOCKS),
+        tuple(variances[number].sqrt().to(device) for number in BLOCKS),
+    )
+
+
+class ProjectedDiscriminator(nn.Module):
+    """Heads on the maps of Lite0, which fixed random weights have mixed. Only the heads learn.
+
+    The channels of each map are standardised and mixed at random; then, from the coarsest map to the finest, each is
+    added to the next and mixed again: sections 3.2 (CCM and CSM) of Sauer et al. Otherwise a head would attend to few
+    channels. Each head judges places of one map, with batch norm and spectral norm as in the authors' code.
+
+    Args:
+        size: height and width to which faces are resized, a multiple of 32.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.heads = nn.ModuleList(_head(size // 2 ** (level + 2)) for level in range(len(BLOCKS)))
+
+    def look(self, faces: Tensor) -> tuple[Tensor, ...]:
+        """What the heads see of N×3×H×W faces in [0, 1]: for each block in `BLOCKS`, N×64×h×w, the finest first."""
+        sight = _sight(faces.device)
+        mean, deviation = IMAGENET_MEAN.to(faces.device), IMAGENET_STD.to(faces.device)
+        x = sight.network.stem((self._resized(faces) - mean) / deviation)
+        seen: list[Tensor] = []
+        for number, block in enumerate(sight.network.blocks, 1):
+            x = block(x)
+            if number in BLOCKS:
+                place = len(seen)
+                seen.append(_mixed(x, sight.means[place], sight.deviations[place], place))
+        maps = [seen[-1]]
+        for place in reversed(range(len(seen) - 1)):
+            coarse = interpolate(maps[0], scale_factor=2.0, mode="bilinear")
+            kernel = _random((_CHANNELS, _CHANNELS, 3, 3), len(BLOCKS) + place, x.device).to(x.dtype)
+            maps.insert(0, convolve3((seen[place] + coarse) / 2**0.5, kernel, None))
+        return tuple(maps)
+
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Maps as `look` gives them → for each, N×places logits in fp32."""
+        return tuple(head(seen).flatten(1).float() for head, seen in zip(self.heads, maps, strict=True))
+
+    def _resized(self, faces: Tensor) -> Tensor:
+        """Faces of `size` pixels, all shifted by the same random distance."""
+        if faces.shape[2] != self.size:
+            faces = interpolate(faces, size=self.size, mode="bilinear", antialias=faces.shape[2] > self.size)
+        top, left = torch.randint(2 * _SHIFT + 1, (2,), device="cpu").tolist()
+        wide = pad(faces, (_SHIFT,) * 4, mode="replicate")
+        return wide[:, :, top : top + self.size, left : left + self.size]
+
+
+def _mixed(x: Tensor, mean: Tensor, deviation: Tensor, place: int) -> Tensor:
+    """Standardise the channels, and mix them to 64: N×C×h×w → N×64×h×w."""
+    weight = _random((_CHANNELS, len(mean)), place, x.device) / deviation
+    kernel, bias = weight[:, :, None, None], -weight @ mean
+    return conv2d(x, kernel.to(x.dtype), bias.to(x.dtype))
+
+
+@cache
+def _random(shape: tuple[int, ...], number: int, device: torch.device) -> Tensor:
+    """Fixed random weights that preserve variance. They follow from their number and are never stored."""
+    values = np.random.default_rng(number).standard_normal(shape) / np.prod(shape[1:]) ** 0.5
+    return torch.from_numpy(values.astype(np.float32)).to(device)
+
+
+def _head(side: int) -> nn.Sequential:
+    """64×side×side → logits for up to 4×4 places."""
+    layers: list[nn.Module] = []
+    for _ in range(max(1, (side - 1).bit_length() - 2)):
+        halves = side > 4
+        convolution = Halve(_CHANNELS, _CHANNELS, False) if halves else Conv3(_CHANNELS, _CHANNELS, False)
+        layers += [convolution, nn.BatchNorm2d(_CHANNELS), activation("leaky")]
+    head = nn.Sequential(*layers, Conv3(_CHANNELS, 1))
+    add_spectral_norm(head)
+    return head
