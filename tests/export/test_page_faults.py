@@ -130,6 +130,9 @@ def test_a_face_that_is_not_stored_is_told(context, address):
     visit.page.locator("#keep").click()
     visit.page.locator("#problem", has_text="does not store the face").wait_for()
     assert visit.page.locator("#keep").get_attribute("aria-pressed") == "true"
+    visit.page.locator("#good").click()
+    visit.page.locator("#problem", has_text="rating is not stored").wait_for()
+    assert visit.page.locator("#notice").inner_text() == ""
     visit.check_clean()
 
 

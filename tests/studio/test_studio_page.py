@@ -1,8 +1,11 @@
 """The page as the studio serves it: faces drawn on the server are those drawn in the page and in Python."""
 
+import base64
 import io
+import re
 
 import pytest
+from PIL import Image
 
 from browsing import Visit, chromium, difference, needs_chromium, picture
 from nijigan.generator.records import read_face
@@ -93,4 +96,32 @@ def test_a_server_without_onnxruntime_draws_for_the_page(tmp_path):
         assert difference(picture(saved), HAIR.draw(read_face(io.BytesIO(saved)))) <= 1
         large = visit.download(lambda: visit.page.locator(".download[data-scale='2']").click())
         assert picture(large).shape == (64, 64, 3)
+        visit.check_clean()
+
+
+def test_a_picture_is_looked_for_where_it_is_dropped(client):
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 60), "teal").save(buffer, "PNG")
+    with chromium() as browser:
+        visit = Visit(browser.new_context(locale="ja-JP"), f"http://127.0.0.1:{client.port}/")
+        visit.page.locator("#tab-kept").click()
+
+        def drop(selector):
+            visit.page.locator(selector).evaluate(
+                """(place, content) => {
+                    const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
+                    const dataTransfer = new DataTransfer();
+                    dataTransfer.items.add(new File([bytes], "photo.png", { type: "image/png" }));
+                    place.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }));
+                }""",
+                base64.b64encode(buffer.getvalue()).decode(),
+            )
+
+        drop("#open-file")
+        visit.page.locator("#problem", has_text="「写真に近い顔を探す」").wait_for()
+        drop("#find-file")
+        told = visit.page.locator("#notice", has_text=re.compile("中央を使いました。 (近い|似ている|遠い): "))
+        told.wait_for(timeout=60_000)
+        assert visit.page.locator("#problem").is_hidden()
+        visit.page.locator("#desk-words", has_text="ここで作った顔").wait_for()
         visit.check_clean()

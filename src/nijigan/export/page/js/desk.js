@@ -187,8 +187,9 @@ export function setUpDesk(app) {
         return problem(t("bad.server", { reason: error.message }));
       }
     }
-    opinions.set(face, good);
+    const stored = opinions.set(face, good);
     if (face === app.face) showOpinions(face);
+    if (!stored && !app.server) return problem(t("bad.store.rating"));
     notice(t(app.server ? "rated.server" : "rated"));
   }
 
