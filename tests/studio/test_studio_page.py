@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 
 import pytest
@@ -125,3 +126,31 @@ def test_a_picture_is_looked_for_where_it_is_dropped(client):
         assert visit.page.locator("#problem").is_hidden()
         visit.page.locator("#desk-words", has_text="ここで作った顔").wait_for()
         visit.check_clean()
+
+
+def test_what_is_read_on_a_curve_stays_when_the_run_goes_on(tmp_path):
+    log = tmp_path / "run" / "log.jsonl"
+    log.parent.mkdir()
+
+    def add(*kimg):
+        with log.open("a") as file:
+            for at in kimg:
+                scores = {"g_loss": 1.0, "real_score": 0.6, "fake_score": 0.4}
+                line = {"images": 1000 * at, "kimg": at, "seconds": at, "d_loss": at / 10} | scores
+                file.write(json.dumps(line) + "\n")
+
+    add(1, 2, 3, 4)
+    studio = Studio(MODELS, tmp_path, runs={"a": log.parent})
+    with serving(studio) as client, chromium() as browser:
+        page = browser.new_page(locale="en-US")
+        page.goto(f"http://127.0.0.1:{client.port}/live/a")
+        page.locator("figure svg.chart").first.focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowLeft")
+        read = page.locator("figure .legend b").first
+        assert read.inner_text() == "0.2"
+        add(5, 6)
+        page.locator("#position", has_text="6 kimg").wait_for()
+        assert read.inner_text() == "0.2"
+        page.keyboard.press("ArrowLeft")
+        assert read.inner_text() == "0.1"

@@ -196,7 +196,9 @@ function showCurves(progress) {
   const end = Math.max(...charts.flatMap((chart) => chart.curves.flatMap((curve) => curve.points.map(([x]) => x)))) || 1;
   const focused = document.activeElement?.closest?.("figure[data-name]")?.dataset.name;
   const figures = charts.map((chart) => draw(chart, end));
+  const read = [...positions]; // the curves that go lose the focus, and with it what is read on them
   document.querySelector(".charts").replaceChildren(...figures);
+  for (const [name, at] of read) positions.set(name, at);
   if (focused) figures.find((figure) => figure.dataset.name === focused)?.querySelector("svg").focus();
 }
 
