@@ -238,6 +238,15 @@ def test_kept_faces_of_other_models_are_told_apart(context, address, generators)
     visit.check_clean()
 
 
+def test_the_seed_of_a_japanese_keyboard_is_a_seed(context, address):
+    visit = Visit(context, address)
+    visit.page.locator("#seed").fill("１２")
+    visit.page.locator("#gallery .face").first.and_(visit.page.locator("[title*='seed 12']")).wait_for()
+    assert visit.page.locator("#seed").input_value() == "12"
+    assert visit.page.locator("#problem").is_hidden()
+    visit.check_clean()
+
+
 def test_a_gallery_survives_a_wrong_seed_and_a_language(context, address):
     visit = Visit(context, address)
     page = visit.page
