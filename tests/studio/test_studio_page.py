@@ -154,3 +154,19 @@ def test_what_is_read_on_a_curve_stays_when_the_run_goes_on(tmp_path):
         assert read.inner_text() == "0.2"
         page.keyboard.press("ArrowLeft")
         assert read.inner_text() == "0.1"
+        log.parent.rename(tmp_path / "moved")
+        page.locator("#problem", has_text="There is no folder run").wait_for()
+        assert page.locator("#state").inner_text() == "Unknown"
+        assert page.locator("#empty").is_hidden()
+
+
+def test_a_proxy_that_answers_for_the_server_is_told_by_its_status(client):
+    with chromium() as browser:
+        visit = Visit(browser.new_context(locale="en-US"), f"http://127.0.0.1:{client.port}/")
+        visit.settle("#gallery")
+        visit.page.locator("#gallery .face").first.click()
+        visit.page.route("**/v1/**", lambda route: route.fulfill(status=502, body="<html>"))
+        visit.page.locator("#good").click()
+        visit.page.locator("#problem", has_text="does not answer (status 502)").wait_for()
+        visit.page.locator("#place").select_option("server")
+        visit.page.locator("#problem", has_text="could not be drawn (status 502)").wait_for()

@@ -1,6 +1,6 @@
 // The chosen face: kept, saved, shared, recoloured, varied, married.
 
-import { $, debounce, make, notice, problem, randomSeed, report } from "./app.js";
+import { $, debounce, make, notice, problem, randomSeed, refusal, report } from "./app.js";
 import { faceCard, fill, keepFocus, paint } from "./cards.js";
 import { setUpDirections } from "./directions.js";
 import { nameOf } from "./draw.js";
@@ -182,7 +182,7 @@ export function setUpDesk(app) {
       const body = `{"face": ${toRecord(face)}, "good": ${good}}`;
       try {
         const answer = await fetch("v1/ratings", { method: "POST", headers: { "Content-Type": "application/json" }, body });
-        if (!answer.ok) return problem((await answer.json()).detail);
+        if (!answer.ok) return problem(await refusal(answer));
       } catch (error) {
         return problem(t("bad.server", { reason: error.message }));
       }

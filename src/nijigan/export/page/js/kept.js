@@ -1,6 +1,6 @@
 // Kept faces, faces seen before, and faces from files: dropped, chosen, or from a picture.
 
-import { $, make, notice, problem, report } from "./app.js";
+import { $, make, notice, problem, refusal, report } from "./app.js";
 import { faceCard, fill } from "./cards.js";
 import { saveArchive, saveSheet } from "./draw.js";
 import { fits, fromRecord, keyOf } from "./face.js";
@@ -55,10 +55,9 @@ export function setUpKept(app) {
     const address = `v1/inversions?model=${encodeURIComponent(app.model.name)}`;
     try {
       const answer = await fetch(address, { method: "POST", headers: { "Content-Type": body.type }, body });
-      const text = await answer.text();
       notice("");
-      if (!answer.ok) return problem(JSON.parse(text).detail);
-      const { face, level, face_seen: seen } = JSON.parse(text.replace(/("seed"\s*:\s*)(\d+)/g, '$1"$2"'));
+      if (!answer.ok) return problem(await refusal(answer));
+      const { face, level, face_seen: seen } = JSON.parse((await answer.text()).replace(/("seed"\s*:\s*)(\d+)/g, '$1"$2"'));
       openFace(app, fromRecord(JSON.stringify(face)));
       notice(seen ? t(`find.${level}`) : `${t("find.unseen")} ${t(`find.${level}`)}`, 20);
     } catch (error) {
