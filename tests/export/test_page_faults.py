@@ -130,6 +130,9 @@ def test_a_face_that_is_not_stored_is_told(context, address):
     visit.page.locator("#keep").click()
     visit.page.locator("#problem", has_text="does not store the face").wait_for()
     assert visit.page.locator("#keep").get_attribute("aria-pressed") == "true"
+    visit.page.locator("#good").click()
+    visit.page.locator("#problem", has_text="rating is not stored").wait_for()
+    assert visit.page.locator("#notice").inner_text() == ""
     visit.check_clean()
 
 
@@ -232,6 +235,15 @@ def test_kept_faces_of_other_models_are_told_apart(context, address, generators)
     page.locator("#tab-draw").click()
     visit.settle("#gallery")
     assert page.locator("#gallery .face").count() == 24  # as many as fit, although the model changed elsewhere
+    visit.check_clean()
+
+
+def test_the_seed_of_a_japanese_keyboard_is_a_seed(context, address):
+    visit = Visit(context, address)
+    visit.page.locator("#seed").fill("１２")
+    visit.page.locator("#gallery .face").first.and_(visit.page.locator("[title*='seed 12']")).wait_for()
+    assert visit.page.locator("#seed").input_value() == "12"
+    assert visit.page.locator("#problem").is_hidden()
     visit.check_clean()
 
 

@@ -201,6 +201,7 @@ def test_the_page_its_files_and_the_grids_are_served(client: Client, run: Path) 
         if name != "index.html":
             answer = client.get(f"/live/{name}")
             assert (answer.status, answer.headers["content-type"]) == (200, kind)
+    assert (client.get("/live").status, client.get("/live").headers["location"]) == (307, "live/")
     progress = client.get("/live/progress.json")
     assert progress.headers["cache-control"] == "no-store"
     assert progress.json()["state"] == "finished"

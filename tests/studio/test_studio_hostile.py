@@ -78,7 +78,7 @@ REFUSED = {
     "nesting": ("/v1/faces", b"[" * 9000 + b"]" * 9000, 400, "cannot be read"),
     "no JSON": ("/v1/faces", b"{", 422, "not JSON"),
     "no UTF-8": ("/v1/faces", b'{"model": "\xff"}', 400, "cannot be read"),
-    "a list": ("/v1/faces", [], 422, "."),
+    "a list": ("/v1/faces", [], 422, "no JSON object"),
     "nothing": ("/v1/faces", b"", 422, "no body"),
     "a walk to nowhere": ("/v1/walks", {}, 422, "two or more stops"),
     "a walk of one stop": ("/v1/walks", {"seeds": [1]}, 422, "seeds is not valid"),

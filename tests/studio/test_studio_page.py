@@ -1,8 +1,12 @@
 """The page as the studio serves it: faces drawn on the server are those drawn in the page and in Python."""
 
+import base64
 import io
+import json
+import re
 
 import pytest
+from PIL import Image
 
 from browsing import Visit, chromium, difference, needs_chromium, picture
 from nijigan.generator.records import read_face
@@ -94,3 +98,75 @@ def test_a_server_without_onnxruntime_draws_for_the_page(tmp_path):
         large = visit.download(lambda: visit.page.locator(".download[data-scale='2']").click())
         assert picture(large).shape == (64, 64, 3)
         visit.check_clean()
+
+
+def test_a_picture_is_looked_for_where_it_is_dropped(client):
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 60), "teal").save(buffer, "PNG")
+    with chromium() as browser:
+        visit = Visit(browser.new_context(locale="ja-JP"), f"http://127.0.0.1:{client.port}/")
+        visit.page.locator("#tab-kept").click()
+
+        def drop(selector):
+            visit.page.locator(selector).evaluate(
+                """(place, content) => {
+                    const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
+                    const dataTransfer = new DataTransfer();
+                    dataTransfer.items.add(new File([bytes], "photo.png", { type: "image/png" }));
+                    place.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }));
+                }""",
+                base64.b64encode(buffer.getvalue()).decode(),
+            )
+
+        drop("#open-file")
+        visit.page.locator("#problem", has_text="「写真に近い顔を探す」").wait_for()
+        drop("#find-file")
+        told = visit.page.locator("#notice", has_text=re.compile("中央を使いました。 (近い|似ている|遠い): "))
+        told.wait_for(timeout=60_000)
+        assert visit.page.locator("#problem").is_hidden()
+        visit.page.locator("#desk-words", has_text="ここで作った顔").wait_for()
+        visit.check_clean()
+
+
+def test_what_is_read_on_a_curve_stays_when_the_run_goes_on(tmp_path):
+    log = tmp_path / "run" / "log.jsonl"
+    log.parent.mkdir()
+
+    def add(*kimg):
+        with log.open("a") as file:
+            for at in kimg:
+                scores = {"g_loss": 1.0, "real_score": 0.6, "fake_score": 0.4}
+                line = {"images": 1000 * at, "kimg": at, "seconds": at, "d_loss": at / 10} | scores
+                file.write(json.dumps(line) + "\n")
+
+    add(1, 2, 3, 4)
+    studio = Studio(MODELS, tmp_path, runs={"a": log.parent})
+    with serving(studio) as client, chromium() as browser:
+        page = browser.new_page(locale="en-US")
+        page.goto(f"http://127.0.0.1:{client.port}/live/a")
+        page.locator("figure svg.chart").first.focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowLeft")
+        read = page.locator("figure .legend b").first
+        assert read.inner_text() == "0.2"
+        add(5, 6)
+        page.locator("#position", has_text="6 kimg").wait_for()
+        assert read.inner_text() == "0.2"
+        page.keyboard.press("ArrowLeft")
+        assert read.inner_text() == "0.1"
+        log.parent.rename(tmp_path / "moved")
+        page.locator("#problem", has_text="There is no folder run").wait_for()
+        assert page.locator("#state").inner_text() == "Unknown"
+        assert page.locator("#empty").is_hidden()
+
+
+def test_a_proxy_that_answers_for_the_server_is_told_by_its_status(client):
+    with chromium() as browser:
+        visit = Visit(browser.new_context(locale="en-US"), f"http://127.0.0.1:{client.port}/")
+        visit.settle("#gallery")
+        visit.page.locator("#gallery .face").first.click()
+        visit.page.route("**/v1/**", lambda route: route.fulfill(status=502, body="<html>"))
+        visit.page.locator("#good").click()
+        visit.page.locator("#problem", has_text="does not answer (status 502)").wait_for()
+        visit.page.locator("#place").select_option("server")
+        visit.page.locator("#problem", has_text="could not be drawn (status 502)").wait_for()

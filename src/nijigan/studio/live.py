@@ -64,10 +64,11 @@ def read_progress(run: Path, now: float | None = None) -> dict[str, Any]:
         - `warnings`: kimg and sentence, the oldest first
         - `grids`: name and kimg of the sample grids, the oldest first
         - `report`: whether there is the report of an evaluation
-        - `problem`: a sentence if the log cannot be read, or None
+        - `problem`: a sentence if there is no folder or the log cannot be read, or None
     """
     now = time.time() if now is None else now
-    recipe, lines, problem = _recipe(run), [], None
+    recipe, lines = _recipe(run), []
+    problem = None if run.is_dir() else f"There is no folder {showable(run.resolve().name)}; it was moved or removed."
     try:
         lines = read_log(run)
     except UserError as error:

@@ -103,7 +103,10 @@ def _sentence(error: Any) -> str:
     if error["type"] == "json_invalid":
         return "The body is not JSON; send one JSON object."
     place, *names = error["loc"]
+    if not names and place == "body":
+        missing = error["type"] == "missing"
+        return f"The {'request has no body' if missing else 'body is no JSON object'}; send one JSON object."
     if not names:
-        return "The request has no body; send one JSON object." if place == "body" else f"{place}: {error['msg']}."
+        return f"{place}: {error['msg']}."
     where = ".".join(str(name) for name in names)
     return f"{ascii(where)[1:-1][:_SHOWN]} is not valid: {error['msg'].removesuffix('.')}."

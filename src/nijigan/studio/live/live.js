@@ -196,7 +196,9 @@ function showCurves(progress) {
   const end = Math.max(...charts.flatMap((chart) => chart.curves.flatMap((curve) => curve.points.map(([x]) => x)))) || 1;
   const focused = document.activeElement?.closest?.("figure[data-name]")?.dataset.name;
   const figures = charts.map((chart) => draw(chart, end));
+  const read = [...positions]; // the curves that go lose the focus, and with it what is read on them
   document.querySelector(".charts").replaceChildren(...figures);
+  for (const [name, at] of read) positions.set(name, at);
   if (focused) figures.find((figure) => figure.dataset.name === focused)?.querySelector("svg").focus();
 }
 
@@ -308,13 +310,15 @@ function show(progress) {
   const percent = progress.fraction === null || progress.state === "new" ? "" : `${Math.floor(100 * progress.fraction)} % · `;
   document.title = `${percent}${title}`;
   part("title").textContent = title;
-  if (part("state").textContent !== STATES[progress.state]) part("state").textContent = STATES[progress.state];
+  const unknown = progress.state === "new" && Boolean(progress.problem); // what there is cannot be read
+  const state = unknown ? "Unknown" : STATES[progress.state];
+  if (part("state").textContent !== state) part("state").textContent = state;
   part("state").className = `state ${progress.state}`;
   part("headline").textContent = headline(progress);
   part("headline").hidden = !part("headline").textContent;
   part("bar").value = progress.fraction ?? 0;
   part("position").textContent = position(progress);
-  part("empty").hidden = progress.state !== "new";
+  part("empty").hidden = progress.state !== "new" || unknown;
   part("problem").textContent = progress.problem ?? "";
   part("problem").hidden = !progress.problem;
   showWarnings(progress);

@@ -10,8 +10,8 @@ from nijigan.studio.live import REPORT, read_progress
 from nijigan.studio.studio import Studio
 
 try:
-    from fastapi import APIRouter, HTTPException
-    from fastapi.responses import Response
+    from fastapi import APIRouter, HTTPException, Request
+    from fastapi.responses import RedirectResponse, Response
 except ImportError as error:
     raise UserError(
         "The live page requires a web server; in the folder of nijigan's source, run: pip install '.[studio]'."
@@ -50,8 +50,8 @@ def make_router(studio: Studio) -> APIRouter:
 def live_router(run: Path) -> APIRouter:
     """The routes of the page that watches a run.
 
-    - `/` and the page's script and style; a path without the slash at the end would break the page's relative links, so
-      mount the router under a prefix such as /live and link to /live/
+    - `/` and the page's script and style; the path without the slash at the end, which would break the page's relative
+      links, leads to it
     - `/progress.json`: `nijigan.studio.live.read_progress`
     - `/grids/NAME.png`: a sample grid
     - `/report.html`: the report of the last evaluation, if there is one
@@ -81,6 +81,11 @@ def live_router(run: Path) -> APIRouter:
     def page(name: str) -> Response:
         headers = {**_FRESH, "Content-Security-Policy": POLICY}
         return Response((_FOLDER / name).read_bytes(), media_type=PAGE[name], headers=headers)
+
+    @router.get("", include_in_schema=False)
+    def with_slash(request: Request) -> Response:
+        last = request.url.path.rpartition("/")[2]
+        return RedirectResponse(f"{last}/")
 
     @router.get("/")
     def index() -> Response:

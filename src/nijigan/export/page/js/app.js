@@ -35,6 +35,13 @@ export function report(error) {
   if (error?.name !== "AbortError") problem(t("bad.draw", { reason: error?.message ?? error }));
 }
 
+/** The sentence with which a server refused; throws an Error if something else answered, such as a proxy. */
+export async function refusal(response) {
+  const { detail } = await response.json().catch(() => ({}));
+  if (!detail) throw new Error(`status ${response.status}`);
+  return detail;
+}
+
 /** Run `work` at most once in `wait` milliseconds, the last time with the last arguments. */
 export function debounce(work, wait) {
   let timer;

@@ -37,9 +37,26 @@ export const columnsOf = (group) => getComputedStyle(group).gridTemplateColumns.
 export function fill(group, build) {
   group.halt?.abort();
   group.halt = new AbortController();
-  group.replaceChildren(...build(group.halt.signal));
-  rove(group);
+  keepFocus(group, () => {
+    group.replaceChildren(...build(group.halt.signal));
+    rove(group);
+  });
   return group.halt.signal;
+}
+
+/** Replace the cards in an element; the focus, if one of them has it, goes to the new card in its place. */
+export function keepFocus(holder, replace) {
+  const cards = () => [...holder.querySelectorAll("button.face")];
+  const at = cards().indexOf(document.activeElement);
+  replace();
+  const next = at >= 0 && cards().slice(0, at + 1).at(-1);
+  if (next) enter(next, [...next.parentElement.querySelectorAll("button.face")], { preventScroll: true });
+}
+
+/** Give the focus to one card of a group, and make it the group's stop of the tab key. */
+function enter(card, all, options) {
+  all.forEach((one) => (one.tabIndex = one === card ? 0 : -1));
+  card.focus(options);
 }
 
 /** Make a group one stop of the tab key, with arrow keys inside. */
@@ -59,8 +76,7 @@ export function rove(group) {
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: row, ArrowUp: -row, Home: -at, End: all.length - 1 - at };
     if (!(event.key in steps)) return;
     const next = all[Math.min(all.length - 1, Math.max(0, at + steps[event.key]))];
-    all.forEach((card) => (card.tabIndex = card === next ? 0 : -1));
-    next.focus();
+    enter(next, all);
     event.preventDefault();
   });
 }

@@ -1,7 +1,7 @@
 // The chosen face: kept, saved, shared, recoloured, varied, married.
 
-import { $, debounce, make, notice, problem, randomSeed, report } from "./app.js";
-import { faceCard, fill, paint } from "./cards.js";
+import { $, debounce, make, notice, problem, randomSeed, refusal, report } from "./app.js";
+import { faceCard, fill, keepFocus, paint } from "./cards.js";
 import { setUpDirections } from "./directions.js";
 import { nameOf } from "./draw.js";
 import { fits, keyOf, latentOfFace, toLink, toRecord, valuesOf, withLatent, withValues } from "./face.js";
@@ -21,26 +21,37 @@ export function setUpDesk(app) {
 
   app.addEventListener("select", ({ detail: { face, parents, focus } }) => {
     const others = parents.filter((one) => keyOf(one) !== keyOf(face));
+    if (!covers()) opener = document.activeElement;
     if (others.length) family.set(face, others);
     history.add(face);
     show(face);
     open(face);
-    if (focus && narrow()) $("portrait").focus();
+    if (focus && covers()) $("portrait").focus();
   });
 
-  const narrow = () => matchMedia("(max-width: 60rem)").matches;
+  const narrow = matchMedia("(max-width: 60rem)"); // a phone, where the desk covers the page
+  const covers = () => narrow.matches && document.body.classList.contains("desk-open");
+  let opener = null; // what had the focus before the desk covered the page
   let covering = Boolean(globalThis.history.state?.desk); // whether this step of the history is the open desk of a phone
 
   function reveal(open) {
+    const before = covers();
     document.body.classList.toggle("desk-open", open);
-    for (const part of document.querySelectorAll(".top, main, footer")) part.inert = open && narrow();
+    guard();
+    if (before && !open && opener?.isConnected) opener.focus({ preventScroll: true });
   }
+
+  /** What the desk covers cannot be reached; a turned tablet or a resized window may cover or uncover it. */
+  function guard() {
+    for (const part of document.querySelectorAll(".top, main, footer")) part.inert = covers();
+  }
+  narrow.addEventListener("change", guard);
 
   /** Show the desk, with the face in the address. On a phone the desk hides the page, and Back closes it. */
   function open(face) {
     const address = `#face=${toLink(face)}`, state = globalThis.history.state ?? { desk: false };
     globalThis.history.replaceState(state, "", address);
-    if (narrow() && !state.desk) globalThis.history.pushState({ desk: true }, "", address);
+    if (narrow.matches && !state.desk) globalThis.history.pushState({ desk: true }, "", address);
     covering = Boolean(globalThis.history.state.desk);
     reveal(true);
   }
@@ -107,20 +118,19 @@ export function setUpDesk(app) {
   /** A row for every attribute: the same character with each of its values. */
   function showValues(face) {
     const now = valuesOf(app.model, face);
-    $("desk-values").replaceChildren(
-      ...app.model.attributes.map((attribute) => {
-        const title = make("h3", { textContent: word(attribute.name), id: `values-${attribute.name}` });
-        const row = make("div", { className: "faces strip", attributes: { role: "group", "aria-labelledby": title.id } });
-        fill(row, (signal) =>
-          attribute.values.map((value) => {
-            const { poor, text } = app.accuracy(attribute, value);
-            const changed = value === now[attribute.name] ? face : withValues(app.model, face, { [attribute.name]: value });
-            return faceCard(app, changed, { caption: word(value), label: text, poor, pressed: value === now[attribute.name], signal });
-          }),
-        );
-        return make("section", {}, title, row);
-      }),
-    );
+    const sections = app.model.attributes.map((attribute) => {
+      const title = make("h3", { textContent: word(attribute.name), id: `values-${attribute.name}` });
+      const row = make("div", { className: "faces strip", attributes: { role: "group", "aria-labelledby": title.id } });
+      fill(row, (signal) =>
+        attribute.values.map((value) => {
+          const { poor, text } = app.accuracy(attribute, value);
+          const changed = value === now[attribute.name] ? face : withValues(app.model, face, { [attribute.name]: value });
+          return faceCard(app, changed, { caption: word(value), label: text, poor, pressed: value === now[attribute.name], signal });
+        }),
+      );
+      return make("section", {}, title, row);
+    });
+    keepFocus($("desk-values"), () => $("desk-values").replaceChildren(...sections));
   }
 
   function showNear(face) {
@@ -172,13 +182,14 @@ export function setUpDesk(app) {
       const body = `{"face": ${toRecord(face)}, "good": ${good}}`;
       try {
         const answer = await fetch("v1/ratings", { method: "POST", headers: { "Content-Type": "application/json" }, body });
-        if (!answer.ok) return problem((await answer.json()).detail);
+        if (!answer.ok) return problem(await refusal(answer));
       } catch (error) {
         return problem(t("bad.server", { reason: error.message }));
       }
     }
-    opinions.set(face, good);
+    const stored = opinions.set(face, good);
     if (face === app.face) showOpinions(face);
+    if (!stored && !app.server) return problem(t("bad.store.rating"));
     notice(t(app.server ? "rated.server" : "rated"));
   }
 

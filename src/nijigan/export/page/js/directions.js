@@ -11,8 +11,10 @@ const FARTHEST = 3; // standard deviations
 export function setUpDirections(app) {
   let start = null; // the face that the sliders move
   let steps = []; // of each slider: a standard deviation of its direction, as a latent
+  let taking = false; // whether the face that is chosen comes from the sliders, which stay then
 
   function build({ face }) {
+    if (taking) return;
     const directions = app.model.directions ?? [];
     $("desk-directions").hidden = !directions.length;
     start = face;
@@ -43,12 +45,12 @@ export function setUpDirections(app) {
     app.painter.drawLast("directions", moved()).then((picture) => paint($("portrait"), picture), report);
   }
 
-  /** The moved face becomes the chosen one; the sliders go on from where they are. */
+  /** The moved face becomes the chosen one; the sliders go on from where they are, with the focus that one has. */
   function take() {
-    const from = start, sliders = [...$("directions").querySelectorAll("input")].map((slider) => slider.value);
-    app.select(moved(), { parents: [from], focus: false });
-    start = from;
-    [...$("directions").querySelectorAll("input")].forEach((slider, index) => (slider.value = sliders[index]));
+    const face = moved();
+    taking = true;
+    app.select(face, { parents: [start], focus: false });
+    taking = false;
   }
 
   $("directions-reset").addEventListener("click", () => start && app.select(start, { focus: false }));

@@ -48,7 +48,9 @@ export function setUpDraw(app) {
   }
 
   function checkSeed() {
-    const valid = /^\d{1,18}$/.test($("seed").value);
+    const plain = $("seed").value.normalize("NFKC").trim(); // of Japanese keyboards: １２
+    const valid = /^\d{1,18}$/.test(plain);
+    if (valid && plain !== $("seed").value) $("seed").value = plain;
     const said = $("seed").getAttribute("aria-invalid") === "true";
     $("seed").setAttribute("aria-invalid", String(!valid));
     if (said || !valid) problem(valid ? "" : t("bad.seed"));
@@ -83,7 +85,7 @@ export function setUpDraw(app) {
 
   $("draw-form").addEventListener("submit", (event) => event.preventDefault());
   const later = debounce(() => show(), 150);
-  $("seed").addEventListener("input", later);
+  $("seed").addEventListener("input", ({ isComposing }) => isComposing || later());
   $("seed").addEventListener("change", () => show());
   $("dice").addEventListener("click", roll);
   $("psi").addEventListener("input", () => {

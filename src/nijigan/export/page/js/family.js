@@ -1,7 +1,7 @@
 // Whom the chosen face descends from, and its children: one can go back to any of them.
 
 import { $, make } from "./app.js";
-import { faceCard, fill } from "./cards.js";
+import { faceCard, fill, keepFocus } from "./cards.js";
 import { fits, keyOf } from "./face.js";
 import { family } from "./store.js";
 import { t } from "./strings.js";
@@ -23,13 +23,12 @@ export function setUpFamily(app) {
     const children = relations.children(app.face).filter((face) => fits(app.model, face));
     if (children.length) rows.push([t("family.children"), children]);
     $("desk-family").hidden = !rows.length;
-    $("family").replaceChildren(
-      ...rows.map(([title, faces]) => {
-        const row = make("div", { className: "faces strip", attributes: { role: "group", "aria-label": title } });
-        fill(row, (signal) => faces.map((face) => faceCard(app, face, { signal })));
-        return make("div", {}, make("p", { className: "hush", textContent: title }), row);
-      }),
-    );
+    const shown = rows.map(([title, faces]) => {
+      const row = make("div", { className: "faces strip", attributes: { role: "group", "aria-label": title } });
+      fill(row, (signal) => faces.map((face) => faceCard(app, face, { signal })));
+      return make("div", {}, make("p", { className: "hush", textContent: title }), row);
+    });
+    keepFocus($("family"), () => $("family").replaceChildren(...shown));
   }
 
   app.addEventListener("select", show);

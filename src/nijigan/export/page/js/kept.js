@@ -1,6 +1,6 @@
 // Kept faces, faces seen before, and faces from files: dropped, chosen, or from a picture.
 
-import { $, make, notice, problem, report } from "./app.js";
+import { $, make, notice, problem, refusal, report } from "./app.js";
 import { faceCard, fill } from "./cards.js";
 import { saveArchive, saveSheet } from "./draw.js";
 import { fits, fromRecord, keyOf } from "./face.js";
@@ -37,7 +37,7 @@ export function setUpKept(app) {
     problem("");
     try {
       const record = await readPng(file);
-      if (record === null) return problem(t("bad.png"));
+      if (record === null) return problem(app.finds ? `${t("bad.png")} ${t("bad.png.find")}` : t("bad.png"));
       if (Array.isArray(JSON.parse(record).faces)) return problem(t("bad.many"));
       openFace(app, fromRecord(record));
     } catch {
@@ -55,12 +55,11 @@ export function setUpKept(app) {
     const address = `v1/inversions?model=${encodeURIComponent(app.model.name)}`;
     try {
       const answer = await fetch(address, { method: "POST", headers: { "Content-Type": body.type }, body });
-      const text = await answer.text();
       notice("");
-      if (!answer.ok) return problem(JSON.parse(text).detail);
-      const { face, words } = JSON.parse(text.replace(/("seed"\s*:\s*)(\d+)/g, '$1"$2"'));
+      if (!answer.ok) return problem(await refusal(answer));
+      const { face, level, face_seen: seen } = JSON.parse((await answer.text()).replace(/("seed"\s*:\s*)(\d+)/g, '$1"$2"'));
       openFace(app, fromRecord(JSON.stringify(face)));
-      notice(words, 20);
+      notice(seen ? t(`find.${level}`) : `${t("find.unseen")} ${t(`find.${level}`)}`, 20);
     } catch (error) {
       notice("");
       problem(t("bad.server", { reason: error.message }));
@@ -88,15 +87,20 @@ export function setUpKept(app) {
     history.clear();
     show();
   });
+  async function findOne(file) {
+    if ($("find-file").disabled) return; // one at a time
+    $("find-file").disabled = true;
+    await find(file).catch(report);
+    Object.assign($("find-file"), { value: "", disabled: false });
+  }
+
   $("open-file").addEventListener("change", ({ target }) => open(target.files[0]).then(() => (target.value = "")));
-  $("find-file").addEventListener("change", ({ target }) => {
-    target.disabled = true; // one at a time
-    find(target.files[0]).catch(report).then(() => Object.assign(target, { value: "", disabled: false }));
-  });
+  $("find-file").addEventListener("change", ({ target }) => findOne(target.files[0]));
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", (event) => {
     event.preventDefault();
-    open(event.dataTransfer?.files[0]);
+    const work = event.target.closest?.("#find-title, #find-help, #find-row") ? findOne : open;
+    work(event.dataTransfer?.files[0]);
   });
 }
 

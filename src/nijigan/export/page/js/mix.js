@@ -5,6 +5,7 @@ import { faceCard, fill, paint } from "./cards.js";
 import { fits, latentOfFace, valuesOf, withLatent } from "./face.js";
 import { interpolate } from "./latents.js";
 import { setUpMorph } from "./morph.js";
+import { URGENT } from "./painter.js";
 import { kept } from "./store.js";
 import { t } from "./strings.js";
 
@@ -28,7 +29,7 @@ export function setUpMix(app) {
       const canvas = make("canvas", { width: app.model.resolution, height: app.model.resolution, attributes: { "aria-hidden": "true" } });
       holder.replaceChildren(canvas);
       holder.setAttribute("aria-label", t("pad.corner", { n: index + 1 }));
-      app.painter.draw(corners[index]).then((picture) => paint(canvas, picture), report);
+      app.painter.draw(corners[index], { priority: URGENT }).then((picture) => paint(canvas, picture), report);
     }
     move(place);
     app.dispatchEvent(new CustomEvent("corners", { detail: corners }));
@@ -101,7 +102,7 @@ export function setUpMix(app) {
       holder.focus();
     });
     fill(group, (signal) =>
-      faces.map((face) => faceCard(app, face, { signal, onPick: () => {
+      faces.map((face) => faceCard(app, face, { signal, priority: URGENT, onPick: () => {
         corners[index] = face;
         dialog.close();
         showCorners();

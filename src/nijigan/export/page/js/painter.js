@@ -1,5 +1,6 @@
 // Draws faces for the page: in a worker or on the server, the urgent ones first, none twice.
 
+import { refusal } from "./app.js";
 import { codesOf, keyOf, latentOfFace, toRecord } from "./face.js";
 
 const MOST_KEPT = 1500; // pictures; one of 64 px takes 16 kB
@@ -138,8 +139,8 @@ export class Painter {
       await new Promise((resolve) => setTimeout(resolve, 500));
       return this.askServer(batch);
     }
+    if (!response.ok) throw new Error(await refusal(response));
     const answer = await response.json();
-    if (!response.ok) throw new Error(answer.detail);
     return Promise.all(answer.faces.map(({ png }) => decodePicture(png)));
   }
 

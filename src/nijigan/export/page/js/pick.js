@@ -35,6 +35,13 @@ export function setUpPick(app) {
     past.push(state);
     state = { picked: new Set(), ...next };
     show();
+    begin();
+  }
+
+  /** A step begins at its title: the button that led here is far below, or gone. */
+  function begin() {
+    $("pick-title").focus({ preventScroll: true });
+    $("pick-steps").scrollIntoView({ block: "nearest" });
   }
 
   /** New faces between and around those that were picked. */
@@ -128,10 +135,12 @@ export function setUpPick(app) {
     const parents = past.at(-1)?.picked;
     state = { ...state, picked: new Set(), faces: state.round ? resembling([...parents], state.round) : fresh() };
     show();
+    $("pick-steps").scrollIntoView({ block: "nearest" });
   });
   $("pick-back").addEventListener("click", () => {
     state = past.pop() ?? state;
     show();
+    begin();
   });
   app.addEventListener("tab", ({ detail }) => detail === "pick" && app.model && !state && start());
   app.addEventListener("model", () => {

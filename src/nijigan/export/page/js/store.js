@@ -28,14 +28,14 @@ function readTable(name) {
   return typeof found === "object" && !Array.isArray(found) ? found : {};
 }
 
-/** Add a row to a table; the oldest ones go if there is no room. */
+/** Add a row to a table; the oldest ones go if there is no room. Returns false if the browser does not store it. */
 function writeRow(name, key, value) {
   const table = readTable(name);
   delete table[key]; // so that it becomes the newest
   let length = 0;
   const newest = [...Object.entries(table), [key, value]].reverse();
   const fitting = newest.filter((row) => (length += JSON.stringify(row).length) <= ROOM[name]);
-  write(name, Object.fromEntries(fitting.reverse()));
+  return write(name, Object.fromEntries(fitting.reverse()));
 }
 
 export const settings = {
