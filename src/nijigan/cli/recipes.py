@@ -123,6 +123,8 @@ def _networks(recipe: Recipe) -> tuple[dict[str, "Sequence[Layer]"], str]:
         recipe = replace(recipe, attributes=tuple(attributes))
         values = ", ".join(f"{len(values)} values of {name}" for name, values in attributes.items())
         note = f"With {values}, as an example: a dataset has its own."
+    if recipe.projected.weight:
+        note += " " * bool(note) + "The projected discriminator, small heads on the features of Lite0, is not listed."
     generator, discriminator = layers_of(recipe, attributes)
     return {"Generator": generator, "Discriminator": discriminator}, note
 

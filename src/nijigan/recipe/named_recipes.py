@@ -19,6 +19,7 @@ from nijigan.recipe.parts import (
     LatentConfig,
     OptimizerConfig,
     PenaltyConfig,
+    ProjectedConfig,
     TricksConfig,
 )
 from nijigan.recipe.recipe import Recipe
@@ -128,11 +129,12 @@ _TABLE = (
         augment=AugmentConfig(p=0.2), ema=EmaConfig(half_life_kimg=20), batch_size=16,
     ),
     # Our own, for faces that people keep: the residual generator of sngan-hinge-small, with the loss and the plain
-    # discriminator of r3gan-small (LOG.md). What is `derived` follows from the dataset.
+    # discriminator of r3gan-small, and heads on frozen features beside it (LOG.md). What is `derived` follows from the
+    # dataset.
     Recipe(
         name="niji",
         latent=_Z(128), generator=_G("resnet", width=24, max_width=384, modulated=True), discriminator=_D(norm="none"),
-        condition=ConditionConfig("reacgan", weight=0.1),
+        projected=ProjectedConfig(weight=0.3), condition=ConditionConfig("reacgan", weight=0.1),
         objective="relativistic", penalty=PenaltyConfig("r1r2", weight=2, every=8),
         g_optimizer=_adam(4e-4, 0.0, 0.99), d_optimizer=_adam(4e-4, 0.0, 0.99),
         lr_schedule="tail", augment=AugmentConfig(p="auto", colour=False, ramp_kimg=250),
