@@ -83,6 +83,7 @@ def test_a_stopped_search_keeps_what_it_found(
         (["one.png", "one.png", "--out", "found"], "Two pictures would both be written to found/one-found.png"),
         (["one.png", "--out", "found.jpg"], "name a .png file or a folder."),
         (["one.png", "--out", "one.png", "--overwrite"], "one.png is one of the pictures; name another place"),
+        (["one.png", "--out", "two.jpg/x.png"], "two.jpg is a file, not a folder; choose another --out."),
         (["one.png", "--out", "two.jpg"], "name a .png file or a folder."),
         (["one.png", "--steps", "0"], "0 steps are out of range; choose 1 to 10,000."),
         (["one.png", "--scale", "0"], "--scale is 0; choose 1 to 16."),

@@ -258,6 +258,7 @@ class Invert:
         """Where the faces go; what may not be replaced is refused before the search."""
         from nijigan.files import check_path
         from nijigan.generator.records import check_replaceable
+        from nijigan.pages.layout import check_folder
 
         check(bool(self.pictures), "Name a picture, such as: nijigan invert face.png")
         check(len(self.pictures) <= _MOST_PICTURES, f"Name at most {_MOST_PICTURES:,} pictures.")
@@ -275,6 +276,7 @@ class Invert:
         for place in places:
             check(place.resolve() not in pictures, f"{place} is one of the pictures; name another place with --out.")
             check_replaceable(place, self.overwrite)
+            check_folder(place.parent)
         return places
 
 
