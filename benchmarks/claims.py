@@ -207,6 +207,11 @@ def minutes(*logs: Sequence[Record]) -> float:
     return sum(log[-1].seconds for log in logs) / 60
 
 
+def trained(*logs: Sequence[Record]) -> float:
+    """The thousand images of trainings together."""
+    return float(sum(log[-1].kimg for log in logs))
+
+
 def mean(log: Sequence[Record], field: str, since: float) -> float:
     """The mean over the lines of a log from a length on."""
     return statistics.mean(line[field] for line in log if line.kimg >= since)
@@ -277,7 +282,7 @@ def tried(rows: Sequence[Record], run: str) -> Record:
 
 
 FUNCTIONS = (
-    modes, share, minus, word, until, at, tail, pace, minutes, mean, at_epoch, epoch,
+    modes, share, minus, word, until, at, tail, pace, minutes, trained, mean, at_epoch, epoch,
     weights, kid, accuracy, values, ascending, within, labelled, lowest, tried,
 )  # fmt: skip
 
