@@ -23,18 +23,18 @@ BLOCKS = (3, 5, 11, 15)
 _CHANNELS = 64
 """Channels of the mixed maps and of the heads."""
 _SHIFT = 4
-"""Largest shift of the input, in its pixels. Otherwise some pixels would always fall between its strides."""
+"""Largest shift of the input, in its pixels. Otherwise some would always fall between the network's strides."""
 
 
 @dataclass(frozen=True)
 class Sight:
-    """The frozen network, and the typical values of what it sees."""
+    """The frozen network, and what standardises the channels of its maps and mixes them to 64."""
 
     network: lite0.Lite0
-    means: tuple[Tensor, ...]
-    """For each block in `BLOCKS`, C: the mean of every channel."""
-    deviations: tuple[Tensor, ...]
-    """For each block in `BLOCKS`, C: the standard deviation of every channel."""
+    kernels: tuple[Tensor, ...]
+    """For each block in `BLOCKS`, 64×C×1×1."""
+    biases: tuple[Tensor, ...]
+    """For each block in `BLOCKS`, 64."""
 
 
 @cache
@@ -56,10 +56,12 @@ def _sight(device: torch.device) -> Sight:
         variances.append(variances[-1] + variance if block.residual else variance)
     network.blocks, network.head = network.blocks[: BLOCKS[-1]], nn.Identity()  # type: ignore[assignment]
     freeze(network)
+    cpu = torch.device("cpu")
+    mixes = [_random((_CHANNELS, len(means[n])), i, cpu) / variances[n].sqrt() for i, n in enumerate(BLOCKS)]
     return Sight(
         network.to(device),
-        tuple(means[number].to(device) for number in BLOCKS),
-        tuple(variances[number].sqrt().to(device) for number in BLOCKS),
+        tuple(mix[:, :, None, None].to(device) for mix in mixes),
+        tuple((-mix @ means[n]).to(device) for mix, n in zip(mixes, BLOCKS, strict=True)),
     )
 
 
@@ -88,8 +90,8 @@ class ProjectedDiscriminator(nn.Module):
         for number, block in enumerate(sight.network.blocks, 1):
             x = block(x)
             if number in BLOCKS:
-                place = len(seen)
-                seen.append(_mixed(x, sight.means[place], sight.deviations[place], place))
+                kernel, bias = sight.kernels[len(seen)], sight.biases[len(seen)]
+                seen.append(conv2d(x, kernel.to(x.dtype), bias.to(x.dtype)))
         maps = [seen[-1]]
         for place in reversed(range(len(seen) - 1)):
             coarse = interpolate(maps[0], scale_factor=2.0, mode="bilinear")
@@ -108,13 +110,6 @@ class ProjectedDiscriminator(nn.Module):
         top, left = torch.randint(2 * _SHIFT + 1, (2,), device="cpu").tolist()
         wide = pad(faces, (_SHIFT,) * 4, mode="replicate")
         return wide[:, :, top : top + self.size, left : left + self.size]
-
-
-def _mixed(x: Tensor, mean: Tensor, deviation: Tensor, place: int) -> Tensor:
-    """Standardise the channels, and mix them to 64: N×C×h×w → N×64×h×w."""
-    weight = _random((_CHANNELS, len(mean)), place, x.device) / deviation
-    kernel, bias = weight[:, :, None, None], -weight @ mean
-    return conv2d(x, kernel.to(x.dtype), bias.to(x.dtype))
 
 
 @cache

@@ -89,8 +89,8 @@ class Rounds:
         self._learning = learning_parameters(state.discriminator, recipe.discriminator.frozen)
         state.discriminator.requires_grad_(False)
         self._let_discriminator_learn()
-        low = -1.0 if recipe.generator.output == "tanh" else 0.0
-        self.projected = None if state.projected is None else ProjectedGame(state.projected, low, self._augmented)
+        self._low = -1.0 if recipe.generator.output == "tanh" else 0.0  # black
+        self.projected = None if state.projected is None else ProjectedGame(state.projected, self._low, self._augmented)
         self.real_distance = real_distance if recipe.attributes and recipe.condition.diversity else None
         self.objective, self.penalty = build_objective(recipe), build_penalty(recipe.penalty)
         self.class_loss = build_class_loss(recipe.condition)
@@ -295,10 +295,9 @@ class Rounds:
 
     def _augmented(self, images: Tensor) -> Tensor:
         """The images as D sees them: augmented, and with instance noise if the schedule has any."""
-        low = -1.0 if self.recipe.generator.output == "tanh" else 0.0
-        images = augment(images, self.augment * self.schedule.augment, self.recipe.augment, low)
+        images = augment(images, self.augment * self.schedule.augment, self.recipe.augment, self._low)
         if self.schedule.noise:
-            images = images + self.schedule.noise * (1 - low) / 2 * torch.randn_like(images)
+            images = images + self.schedule.noise * (1 - self._low) / 2 * torch.randn_like(images)
         return images
 
     def _penalty(self, real: MicroBatch, fake: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ class TrainingState:
             ) from error
 
     def finite(self) -> bool:
-        """Whether all weights of both networks and of the averaged generator are finite numbers."""
+        """Whether all weights of the networks and of the averaged generator are finite numbers."""
         networks = [self.generator, self.discriminator, self.ema.module]
         networks += [] if self.projected is None else [self.projected]
         weights = [weight.detach() for network in networks for weight in network.parameters()]
