@@ -32,7 +32,17 @@ def browser():
 
 @pytest.fixture
 def visit(browser, address):
-    context = browser.new_context(viewport=TURNED, locale="en-US")
+    yield from opened(browser, address, TURNED)
+
+
+@pytest.fixture
+def phone(browser, address):
+    yield from opened(browser, address, PHONE)
+
+
+def opened(browser, address, viewport):
+    """A visit with the gallery drawn; afterwards, nothing may have gone wrong."""
+    context = browser.new_context(viewport=viewport, locale="en-US")
     found = Visit(context, address)
     found.settle("#gallery")
     yield found
@@ -92,35 +102,25 @@ def test_a_step_of_pick_begins_at_its_title(browser, address):
     context.close()
 
 
-def test_a_turned_tablet_is_not_locked(browser, address):
-    context = browser.new_context(viewport=PHONE, locale="en-US")
-    visit = Visit(context, address)
-    visit.settle("#gallery")
-    visit.page.locator("#gallery .face").nth(1).click()
-    assert visit.page.locator("main").evaluate("main => main.inert")
-    visit.page.set_viewport_size(TURNED)
-    visit.page.locator("#tab-mix").click()
-    assert visit.page.locator("#mix").is_visible()
-    visit.page.locator("#tab-draw").click()
-    visit.page.set_viewport_size(PHONE)
-    visit.page.locator("#desk-close").click()
-    visit.page.locator("body:not(.desk-open)").wait_for()
-    assert not visit.page.locator("main").evaluate("main => main.inert")
-    visit.check_clean()
-    context.close()
+def test_a_turned_tablet_is_not_locked(phone):
+    phone.page.locator("#gallery .face").nth(1).click()
+    assert phone.page.locator("main").evaluate("main => main.inert")
+    phone.page.set_viewport_size(TURNED)
+    phone.page.locator("#tab-mix").click()
+    assert phone.page.locator("#mix").is_visible()
+    phone.page.locator("#tab-draw").click()
+    phone.page.set_viewport_size(PHONE)
+    phone.page.locator("#desk-close").click()
+    phone.page.locator("body:not(.desk-open)").wait_for()
+    assert not phone.page.locator("main").evaluate("main => main.inert")
 
 
-def test_the_desk_of_a_phone_gives_the_focus_back(browser, address):
-    context = browser.new_context(viewport=PHONE, locale="en-US")
-    visit = Visit(context, address)
-    visit.settle("#gallery")
-    press(visit, "#gallery .face", index=3)
-    assert focused(visit)[0] == "portrait"
-    visit.page.keyboard.press("Escape")
-    visit.page.locator("body:not(.desk-open)").wait_for()
-    assert focused(visit) == ["gallery", 3]
-    visit.check_clean()
-    context.close()
+def test_the_desk_of_a_phone_gives_the_focus_back(phone):
+    press(phone, "#gallery .face", index=3)
+    assert focused(phone)[0] == "portrait"
+    phone.page.keyboard.press("Escape")
+    phone.page.locator("body:not(.desk-open)").wait_for()
+    assert focused(phone) == ["gallery", 3]
 
 
 def test_nothing_is_wider_than_a_narrow_phone(browser, address):
