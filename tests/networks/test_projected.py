@@ -1,7 +1,9 @@
 """What the projected discriminator sees, and that it learns."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import convolve1d
 from torch.nn.functional import conv2d, interpolate
 
 from nijigan.losses.objectives import hinge_d_loss
@@ -35,7 +37,7 @@ def test_the_maps_are_those_of_lite0_standardised_and_mixed(monkeypatch: pytest.
     faces = drawn(4)
     with torch.no_grad():
         coarsest = ProjectedDiscriminator(128).look(faces)[-1]
-        _, outputs = lite0.load().with_blocks(interpolate(faces, size=128, mode="bilinear"), BLOCKS)
+        _, outputs = lite0.load().with_blocks(interpolate(projected.soften(faces), size=128, mode="bilinear"), BLOCKS)
     stage = lite0.load().blocks[11:15]  # the blocks of the last map, each added to the one before
     mean = sum(block.project[1].bias for block in stage)
     deviation = sum(block.project[1].weight.square() for block in stage).sqrt()
@@ -43,6 +45,15 @@ def test_the_maps_are_those_of_lite0_standardised_and_mixed(monkeypatch: pytest.
     expected = conv2d(standard, projected._random((64, 192), 3, torch.device("cpu"))[:, :, None, None])
     assert torch.allclose(coarsest, expected, atol=1e-3)
     assert 0.5 < standard.std() < 2  # the norms tell about the right scale
+
+
+def test_patterns_of_single_pixels_are_not_seen() -> None:
+    """A checkerboard becomes grey, edges stay: against scipy's filter."""
+    board = (torch.arange(64)[:, None] + torch.arange(64)) % 2
+    assert torch.allclose(projected.soften(board.expand(1, 3, 64, 64).float())[..., 1:-1, 1:-1], torch.tensor(0.5))
+    face = drawn(1)
+    expected = convolve1d(convolve1d(face.numpy(), [0.25, 0.5, 0.25], 2, mode="nearest"), [0.25, 0.5, 0.25], 3)
+    assert np.allclose(projected.soften(face)[..., 1:-1], expected[..., 1:-1], atol=1e-6)
 
 
 def test_only_the_heads_are_learnt_and_stored() -> None:

@@ -104,12 +104,24 @@ class ProjectedDiscriminator(nn.Module):
         return tuple(head(seen).flatten(1).float() for head, seen in zip(self.heads, maps, strict=True))
 
     def _resized(self, faces: Tensor) -> Tensor:
-        """Faces of `size` pixels, all shifted by the same random distance."""
+        """Faces of `size` pixels, softened, all shifted by the same random distance.
+
+        Softened, they show no pattern that alternates from pixel to pixel. G would learn such patterns, which move the
+        features of a frozen network far and are hardly seen by eye; the pixels are the other discriminator's concern.
+        """
+        faces = soften(faces)
         if faces.shape[2] != self.size:
             faces = interpolate(faces, size=self.size, mode="bilinear", antialias=faces.shape[2] > self.size)
         top, left = torch.randint(2 * _SHIFT + 1, (2,), device="cpu").tolist()
         wide = pad(faces, (_SHIFT,) * 4, mode="replicate")
         return wide[:, :, top : top + self.size, left : left + self.size]
+
+
+def soften(faces: Tensor) -> Tensor:
+    """N×C×H×W averaged over 3×3 pixels with the weights 1, 2, 1 along each side: the finest pattern becomes grey."""
+    wide = pad(faces, (1,) * 4, mode="replicate")
+    wide = (wide[:, :, :-2] + 2 * wide[:, :, 1:-1] + wide[:, :, 2:]) / 4
+    return (wide[..., :-2] + 2 * wide[..., 1:-1] + wide[..., 2:]) / 4
 
 
 @cache
