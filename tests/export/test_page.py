@@ -162,11 +162,12 @@ def test_kept_faces_and_links_survive(visit, generator, address):
 
 
 def test_a_dropped_picture_goes_on_and_others_are_refused(visit, generator, tmp_path):
-    def drop(data, name="face.png"):
+    def drop(*pictures):
         transfer = visit.page.evaluate_handle(
-            "([bytes, name]) => { const moved = new DataTransfer();"
-            " moved.items.add(new File([new Uint8Array(bytes)], name)); return moved; }",
-            [list(data), name],
+            "pictures => { const moved = new DataTransfer();"
+            " pictures.forEach((bytes, n) => moved.items.add(new File([new Uint8Array(bytes)], `${n}.png`)));"
+            " return moved; }",
+            [list(data) for data in pictures],
         )
         visit.page.locator("body").dispatch_event("drop", {"dataTransfer": transfer})
 
@@ -186,6 +187,18 @@ def test_a_dropped_picture_goes_on_and_others_are_refused(visit, generator, tmp_
     visit.page.locator("#problem-close").click()
     assert visit.page.locator("#problem").is_hidden()
 
+    several = [tmp_path / f"{seed}.png" for seed in (1, 2)]
+    for file in several:
+        generate(generator, file, n=1, seed=int(file.stem))
+    drop(several[0].read_bytes(), (tmp_path / "bare.png").read_bytes(), several[1].read_bytes())
+    visit.page.locator("#problem", has_text="1.png: This picture has no record").wait_for()
+    visit.settle("#near")
+    assert read_face(io.BytesIO(saved_face(visit))) == read_face(several[0])
+    visit.page.locator("#problem-close").click()
+    visit.page.locator("#tab-kept").click()
+    seen = visit.page.locator("#history-faces .face").evaluate_all("cards => cards.map(card => String(card.face.seed))")
+    assert seen[:3] == ["1", "2", "7"]
+
 
 def test_pick_leads_to_a_character(visit):
     visit.page.locator("#tab-pick").click()
@@ -201,6 +214,9 @@ def test_pick_leads_to_a_character(visit):
     visit.page.locator("#pick-back").click()
     visit.settle("#pick-faces")
     assert visit.page.locator("#pick-faces .face[aria-pressed=true]").count() == 2
+    visit.page.locator("#pick-colours").click()
+    visit.page.locator("#notice", has_text="a single face").wait_for()
+    visit.page.locator("#pick-faces .face[aria-pressed=true]").first.click()  # no longer picked
     visit.page.locator("#pick-colours").click()
     for value in ("red", "green"):
         visit.page.locator("#pick-faces .face", has_text=value).click()

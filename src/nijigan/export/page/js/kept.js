@@ -31,15 +31,24 @@ export function setUpKept(app) {
     for (const id of ["find-title", "find-help", "find-row"]) $(id).hidden = !app.finds;
   }
 
-  /** Open the face that a PNG records. */
-  async function open(file) {
-    if (!file) return;
-    problem("");
+  /** Open the faces that PNGs record: the first on the desk, all among those seen before. */
+  async function open(files) {
+    const refused = [];
+    for (const file of [...files].reverse()) {
+      problem("");
+      await openOne(file);
+      const reason = $("problem-text").textContent;
+      if (reason) refused.unshift(files.length > 1 ? `${file.name}: ${reason}` : reason);
+    }
+    if (files.length) problem(refused.join(" "));
+  }
+
+  async function openOne(file) {
     try {
       const record = await readPng(file);
       if (record === null) return problem(app.finds ? `${t("bad.png")} ${t("bad.png.find")}` : t("bad.png"));
       if (Array.isArray(JSON.parse(record).faces)) return problem(t("bad.many"));
-      openFace(app, fromRecord(record));
+      await openFace(app, fromRecord(record));
     } catch {
       problem(t("bad.png"));
     }
@@ -94,13 +103,14 @@ export function setUpKept(app) {
     Object.assign($("find-file"), { value: "", disabled: false });
   }
 
-  $("open-file").addEventListener("change", ({ target }) => open(target.files[0]).then(() => (target.value = "")));
+  $("open-file").addEventListener("change", ({ target }) => open(target.files).then(() => (target.value = "")));
   $("find-file").addEventListener("change", ({ target }) => findOne(target.files[0]));
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", (event) => {
     event.preventDefault();
-    const work = event.target.closest?.("#find-title, #find-help, #find-row") ? findOne : open;
-    work(event.dataTransfer?.files[0]);
+    const files = event.dataTransfer?.files ?? [];
+    if (event.target.closest?.("#find-title, #find-help, #find-row")) findOne(files[0]);
+    else open(files);
   });
 }
 

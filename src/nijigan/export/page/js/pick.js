@@ -105,7 +105,10 @@ export function setUpPick(app) {
     $("pick-colours")?.remove();
     if (!choosing || !state.picked.size) return;
     const onward = make("button", { type: "button", id: "pick-colours", className: "plain", textContent: t(onwardText()) });
-    onward.addEventListener("click", () => next([...state.picked][0]));
+    onward.addEventListener("click", () => {
+      if (state.picked.size > 1) return notice(t("pick.single"));
+      next([...state.picked][0]);
+    });
     $("pick-next").after(onward);
   }
 
