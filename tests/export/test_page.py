@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browsing import Visit, chromium, difference, needs_chromium, picture, serve_folder
+from browsing import Visit, difference, needs_chromium, picture, serve_folder
 from nijigan.export.site import PAGE, write_site
 from nijigan.generator.generator import Generator
 from nijigan.generator.records import read_face
@@ -18,12 +18,6 @@ from small import ATTRIBUTES, small_generator
 
 pytestmark = needs_chromium
 DESK = ".desk"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

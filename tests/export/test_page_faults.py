@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from browsing import Visit, chromium, difference, needs_chromium, picture, serve_folder
+from browsing import Visit, difference, needs_chromium, picture, serve_folder
 from nijigan.export.site import write_site
 from nijigan.generator.records import read_face
 from small import ATTRIBUTES, small_generator
@@ -33,12 +33,6 @@ def address(generators, tmp_path_factory):
     (folder / "models.json").write_text(json.dumps(models))
     with serve_folder(folder) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

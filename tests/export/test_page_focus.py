@@ -2,7 +2,7 @@
 
 import pytest
 
-from browsing import Visit, chromium, needs_chromium, serve_folder
+from browsing import Visit, needs_chromium, serve_folder
 from nijigan.export.site import write_site
 from small import ATTRIBUTES, small_generator
 
@@ -22,12 +22,6 @@ def folder(tmp_path_factory):
 def address(folder):
     with serve_folder(folder) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture
