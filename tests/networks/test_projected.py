@@ -28,7 +28,7 @@ def test_faces_of_any_resolution_give_logits_for_places(size: int, resolution: i
     assert [tuple(seen.shape) for seen in maps] == [(2, 64, size // n, size // n) for n in (4, 8, 16, 32)]
     logits = network(maps)
     assert len(logits) == len(BLOCKS)
-    assert all(2 <= scores.shape[1] <= 16 or scores.shape[1] == 1 for scores in logits)
+    assert all(1 <= scores.shape[1] <= 16 for scores in logits)
 
 
 def test_the_maps_are_those_of_lite0_standardised_and_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,6 +67,20 @@ def test_random_weights_are_the_same_in_every_process() -> None:
     values = projected._random((64, 24), 0, torch.device("cpu"))
     assert values[0, :3] * 24**0.5 == pytest.approx([0.12573022, -0.13210486, 0.64042264])  # NumPy's PCG64, seed 0
     assert values.std() * 24**0.5 == pytest.approx(1, abs=0.05)
+
+
+def test_what_is_seen_does_not_depend_on_the_mode_in_which_it_was_first_asked_for() -> None:
+    """A training in bf16, or a pass that infers, must not leave other numbers or tensors to the next one."""
+    device = torch.device("cpu")
+    projected._sight.cache_clear()
+    with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+        first = projected._sight(device)
+    projected._sight.cache_clear()
+    second = projected._sight(device)
+    for a, b in zip(first.kernels + first.biases, second.kernels + second.biases, strict=True):
+        assert a.dtype == torch.float32
+        assert not a.is_inference()
+        assert torch.equal(a, b)
 
 
 def test_the_random_state_decides_the_shift() -> None:

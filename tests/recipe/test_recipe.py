@@ -102,7 +102,6 @@ def test_parts_check_themselves(make: object, words: str) -> None:
         (lambda: AugmentConfig(p=2), "augment.p"),
         (lambda: AugmentConfig(p=0.5, colour=False, translation=False, cutout=False), "switched off"),
         (lambda: TricksConfig(soft_labels=0.5), "soft_labels"),
-        (lambda: ProjectedConfig(size=64), "no effect without a weight"),
         (lambda: ProjectedConfig(0.3, 100), "a multiple of 32"),
         (lambda: ProjectedConfig(-1), "projected.weight"),
         (lambda: TricksConfig(instance_noise_kimg=5), "no effect without noise"),

@@ -10,12 +10,14 @@ import torch
 from lightning_fabric import Fabric
 
 from nijigan.dataset.faces import FaceDataset
+from nijigan.errors import UserError
 from nijigan.recipe.parts import AugmentConfig, ProjectedConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.training import train
 from nijigan.training.dry_run import plan
 from nijigan.training.rounds import Rounds, mix_seeds
 from nijigan.training.state import TrainingState
+from nijigan.training.transfer import start as start_module
 from nijigan.training.transfer.pair import open_networks, write_pair
 from nijigan.training.transfer.start import load_networks
 
@@ -41,6 +43,21 @@ def start(recipe: Recipe) -> tuple[TrainingState, Rounds]:
 def weights(module: torch.nn.Module | None) -> torch.Tensor:
     assert module is not None
     return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+
+def test_gradients_of_one_pass_are_unscaled_alike(guided: Recipe) -> None:
+    """The scale doubles after each update; heads and D are updated with the scale that their loss had."""
+    plain = replace(guided, d_optimizer=replace(guided.d_optimizer, kind="sgd", lr=1e-3))
+    moved = []
+    for scaler in (torch.amp.GradScaler("cpu", enabled=False), torch.amp.GradScaler("cpu", 64.0, growth_interval=1)):
+        state, rounds = start(plain)
+        state.scaler = scaler
+        before = weights(state.projected), weights(state.discriminator)
+        rounds.run(total=8)
+        moved.append((weights(state.projected) - before[0], weights(state.discriminator) - before[1]))
+    for without, scaled in zip(*moved, strict=True):
+        assert without.abs().max() > 0
+        assert torch.allclose(without, scaled, rtol=1e-3, atol=1e-7)
 
 
 def test_a_round_is_an_update_of_the_heads_and_one_of_g_against_both(guided: Recipe) -> None:
@@ -125,8 +142,20 @@ def test_other_heads_start_from_scratch(
     assert torch.equal(weights(state.projected), fresh)
 
 
+def test_networks_that_do_not_fit_are_refused(
+    guided: Recipe, faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train(guided, faces, tmp_path / "run", device="cpu")
+    networks = open_networks(run)
+    del networks.weights["projected"]["heads.0.1.bias"]
+    monkeypatch.setattr(start_module, "open_networks", lambda _: networks)
+    state, _ = start(guided)
+    with pytest.raises(UserError, match="do not fit at heads.0.1.bias"):
+        load_networks(state, guided, {}, run)
+
+
 def test_a_plan_counts_what_the_heads_cost(guided: Recipe, tiny: Recipe, faces: FaceDataset) -> None:
     with_heads, without = plan(guided, faces, "cpu"), plan(replace(guided, projected=tiny.projected), faces, "cpu")
     assert with_heads.gflop_per_image > without.gflop_per_image + 0.05
-    assert with_heads.parameters[1] > without.parameters[1] + 100_000
+    assert with_heads.parameters == without.parameters  # of G and D, as `recipes --layers` lists them
     assert with_heads.gigabytes > without.gigabytes

@@ -75,12 +75,13 @@ class Halve(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the convolution."""
+        weight = self.weight  # read once: with spectral norm, each reading is a step of its power iteration
         if input.shape[2] % 2 == input.shape[3] % 2 == 0:
-            if tiling := _tiling(input, self.weight, torch.Size(side // 2 for side in input.shape[2:]), stride=2):
-                return winograd.convolve(input, self.weight, self.bias, tiling, transposed=False)
+            if tiling := _tiling(input, weight, torch.Size(side // 2 for side in input.shape[2:]), stride=2):
+                return winograd.convolve(input, weight, self.bias, tiling, transposed=False)
             if strided_gradients.pay(input, self.out_channels, input.shape[3]):
-                return strided_gradients.convolve(input, self.weight, self.bias, transposed=False)
-        return super().forward(input)
+                return strided_gradients.convolve(input, weight, self.bias, transposed=False)
+        return self._conv_forward(input, weight, self.bias)
 
 
 class Double(nn.ConvTranspose2d):

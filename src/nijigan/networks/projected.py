@@ -19,11 +19,12 @@ from nijigan.vision import lite0
 from nijigan.vision.frozen import IMAGENET_MEAN, IMAGENET_STD, freeze
 
 BLOCKS = (3, 5, 11, 15)
-"""The blocks of Lite0 whose outputs are seen: the last before each halving of the resolution, from 1/4 to 1/32."""
+"""The blocks of Lite0 whose outputs are seen: one for each resolution of its maps, from 1/4 to 1/32 of the input's."""
 _CHANNELS = 64
 """Channels of the mixed maps and of the heads."""
 _SHIFT = 4
-"""Largest shift of the input, in its pixels. Otherwise some would always fall between the network's strides."""
+"""Largest shift of the input, in its pixels. Without it, the network would look at the same grid of places each time,
+and G could hide faults between them."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,13 @@ def _sight(device: torch.device) -> Sight:
 
     Its batch norms tell mean and deviation on ImageNet: a block's output has their shift and scale, and a sum of blocks
     the sum of their shifts and variances, as far as the blocks are independent. On faces, deviations are 1.1 to 1.4
-    times as large.
+    times as large. The result is the same in whichever mode it is first asked for.
     """
-    network = lite0.load()
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
+        return _prepared(lite0.load(), device)
+
+
+def _prepared(network: lite0.Lite0, device: torch.device) -> Sight:
     means, variances = [torch.zeros(())], [torch.zeros(())]
     for block in network.blocks:
         assert isinstance(block, lite0.Block)
@@ -82,7 +87,10 @@ class ProjectedDiscriminator(nn.Module):
         self.heads = nn.ModuleList(_head(size // 2 ** (level + 2)) for level in range(len(BLOCKS)))
 
     def look(self, faces: Tensor) -> tuple[Tensor, ...]:
-        """What the heads see of N×3×H×W faces in [0, 1]: for each block in `BLOCKS`, N×64×h×w, the finest first."""
+        """What the heads see of N×3×H×W faces: for each block in `BLOCKS`, N×64×h×w, the finest first.
+
+        Black is 0 and white is 1; augmented faces may lie a little outside.
+        """
         sight = _sight(faces.device)
         mean, deviation = IMAGENET_MEAN.to(faces.device), IMAGENET_STD.to(faces.device)
         x = sight.network.stem((self._resized(faces) - mean) / deviation)
@@ -106,8 +114,9 @@ class ProjectedDiscriminator(nn.Module):
     def _resized(self, faces: Tensor) -> Tensor:
         """Faces of `size` pixels, softened, all shifted by the same random distance.
 
-        Softened, they show no pattern that alternates from pixel to pixel. G would learn such patterns, which move the
-        features of a frozen network far and are hardly seen by eye; the pixels are the other discriminator's concern.
+        Softened at their own resolution, they show no pattern that alternates from pixel to pixel. G would learn such
+        patterns, which move the features of a frozen network far and are hardly seen by eye; the pixels are the other
+        discriminator's concern. Small faces lose most: the heads see less of what is fine at 28 px than at 128 px.
         """
         faces = soften(faces)
         if faces.shape[2] != self.size:

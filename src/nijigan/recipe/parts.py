@@ -137,17 +137,13 @@ class ProjectedConfig:
     weight: float = 0.0
     """Weight of its loss in that of G; 0 = no second discriminator."""
     size: int = 128
-    """Height and width to which faces are resized for it: a multiple of 32."""
+    """Height and width to which faces are resized for it: a multiple of 32, from 64 to 512."""
 
     def __post_init__(self) -> None:
-        check(0 <= self.weight < inf, f"projected.weight is {self.weight}; choose 0 (off) or more.")
+        check(0 <= self.weight < inf, f"projected.weight is {self.weight}; choose 0 (off) or a positive number.")
         check(
             64 <= self.size <= 512 and self.size % 32 == 0,
             f"projected.size is {self.size}; choose a multiple of 32, from 64 to 512.",
-        )
-        check(
-            self.weight > 0 or self.size == ProjectedConfig.size,
-            "projected.size has no effect without a weight; set projected.weight above 0 (0.3 is usual).",
         )
 
 

@@ -188,9 +188,9 @@ def _demand(session: Session, work_of: Callable[[Rounds], float]) -> _Demand:
     with _Cast(), _Held() as held:
         work = work_of(rounds)
     generator, discriminator = _weights(state.generator), _weights(state.discriminator)
-    discriminator += 0 if state.projected is None else _weights(state.projected)
-    weights = 5 * generator + 4 * discriminator  # gradients, two moments, EMA
-    saved = 4 * generator + 3 * discriminator if session.fabric.device.type == "cpu" else 0
+    both = discriminator + (0 if state.projected is None else _weights(state.projected))
+    weights = 5 * generator + 4 * both  # gradients, two moments, EMA
+    saved = 4 * generator + 3 * both if session.fabric.device.type == "cpu" else 0
     memory = (4 * weights + max(held.peak * micro / batch, 4 * _COPIES * saved)) / 1e9 + _PROGRAM_GIGABYTES
     return _Demand((generator, discriminator), work / batch, memory)
 

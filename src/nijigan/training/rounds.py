@@ -90,7 +90,7 @@ class Rounds:
         state.discriminator.requires_grad_(False)
         self._let_discriminator_learn()
         self._low = -1.0 if recipe.generator.output == "tanh" else 0.0  # black
-        self.projected = None if state.projected is None else ProjectedGame(state.projected, self._low, self._augmented)
+        self.game = None if state.projected is None else ProjectedGame(state.projected, self._low, self._augmented)
         self.real_distance = real_distance if recipe.attributes and recipe.condition.diversity else None
         self.objective, self.penalty = build_objective(recipe), build_penalty(recipe.penalty)
         self.class_loss = build_class_loss(recipe.condition)
@@ -105,7 +105,7 @@ class Rounds:
         keys += ["d_class_loss", "g_class_loss"] * (self.class_loss is not None)
         keys += ["diversity_loss"] * (self.real_distance is not None)
         keys += ["d_gradient", "g_gradient"] * (recipe.precision != "fp16")  # there, overflows are part of the method
-        keys += ["d_projected_loss", "g_projected_loss"] * (self.projected is not None)
+        keys += ["d_projected_loss", "g_projected_loss"] * (self.game is not None)
         self._sums = {key: torch.zeros((), device=fabric.device) for key in keys}
         self._counts = dict.fromkeys(self._sums, 0)
 
@@ -192,9 +192,9 @@ class Rounds:
             with torch.set_grad_enabled(keep and number == len(batches)):
                 fake = self._generate(batch.codes)
             loss = self._discriminator_loss(batch, self._mixed_with_past(fake.detach(), number - 1), penalised)
-            if self.projected is not None:
+            if self.game is not None:
                 with self.autocast:
-                    projected = self.projected.d_loss(batch.images, fake)
+                    projected = self.game.d_loss(batch.images, fake)
                 self._note(d_projected_loss=projected)
                 loss = loss + projected
             with full_precision(self._device_type) if penalised else nullcontext():
@@ -202,6 +202,7 @@ class Rounds:
         self._step("d", self.state.d_optimizer, self.state.discriminator, self.recipe.d_optimizer)
         if self.state.projected is not None and self.state.p_optimizer is not None:
             self._step("p", self.state.p_optimizer, self.state.projected, self.recipe.d_optimizer)
+        self.state.scaler.update()
         if self.recipe.clip is not None:
             clip_weights(self.state.discriminator, self.recipe.clip)
         return fake
@@ -252,15 +253,16 @@ class Rounds:
             self._backward(self._generator_loss(batch, fake, diverse))
             fake = None
         self._step("g", self.state.g_optimizer, self.state.generator, self.recipe.g_optimizer)
+        self.state.scaler.update()
 
     def _generator_loss(self, batch: MicroBatch, fake: Tensor, diverse: bool) -> Tensor:
         on_fake = self._discriminate(fake, batch.codes)
         real_logits = self._discriminate(batch.images, batch.codes).logits if self.objective.paired else None
         loss = self.objective.g_loss(on_fake.logits, real_logits)
         self._note(g_loss=loss)
-        if self.projected is not None:
+        if self.game is not None:
             with self.autocast:
-                projected = self.projected.g_loss(fake)
+                projected = self.game.g_loss(fake)
             self._note(g_projected_loss=projected)
             loss = loss + self.recipe.projected.weight * projected
         if self.class_loss is not None:
@@ -325,6 +327,7 @@ class Rounds:
         torch.autograd.backward(self.state.scaler.scale(loss / self.recipe.accumulate))
 
     def _step(self, network: str, optimizer: Optimizer, module: nn.Module, config: OptimizerConfig) -> None:
+        """Update one network. The scaler is updated later: gradients of one backward pass have one scale."""
         for group in optimizer.param_groups:
             group["lr"] = config.lr * self.schedule.lr
             if "betas" in group:
@@ -337,7 +340,6 @@ class Rounds:
         if self._measuring and f"{network}_gradient" in self._sums:
             self._note(**{f"{network}_gradient": get_total_norm(gradients)})
         self.state.scaler.step(optimizer)
-        self.state.scaler.update()
         optimizer.zero_grad()
 
     def _mean_over_processes(self, values: Tensor) -> Tensor:

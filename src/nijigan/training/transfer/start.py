@@ -94,7 +94,13 @@ def _fill(module: nn.Module, given: Mapping[str, Tensor], attributes: Attributes
             elif isinstance(module, ConditionalGenerator) and isinstance(module.base, StyleGenerator):
                 value.zero_()
         elif value.is_floating_point():  # counters, which pairs do not have, restart
-            found = plain[name.removeprefix(_BASE)]
+            found = plain.get(name.removeprefix(_BASE))
+            if (
+                found is None
+                or found.ndim != value.ndim
+                or any(a > b for a, b in zip(found.shape, value.shape, strict=True))
+            ):
+                raise UserError(f"The weights to start from do not fit at {name}; choose a run or a pair of nijigan.")
             value.zero_()
             value[tuple(slice(size) for size in found.shape)] = found.to(value)
 
