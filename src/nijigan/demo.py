@@ -33,7 +33,10 @@ def demo(out: Path, progress: Progress | None = None) -> None:
     recipe = find_recipe("dcgan-tiny")
     pictures, faces, run, grid = out / "pictures", out / "faces", out / "run", out / "faces.png"
     log.info("1/4  Drawing %d procedural faces into %s", _FACES, pictures)
-    write_faces(pictures, _FACES, resolution=recipe.resolution, progress=progress)
+    try:
+        write_faces(pictures, _FACES, resolution=recipe.resolution, progress=progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Stopped while drawing; repeat the command to begin again.") from None
     log.info("2/4  Importing them into %s", faces)
     report = import_faces([pictures], faces)
     log.info("3/4  Training %s on %d of them; the run is %s", recipe.name, report.splits["train"], run)

@@ -84,7 +84,10 @@ class Recipes:
                 "derived" if "kimg" in recipe.derived else length,
             )  # fmt: skip
         styled().print(table)
-        print("lr: that of G, or of G/D. kimg: length in thousands of images, or in passes over the faces (ep.).")
+        print(
+            "lr: that of G, or of G/D. kimg: length in thousands of images, or in passes over the faces (ep.).\n"
+            "On a CPU, begin with sngan-hinge-small, or with niji if there are labels. All: docs/recipes.md."
+        )
 
 
 def _optimizers(recipe: Recipe) -> str:
