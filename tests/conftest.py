@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from browsing import chromium
 from nijigan.dataset.faces import FaceDataset
 from nijigan.importing.importer import import_faces
 from nijigan.procedural.faces import write_faces
@@ -71,3 +72,10 @@ def judged_faces(tmp_path_factory: pytest.TempPathFactory) -> FaceDataset:
 def rng() -> np.random.Generator:
     """The same numbers in every test."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser without a window. Its event loop runs until it is closed, so it cannot live for the whole session."""
+    with chromium() as found:
+        yield found

@@ -26,7 +26,7 @@ from nijigan.inversion.nearness import Nearness, distances, yardsticks
 from nijigan.inversion.priors import projected, unlikeliness
 from nijigan.tensors.numerics import full_precision
 
-STEPS = 150
+STEPS = 300
 """Steps of gradient descent."""
 MOST_STEPS = 10_000
 
