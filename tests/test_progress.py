@@ -38,6 +38,17 @@ def test_lines_say_what_happens_and_how_far_it_is(capsys: pytest.CaptureFixture[
     ]
 
 
+def test_lines_of_work_without_an_end_tell_how_long_it_has_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "LINE_SECONDS", 10.0)
+    lines = progress._Lines("Measuring the speed")
+    now[0] += 2
+    assert lines._line() == "Measuring the speed ..."
+    now[0] += 10
+    assert lines._line() == "Measuring the speed ... 12 s so far"
+
+
 def test_the_time_left_is_that_of_the_pass_although_nobody_named_it(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])

@@ -93,9 +93,9 @@ class _Lines:
                     print(self._line(), file=sys.stderr, flush=True)
 
     def _line(self) -> str:
-        if not self._total:
-            return f"{self._title} ..."
         done, total, seconds = self._done, self._total, time.monotonic() - self._begun
+        if not total:
+            return f"{self._title} ..." + (f" {duration(seconds)} so far" if seconds >= LINE_SECONDS else "")
         left = f", {duration(seconds * (total - done) / done)} left" if 0 < done < total else ""
         return f"{self._title}: {done:,} of {total:,}{left}"
 
