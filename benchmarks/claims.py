@@ -18,7 +18,6 @@ The exit code is 1 if a figure differs from its source, has no source, or if a p
 import argparse
 import ast
 import json
-import math
 import re
 import statistics
 import sys
@@ -31,12 +30,15 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))  # also if another program runs this file
+
+from figures import FUNCTIONS, WORDS, Record
+
 ROOT = Path(__file__).parents[1]
 TABLE = Path(__file__).with_suffix(".toml")
 GENERATED = {"docs/performance.md"}
 """Pages that a script writes from results; a test compares them."""
 
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _COUNT = rf"\b(?i:{'|'.join(WORDS[1:])}|an?|dozens?|half|hundreds?|thousands?)"
 _UNIT = r"(?:seconds?|minutes?|hours?|days?|percent|points|times|scores|studies|papers|faces|pictures|images|weights)\b"
 
@@ -59,17 +61,6 @@ EXEMPT = {
     "95 % interval": re.compile(r"\b95 %(?= (?:Wilson |confidence )?interval)"),
 }  # fmt: skip
 """Kinds of numbers that are no claims."""
-
-
-class Record(dict[str, Any]):
-    """A JSON object whose members are attributes, too."""
-
-    def __getattr__(self, name: str) -> Any:
-        """The member of that name."""
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
 
 
 @dataclass(frozen=True)
@@ -162,129 +153,6 @@ def _table(text: str) -> dict[str, list[str]]:
     rows = html or [line.strip("|\n ").split("|") for line in text.splitlines() if line.startswith("|")]
     cleaned = [[re.sub(r"<[^>]*>|\*\*", "", cell).strip() for cell in row] for row in rows]
     return {row[0]: row[1:] for row in cleaned if row}
-
-
-# What the expressions of the table may call.
-
-
-def share(value: float, digits: int = 3) -> str:
-    """A share as the tables print it: .940."""
-    return f"{value:.{digits}f}".removeprefix("0")
-
-
-def minus(value: float) -> str:
-    """A correlation as the tables print it: −0.18."""
-    return f"{value:.2f}".replace("-", "−")
-
-
-def word(number: int) -> str:
-    """A count in words."""
-    return WORDS[number]
-
-
-def until(log: Sequence[Record], kimg: float) -> list[Record]:
-    """The first lines of a log."""
-    return [line for line in log if line.kimg <= kimg]
-
-
-def at(log: Sequence[Record], kimg: float) -> Record:
-    """The evaluation in a log that is nearest to a length."""
-    return min((line for line in log if "kid" in line), key=lambda line: abs(line.kimg - kimg))
-
-
-def tail(log: Sequence[Record], field: str) -> float:
-    """The mean over the last five lines of a log."""
-    return statistics.mean(line[field] for line in log[-5:])
-
-
-def pace(log: Sequence[Record]) -> float:
-    """Seconds a kimg: the median over the lines of a log."""
-    return statistics.median(1000 / line.images_per_second for line in log)
-
-
-def minutes(*logs: Sequence[Record]) -> float:
-    """What trainings took, without evaluation."""
-    return sum(log[-1].seconds for log in logs) / 60
-
-
-def trained(*logs: Sequence[Record]) -> float:
-    """The thousand images of trainings together."""
-    return float(sum(log[-1].kimg for log in logs))
-
-
-def mean(log: Sequence[Record], field: str, since: float) -> float:
-    """The mean over the lines of a log from a length on."""
-    return statistics.mean(line[field] for line in log if line.kimg >= since)
-
-
-def at_epoch(log: Sequence[Record], number: int) -> Record:
-    """The line of a log that is nearest to the end of an epoch."""
-    return min(log, key=lambda line: abs(line.epoch - number))
-
-
-def epoch(log: Sequence[Record], number: int, field: str, faces: int) -> float:
-    """The mean over an epoch of so many faces: over the lines that end in it, weighted by their images."""
-    lines = [(one, one.images - (log[i - 1].images if i else 0)) for i, one in enumerate(log)]
-    inside = [(one[field], count) for one, count in lines if 0.01 < one.images / faces - (number - 1) <= 1.01]
-    return sum(value * count for value, count in inside) / sum(count for _, count in inside)
-
-
-def weights(tensors: Mapping[str, Record]) -> int:
-    """The number of weights in a file."""
-    return sum(math.prod(tensor.shape) for tensor in tensors.values())
-
-
-def kid(metrics: Record, end: str = "value") -> str:
-    """KID ×1000 of an evaluation; `end` low or high for the ends of its interval."""
-    return f"{1000 * metrics.scores.kid[end]:,.0f}"
-
-
-def accuracy(metrics: Record, attribute: str) -> float:
-    """The conditional accuracy of an evaluation."""
-    return float(metrics.scores[f"accuracy-{attribute}"].value)
-
-
-def values(metrics: Record, attribute: str) -> Record:
-    """The scores of each value of an attribute."""
-    found = metrics.get("obedience") or metrics.conditional_accuracy  # the first is the key of version 0.1
-    return Record(found[attribute].classes)
-
-
-def ascending(metrics: Record, attribute: str) -> list[float]:
-    """The conditional accuracies of an attribute's values, from the lowest on."""
-    return sorted(one.accuracy.value for one in values(metrics, attribute).values())
-
-
-def within(metrics: Record, attribute: str, score: str) -> float:
-    """The mean of a score within the values of an attribute, over those that have it."""
-    return statistics.mean(one[score].value for one in values(metrics, attribute).values() if one[score])
-
-
-def labelled(header: Record, attribute: int) -> float:
-    """The share of a generator's training faces that had a label of an attribute."""
-    counts = [(codes[attribute] >= 0, codes[-1]) for codes in header.priors]
-    return sum(count for known, count in counts if known) / sum(count for _, count in counts)
-
-
-def lowest(rows: Mapping[str, Sequence[str]], names: str, scores: str) -> str:
-    """In a table with a row of names and a row of scores: the name with the lowest score."""
-    return min(zip(rows[names], rows[scores], strict=True), key=lambda pair: float(pair[1]))[0]
-
-
-def modes(lab: Sequence[Record], data: str, *penalties: str) -> list[int]:
-    """The modes that each objective covers with each of these penalties. Default: all."""
-    return [one.modes for one in lab if one.data == data and one.penalty in (penalties or [one.penalty])]
-
-
-def tried(rows: Sequence[Record], run: str) -> Record:
-    """The scores of one run of the search for niji."""
-    return next(row for row in rows if row.run == run)
-
-
-FUNCTIONS = (
-    modes, share, minus, word, until, at, tail, pace, minutes, trained, mean, at_epoch, epoch,
-    weights, kid, accuracy, values, ascending, within, labelled, lowest, tried,
-)  # fmt: skip
 
 
 class Sources(dict[str, Any]):
