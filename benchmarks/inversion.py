@@ -20,8 +20,9 @@ from PIL import Image
 from nijigan.aliases import Images
 from nijigan.dataset.faces import FaceDataset
 from nijigan.generator.generator import Generator
+from nijigan.inversion import STEPS
 from nijigan.inversion.nearness import yardsticks
-from nijigan.inversion.search import STEPS, Inversion, invert
+from nijigan.inversion.search import Inversion, invert
 from nijigan.judges.readers import people
 from nijigan.pictures import enlarge, grid
 from scale import write

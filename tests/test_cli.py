@@ -256,6 +256,8 @@ def test_one_recipe_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["recipes", "--layers"]) == 2
     assert "name it" in capsys.readouterr().err
     assert main(["recipes", "dcgam", "--layers"]) == 2
+    assert main(["recipes", "dcgan", "--overwrite"]) == 2
+    assert "--figure" in capsys.readouterr().err
 
 
 def test_the_module_runs() -> None:

@@ -15,7 +15,7 @@ from nijigan.files import locked
 from nijigan.jsonio import to_json
 from nijigan.pages.ranking import ComparedModel
 from nijigan.recipe.named_recipes import RECIPES
-from nijigan.recipe.parts import PenaltyConfig
+from nijigan.recipe.parts import PenaltyConfig, ProjectedConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.sweep import _SweepFile, combinations, sweep
 from nijigan.training import trainer
@@ -34,6 +34,13 @@ def test_combinations_are_all_and_the_last_varies_fastest(tiny: Recipe) -> None:
     ]  # fmt: skip
     assert cells[2][0] == {"optimizer": "sgd", "batch-size": "4", "generator.width": "3"}
     assert cells[0][1] == replace(tiny, batch_size=4, generator=replace(tiny.generator, width=3))
+
+
+@pytest.mark.parametrize("vary", [{"name": ["a", "b"]}, {"projected.size": ["64", "96"]}])
+def test_what_changes_no_training_is_not_varied(tiny: Recipe, vary: dict[str, list[str]]) -> None:
+    with pytest.raises(UserError, match="the same training as another"):
+        combinations(tiny, vary)
+    assert len(combinations(replace(tiny, projected=ProjectedConfig(0.3)), {"projected.size": ["64", "96"]})) == 2
 
 
 def test_words_numbers_and_switches(tiny: Recipe) -> None:

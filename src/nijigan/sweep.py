@@ -23,7 +23,7 @@ from nijigan.pages.comparison import write_comparison
 from nijigan.pages.layout import check_page_place
 from nijigan.pages.models import evaluated
 from nijigan.pages.ranking import ComparedModel
-from nijigan.recipe.parts import OptimizerConfig
+from nijigan.recipe.parts import OptimizerConfig, ProjectedConfig
 from nijigan.recipe.recipe import Recipe
 from nijigan.runs import read_log
 from nijigan.training import resume, train
@@ -131,11 +131,17 @@ def combinations(recipe: Recipe, vary: Mapping[str, Sequence[str]]) -> list[tupl
         name = _name(settings)
         if len(name.encode()) > 200 or any(mark in name for mark in "/\\"):
             raise UserError(f"{where} cannot be used as the name of a folder; use short values without slashes.")
-        if any(variants[-1][1] == other for _, other in variants[:-1]):
+        if any(_work(variants[-1][1]) == _work(other) for _, other in variants[:-1]):
             raise UserError(f"{where} is the same training as another combination; list each value once.")
     if len({variant.resolution for _, variant in variants}) > 1:
         raise UserError("Faces of different resolutions cannot be compared; run one sweep for each resolution.")
     return variants
+
+
+def _work(recipe: Recipe) -> Recipe:
+    """A recipe without what changes no training: its name, and the size of a discriminator that it does not have."""
+    size = recipe.projected.size if recipe.projected.weight else ProjectedConfig().size
+    return replace(recipe, name="any", projected=replace(recipe.projected, size=size))
 
 
 def _check_words(vary: Mapping[str, Sequence[str]]) -> None:

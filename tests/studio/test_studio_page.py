@@ -112,7 +112,9 @@ def test_a_picture_is_looked_for_where_it_is_dropped(client):
                 """(place, content) => {
                     const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
                     const dataTransfer = new DataTransfer();
-                    dataTransfer.items.add(new File([bytes], "photo.png", { type: "image/png" }));
+                    for (const name of ["photo.png", "second.png"]) {
+                        dataTransfer.items.add(new File([bytes], name, { type: "image/png" }));
+                    }
                     place.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }));
                 }""",
                 base64.b64encode(buffer.getvalue()).decode(),
@@ -121,7 +123,9 @@ def test_a_picture_is_looked_for_where_it_is_dropped(client):
         drop("#open-file")
         visit.page.locator("#problem", has_text="「写真に近い顔を探す」").wait_for()
         drop("#find-file")
-        told = visit.page.locator("#notice", has_text=re.compile("中央を使いました。 (近い|似ている|遠い): "))
+        told = visit.page.locator(
+            "#notice", has_text=re.compile("中央を使いました。 (近い|似ている|遠い): .*最初の画像")
+        )
         told.wait_for(timeout=60_000)
         assert visit.page.locator("#problem").is_hidden()
         visit.page.locator("#desk-words", has_text="ここで作った顔").wait_for()

@@ -109,6 +109,14 @@ def test_lengths_and_sizes_out_of_range_are_refused(
     assert not (tmp_path / "run" / "recipe.json").exists()
 
 
+def test_networks_that_cannot_be_read_are_refused_before_anything_is_measured(
+    tiny: Recipe, faces: FaceDataset, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(Session, "new", lambda *arguments: pytest.fail("measured"))
+    with pytest.raises(UserError, match="no run to start from"):
+        plan(tiny, faces, "cpu", tmp_path)
+
+
 def test_a_batch_that_cannot_fit_is_refused(tiny: Recipe, faces: FaceDataset, monkeypatch) -> None:
     monkeypatch.setattr(session, "total_memory", lambda device: 10**9)
     with pytest.raises(UserError, match=r"A batch of 65,536 would take at least .* GB; this device has 1 GB"):

@@ -126,7 +126,7 @@ def test_pairs_keep_the_heads_and_trainings_start_from_them(guided: Recipe, face
 
 @pytest.mark.parametrize("config", [ProjectedConfig(), ProjectedConfig(0.5, 96)], ids=["none", "another size"])
 def test_other_heads_start_from_scratch(
-    guided: Recipe, config: ProjectedConfig, faces: FaceDataset, tmp_path: Path
+    guided: Recipe, config: ProjectedConfig, faces: FaceDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = train(guided, faces, tmp_path / "run", device="cpu")
     other = replace(guided, projected=config)
@@ -135,6 +135,7 @@ def test_other_heads_start_from_scratch(
     load_networks(state, other, {}, run)
     assert (state.projected is None) == (config.weight == 0)
     assert new is None or torch.equal(weights(state.projected), new)
+    assert ("sees faces of another size" in caplog.text) == (config.weight > 0)
     plain = train(replace(guided, projected=ProjectedConfig()), faces, tmp_path / "plain", device="cpu")
     state, _ = start(guided)
     fresh = weights(state.projected)

@@ -11,6 +11,7 @@ from tyro.conf import Positional
 from nijigan.cli.common import Device, Model, narrate, progress_bar, torch_device
 from nijigan.cli.requests import Requested, check_requested, chosen_scale, chosen_seeds
 from nijigan.errors import UserError, check
+from nijigan.inversion import STEPS
 
 if TYPE_CHECKING:
     from nijigan.generator.request import Request
@@ -214,7 +215,7 @@ class Invert:
     generator."""
     out: Path = Path("found.png")
     """A .png file for one picture, or a folder for several."""
-    steps: int = 150
+    steps: int = STEPS
     """Steps of gradient descent. More steps find nearer faces and take longer."""
     scale: int = 1
     """Factor by which the found face is enlarged."""

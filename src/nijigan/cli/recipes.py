@@ -36,6 +36,8 @@ class Recipes:
 
     def run(self) -> None:
         """Print what was asked for."""
+        if self.overwrite and not self.figure:
+            raise UserError("--overwrite is for the file of --figure; name it: --figure net.svg.")
         if self.recipe is None:
             if self.layers or self.figure:
                 raise UserError(

@@ -21,13 +21,12 @@ from nijigan.errors import UserError
 from nijigan.generator.face import Face, encode_latent
 from nijigan.generator.generator import Generator
 from nijigan.generator.latents import Latents, latents
+from nijigan.inversion import STEPS
 from nijigan.inversion.likeness import as_pixels, describe, loss
 from nijigan.inversion.nearness import Nearness, distances, yardsticks
 from nijigan.inversion.priors import projected, unlikeliness
 from nijigan.tensors.numerics import full_precision
 
-STEPS = 300
-"""Steps of gradient descent."""
 MOST_STEPS = 10_000
 
 _RANDOM = 256  # random faces from which the search starts

@@ -110,7 +110,8 @@ def not_finite(what: str, images: int, out: Path) -> TrainingFailedError:
     saved = newest(checkpoints) is not None
     where = f"the last good checkpoint is in {checkpoints}" if saved else "no checkpoint was saved before"
     return TrainingFailedError(
-        f"{what} no longer finite at {images / 1000:g} kimg; {where}. Lower the learning rate, or use --precision fp32."
+        f"{what} no longer finite at {images / 1000:g} kimg; {where}. Lower the learning rate or the weight "
+        "of a loss, or use --precision fp32."
     )
 
 

@@ -25,6 +25,7 @@ from nijigan.training.hardware import own_randomness, synchronise, total_memory
 from nijigan.training.rounds import DIVERSITY_EVERY, Rounds, Updates, micro_batch_size
 from nijigan.training.session import Session, advise
 from nijigan.training.state import TrainingState
+from nijigan.training.transfer.pair import open_networks
 from nijigan.training.transfer.start import load_networks
 
 _PIXELS = 16 * 64**2
@@ -144,13 +145,15 @@ def plan(recipe: Recipe, dataset: FaceDataset, device: str = "auto", start_from:
     Raises:
         UserError: as in `train`.
     """
+    if start_from is not None:
+        open_networks(start_from)  # what cannot be read is refused before anything is measured
     session, chosen = Session.new(recipe, dataset, device), recipe.derived
     advise(session)
     recipe, place = session.recipe, session.fabric.device
     with own_randomness(place), fast_numerics(place.type):
-        demand = _demand(session, partial(_sum_of_turns, measure=_count))
         if start_from is not None:
             load_networks(session.state, recipe, session.labels.attributes, start_from)
+        demand = _demand(session, partial(_sum_of_turns, measure=_count))
         shown, seconds = _measure(session, micro_batch_size(recipe, 1), demand.work)
     turns = 2 if recipe.alternate_epochs else 1
     return Plan(

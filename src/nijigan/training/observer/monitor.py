@@ -74,7 +74,7 @@ class Monitor:
         if self._progress.disable and now >= self._next_word:
             self._next_word = now + _SILENCE
             rate = (images - self._begun_at) / (now - self._begun)
-            left = duration((self._total - images) / rate) if rate else "unknown"
+            left = duration(max(0, self._total - images) / rate) if rate else "unknown"
             log.info("%s · %s · %s left", position(images, self._total), speed(rate), left)
 
     def tick(self, line: dict[str, Any]) -> None:
@@ -94,7 +94,7 @@ class Monitor:
                 position(line["images"], self._total),
                 f"epoch {line['epoch']:.2f}",
                 speed(line["images_per_second"]),
-                f"{duration((self._total - line['images']) / line['images_per_second'])} left",
+                f"{duration(max(0, self._total - line['images']) / line['images_per_second'])} left",
             ]
             + [f"{label} {line[key]:.2f}" for key, label in _SHOWN.items() if line[key] is not None]
             + ([_SCORES.format(kid_thousands=1000 * line["kid"], **line)] if "coverage" in line else [])

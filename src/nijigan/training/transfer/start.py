@@ -4,6 +4,7 @@ Wang et al., "Transferring GANs: Generating Images from Limited Data", ECCV 2018
 of the training, and the more so the fewer the faces.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from nijigan.training.session import Session
 from nijigan.training.state import Attributes, TrainingState
 from nijigan.training.transfer.pair import open_networks
 
+log = logging.getLogger("nijigan")
 _BASE = "base."  # prefix, in a conditional network, of the part without attributes
 
 
@@ -77,8 +79,11 @@ def load_networks(state: TrainingState, recipe: Recipe, attributes: Attributes, 
             given = _without_attributes(given, recipe.latent.size)
         _fill(module, given, attributes, known)
     heads = theirs.weights.get("projected")
-    if state.projected is not None and heads and theirs.recipe.projected.size == recipe.projected.size:
-        _fill(state.projected, heads, {}, {})
+    if state.projected is not None and heads:
+        if theirs.recipe.projected.size == recipe.projected.size:
+            _fill(state.projected, heads, {}, {})
+        else:
+            log.info("The projected discriminator begins anew: that of %s sees faces of another size.", source)
     state.origin = theirs.origin
 
 

@@ -54,8 +54,8 @@ export function setUpKept(app) {
     }
   }
 
-  /** Ask the server for the face nearest to a picture. */
-  async function find(file) {
+  /** Ask the server for the face nearest to a picture; say so if there are `others`, for which it does not look. */
+  async function find(file, others) {
     if (!file) return;
     problem("");
     const body = await toSend(file).catch(() => null);
@@ -68,7 +68,8 @@ export function setUpKept(app) {
       if (!answer.ok) return problem(await refusal(answer));
       const { face, level, face_seen: seen } = JSON.parse((await answer.text()).replace(/("seed"\s*:\s*)(\d+)/g, '$1"$2"'));
       openFace(app, fromRecord(JSON.stringify(face)));
-      notice(seen ? t(`find.${level}`) : `${t("find.unseen")} ${t(`find.${level}`)}`, 20);
+      const told = [...(seen ? [] : ["unseen"]), level, ...(others ? ["first"] : [])];
+      notice(told.map((word) => t(`find.${word}`)).join(" "), 20);
     } catch (error) {
       notice("");
       problem(t("bad.server", { reason: error.message }));
@@ -96,20 +97,20 @@ export function setUpKept(app) {
     history.clear();
     show();
   });
-  async function findOne(file) {
+  async function findOne([file, ...others]) {
     if ($("find-file").disabled) return; // one at a time
     $("find-file").disabled = true;
-    await find(file).catch(report);
+    await find(file, others.length).catch(report);
     Object.assign($("find-file"), { value: "", disabled: false });
   }
 
   $("open-file").addEventListener("change", ({ target }) => open(target.files).then(() => (target.value = "")));
-  $("find-file").addEventListener("change", ({ target }) => findOne(target.files[0]));
+  $("find-file").addEventListener("change", ({ target }) => findOne(target.files));
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     const files = event.dataTransfer?.files ?? [];
-    if (event.target.closest?.("#find-title, #find-help, #find-row")) findOne(files[0]);
+    if (event.target.closest?.("#find-title, #find-help, #find-row")) findOne(files);
     else open(files);
   });
 }
