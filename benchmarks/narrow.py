@@ -9,26 +9,22 @@ maps of the network of the anime scores. It leaves a pair with the discriminator
 """
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
-from nijigan.files import replacing
-from nijigan.generator.file import read, write
-from nijigan.generator.generator import Generator
+from average import write_pair
+from nijigan.generator.file import read
 from nijigan.generator.header import GeneratorHeader
 from nijigan.judges import anime
 from nijigan.networks import build_generator
 from nijigan.recipe.parts import EmaConfig
-from nijigan.tensors.tensorfile import pack, unpack
 from nijigan.training.ema import Ema
-from nijigan.training.transfer.pair import DISCRIMINATOR, GENERATOR
+from nijigan.training.transfer.pair import GENERATOR
 
 BATCH, RATE, PIXELS = 16, 1e-3, 4.0  # faces, Adam's first rate, the weight of pixels beside that of maps
 Weights = dict[str, Tensor]
@@ -125,19 +121,6 @@ def imitate(model: nn.Module, twin: nn.Module, header: GeneratorHeader, minutes:
     raise AssertionError  # batches have no end
 
 
-def write_twin(source: Path, out: Path, twin: nn.Module, header: GeneratorHeader) -> None:
-    """Write the pair: the twin, and the discriminator of its model."""
-    out.mkdir(parents=True, exist_ok=True)
-    write(out / GENERATOR, twin, header, half=False)
-    with safe_open(source / DISCRIMINATOR, framework="pt") as file:
-        text, tensors = unpack(file)
-    numbers = json.loads(text or "")
-    numbers["generator"] = Generator.load(out / GENERATOR).weights_hash
-    numbers["recipe"]["generator"] |= {"width": header.generator.width, "max_width": header.generator.max_width}
-    with replacing(out / DISCRIMINATOR) as temporary:
-        temporary.write_bytes(pack(tensors, json.dumps(numbers)))
-
-
 def main() -> None:
     """Read the options, choose channels, imitate, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0], allow_abbrev=False)
@@ -153,10 +136,10 @@ def main() -> None:
     config = replace(header.generator, width=options.width, max_width=options.max_width)
     header = replace(header, generator=config, recipe=header.recipe and replace(header.recipe, generator=config))
     twin = build_generator(config, header.latent, header.resolution, header.attributes)
-    twin.load_state_dict(
-        choose(dict(model.state_dict()), dict(twin.state_dict()), "base." if header.attributes else "")
-    )
-    write_twin(options.source, options.out, imitate(model.eval(), twin.train(), header, options.minutes).eval(), header)
+    start = "base." if header.attributes else ""
+    twin.load_state_dict(choose(dict(model.state_dict()), dict(twin.state_dict()), start))
+    twin = imitate(model.eval(), twin.train(), header, options.minutes).eval()
+    write_pair(options.source, options.out, twin, header)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Make a run's networks those of the package: generator, discriminator and ONNX file.
+"""Make the networks of a run, or of a pair, those of the package: generator, discriminator and ONNX file.
 
 python tools/package.py RUN "How it was trained, on what, what it draws." [KIMG, with those of the runs before it]
 nijigan evaluate --data FACES --split test --manifold --out results/packaged
@@ -27,10 +27,12 @@ STATED = {
 
 
 def package(run: str, description: str, kimg: str = "") -> None:
-    """Replace the packaged networks by those of a run, which has seen `kimg` with the runs that it goes on from."""
+    """Replace the packaged networks by those of a run or pair, which saw `kimg` with the runs that it goes on from."""
     with tempfile.TemporaryDirectory() as folder:
-        pair = Path(folder)
-        write_pair(Path(run), pair, half=True)
+        pair = Path(run)
+        if not (pair / DISCRIMINATOR).is_file():
+            pair = Path(folder)
+            write_pair(Path(run), pair, half=True)
         generator = Generator.load(pair / GENERATOR)
         PACKAGED_DISCRIMINATOR.write_bytes((pair / DISCRIMINATOR).read_bytes())
     total = float(kimg or generator.header.kimg)
