@@ -156,8 +156,8 @@ def train(dataset: FaceDataset, out: Path, seconds: float, seed: int, resolution
     ema, adam = Ema(model, EmaConfig(half_life_kimg=20)), torch.optim.Adam(model.parameters(), _RATE)
     stream = FaceStream(dataset.pixels("train", resolution), seed)
     of: list[object] = [seed, dataset.fingerprint, resolution]
-    images, used = load(out, model, ema, adam, of)
-    if used > seconds:
+    images, used, until = load(out, model, ema, adam, of)
+    if used > seconds and until != seconds:  # the last step ends a little later than the time
         raise SystemExit(f"The model in {out} has trained for {used:.0f} s already, more than --seconds {seconds:g}.")
     begun = saved = time.process_time()
     spent = used
@@ -173,9 +173,9 @@ def train(dataset: FaceDataset, out: Path, seconds: float, seed: int, resolution
         ema.update(model, _BATCH, images)
         if time.process_time() - saved > _SAVE:
             saved = time.process_time()
-            save(out, model, ema, adam, {"images": images, "spent": spent, "of": of})
+            save(out, model, ema, adam, {"images": images, "spent": spent, "until": seconds, "of": of})
             print(f"{images / 1000:.1f} kimg, {spent:.0f} of {seconds:.0f} s, loss {loss.item():.4f}", flush=True)
-    save(out, model, ema, adam, {"images": images, "spent": spent, "of": of})
+    save(out, model, ema, adam, {"images": images, "spent": spent, "until": seconds, "of": of})
     return ema.module
 
 
@@ -189,10 +189,14 @@ def save(out: Path, model: nn.Module, ema: Ema, adam: torch.optim.Adam, numbers:
         temporary.write_bytes(pack(tensors, json.dumps(numbers)))
 
 
-def load(out: Path, model: nn.Module, ema: Ema, adam: torch.optim.Adam, of: list[object]) -> tuple[int, float]:
-    """Fill in what was saved `of` this seed, dataset and resolution; return images and CPU seconds, 0 at the start."""
+def load(out: Path, model: nn.Module, ema: Ema, adam: torch.optim.Adam, of: list[object]) -> tuple[int, float, float]:
+    """Fill in what was saved `of` this seed, dataset and resolution.
+
+    Returns:
+        Images, CPU seconds, and the CPU seconds at which the training was to end; zeros at the start.
+    """
     if not (out / "checkpoint.safetensors").exists():
-        return 0, 0.0
+        return 0, 0.0, 0.0
     with safe_open(out / "checkpoint.safetensors", framework="pt") as file:
         text, tensors = unpack(file)
     for part, module in (("model", model), ("ema", ema.module)):
@@ -206,7 +210,7 @@ def load(out: Path, model: nn.Module, ema: Ema, adam: torch.optim.Adam, of: list
     numbers = json.loads(text or "")
     if numbers["of"] != of:
         raise SystemExit(f"The model in {out} has another seed, dataset or resolution; choose another --out.")
-    return int(numbers["images"]), float(numbers["spent"])
+    return int(numbers["images"]), float(numbers["spent"]), float(numbers["until"])
 
 
 def judge(model: nn.Module, dataset: FaceDataset, n: int, resolution: int = 64) -> list[dict[str, object]]:

@@ -47,7 +47,7 @@ def test_it_learns_saves_and_draws(faces: FaceDataset, tmp_path: Path) -> None:
     first = flow.train(faces, tmp_path, seconds=2.0, seed=1, resolution=16)
     spent = json.loads(unpack(safe_open(tmp_path / "checkpoint.safetensors", "pt"))[0])["spent"]
     assert spent >= 2.0
-    again = flow.train(faces, tmp_path, seconds=spent, seed=1, resolution=16)  # it has had its time: nothing to add
+    again = flow.train(faces, tmp_path, seconds=2.0, seed=1, resolution=16)  # it has had its time: nothing to add
     with pytest.raises(SystemExit, match="has trained for 2 s already"):
         flow.train(faces, tmp_path, seconds=1.0, seed=1, resolution=16)
     with pytest.raises(SystemExit, match="another seed"):
@@ -63,7 +63,8 @@ def test_it_learns_saves_and_draws(faces: FaceDataset, tmp_path: Path) -> None:
 
     model = flow.Velocity()
     ema, adam = Ema(model, EmaConfig()), torch.optim.Adam(model.parameters(), 1.0)
-    images, saved = flow.load(tmp_path, model, ema, adam, [1, faces.fingerprint, 16])
+    images, saved, until = flow.load(tmp_path, model, ema, adam, [1, faces.fingerprint, 16])
     assert images > 0
+    assert until == 2.0
     assert saved == pytest.approx(spent, abs=0.1)
     assert all(moments["step"] == images / 16 for moments in adam.state_dict()["state"].values())
