@@ -15,7 +15,7 @@ import numpy as np
 from nijigan.rate.tally import agree
 
 RESULTS = Path(__file__).parents[1] / "results"
-FOLDERS = (RESULTS / "packaged", *(RESULTS / "niji" / name for name in ("0200", "0298", "0358", "0428")))
+FOLDERS = (RESULTS / "packaged", *(RESULTS / "niji" / name for name in ("0200", "0298", "0358", "0428", "0478")))
 _Z = 1.96
 
 

@@ -18,7 +18,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-TURNS = 5
+TURNS = 9
 FACES = 60
 OUT = ROOT / "results" / "page.json"
 

@@ -133,7 +133,7 @@ _TABLE = (
     # dataset.
     Recipe(
         name="niji",
-        latent=_Z(128), generator=_G("resnet", width=24, max_width=384, modulated=True), discriminator=_D(norm="none"),
+        latent=_Z(128), generator=_G("resnet", width=20, max_width=320, modulated=True), discriminator=_D(norm="none"),
         projected=ProjectedConfig(weight=0.3), condition=ConditionConfig("reacgan", weight=0.1),
         objective="relativistic", penalty=PenaltyConfig("r1r2", weight=2, every=8),
         g_optimizer=_adam(4e-4, 0.0, 0.99), d_optimizer=_adam(4e-4, 0.0, 0.99),
