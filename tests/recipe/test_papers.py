@@ -15,6 +15,7 @@ from nijigan.recipe.studies import STUDIES, all_results, find_study, here, resul
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = runpy.run_path(str(ROOT / "benchmarks" / "papers.py"))
+SCRIPT |= runpy.run_path(str(ROOT / "benchmarks" / "figures.py"))  # what its expressions call
 HEAD = "| what it names | in nijigan |\n|---|---|\n"
 ROWS_OF_STUDIES = (13, 22, 19, 14, 32)
 KID, YIELD = {"value": 0.5, "low": 0.4, "high": 0.6, "floor": 0.0}, {"value": 0.25, "floor": 0.9}
@@ -112,7 +113,7 @@ def test_what_has_no_results_is_not_run_yet(tmp_path: Path, monkeypatch: pytest.
 
 def test_functions_of_the_script_by_hand() -> None:
     record = SCRIPT["Record"]
-    log = [record(kid=kid, loss=loss) for kid, loss in ((0.9, -3), (0.5, -2), (0.7, -2.5), (None, 7))]
+    log = [record(kid=kid, loss=loss, kimg=1) for kid, loss in ((0.9, -3), (0.5, -2), (0.7, -2.5), (None, 7))]
     assert SCRIPT["rank_correlation"](log, "loss", "kid") == pytest.approx(-1)
     assert SCRIPT["best"](log).kid == 0.5
     rows = {"Model": ["Place", "KID × 1000"], "a=1,b=x": ["2", "1,300"], "a=2,b=y": ["1", "90"], "": ["x", "y"]}

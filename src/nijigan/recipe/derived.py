@@ -30,9 +30,9 @@ REFERENCE = Facts(resolution=64, faces=10_000, labelled=True)
 """The facts that the named recipes are written for."""
 
 
-def _width(at_64: int) -> Callable[[Facts], int]:
+def _width(at_64: int, step: int) -> Callable[[Facts], int]:
     """Channels that halve with every fourfold resolution, so that a face's cost grows like its side, not its area."""
-    return lambda facts: max(8, 8 * round(at_64 * sqrt(64 / facts.resolution) / 8))
+    return lambda facts: max(8, step * round(at_64 * sqrt(64 / facts.resolution) / step))
 
 
 def _length(facts: Facts) -> float:
@@ -45,8 +45,8 @@ _PASSES = 25
 only a few times."""
 
 RULES: Mapping[str, Callable[[Facts], Any]] = {
-    "generator.width": _width(24),
-    "discriminator.width": _width(64),
+    "generator.width": _width(20, 4),
+    "discriminator.width": _width(64, 8),
     # Gradients with respect to pixels shrink as their number grows: Karras et al. 2020 scale γ with the area.
     "penalty.weight": lambda facts: round(2 * (facts.resolution / 64) ** 2, 2),
     "condition": lambda facts: ConditionConfig("reacgan", weight=0.1) if facts.labelled else ConditionConfig(),
