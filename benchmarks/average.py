@@ -8,18 +8,17 @@ The discriminator is that of the last. Averages over longer than a run's own hal
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from torch import nn
 
-from nijigan.files import replacing
 from nijigan.generator.file import read, write
-from nijigan.generator.generator import Generator
 from nijigan.generator.header import GeneratorHeader
-from nijigan.tensors.tensorfile import pack, unpack
-from nijigan.training.transfer.pair import DISCRIMINATOR, GENERATOR
+from nijigan.tensors.tensorfile import unpack
+from nijigan.training.transfer.pair import DISCRIMINATOR, GENERATOR, write_discriminator
 
 
 @torch.no_grad()
@@ -38,11 +37,8 @@ def write_pair(source: Path, out: Path, generator: nn.Module, header: GeneratorH
     write(out / GENERATOR, generator, header, half=True)
     with safe_open(source / DISCRIMINATOR, framework="pt") as file:
         text, tensors = unpack(file)
-    numbers = json.loads(text or "")
-    numbers["generator"] = Generator.load(out / GENERATOR).weights_hash
-    numbers["recipe"]["generator"] |= {"width": header.generator.width, "max_width": header.generator.max_width}
-    with replacing(out / DISCRIMINATOR) as temporary:
-        temporary.write_bytes(pack(tensors, json.dumps(numbers)))
+    recipe = json.loads(text or "")["recipe"]
+    write_discriminator(out, tensors, recipe | {"generator": asdict(header.generator)})
 
 
 def main() -> None:

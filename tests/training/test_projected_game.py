@@ -132,6 +132,7 @@ def test_other_heads_start_from_scratch(
     other = replace(guided, projected=config)
     state, _ = start(other)
     new = None if state.projected is None else weights(state.projected)
+    caplog.set_level("INFO", logger="nijigan")
     load_networks(state, other, {}, run)
     assert (state.projected is None) == (config.weight == 0)
     assert new is None or torch.equal(weights(state.projected), new)

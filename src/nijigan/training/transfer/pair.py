@@ -74,9 +74,18 @@ def write_pair(run: Path, out: Path, half: bool = False) -> None:
     judges = _part(tensors, "discriminator.") | {n: t for n, t in tensors.items() if n.startswith(_PROJECTED)}
     stored = stored_tensors(judges, half, f"The discriminator of {run}")
     generator.save(out / GENERATOR, half=half)
-    text = json.dumps({"recipe": numbers["recipe"], "generator": Generator.load(out / GENERATOR).weights_hash})
+    write_discriminator(out, stored, numbers["recipe"])
+
+
+def write_discriminator(out: Path, tensors: Mapping[str, Tensor], recipe: Mapping[str, Any]) -> None:
+    """Write the weights of D, and the recipe of both networks as JSON has it, beside the generator in the folder `out`.
+
+    Raises:
+        UserError: there is no generator, or `out` cannot be written to.
+    """
+    text = json.dumps({"recipe": recipe, "generator": Generator.load(out / GENERATOR).weights_hash})
     with replacing(out / DISCRIMINATOR) as temporary:
-        temporary.write_bytes(pack(stored, text))
+        temporary.write_bytes(pack(tensors, text))
 
 
 def _read_pair(generator: Path, discriminator: Path) -> Networks:
