@@ -33,11 +33,11 @@ def average(modules: list[nn.Module]) -> nn.Module:
 
 def write_pair(source: Path, out: Path, generator: nn.Module, header: GeneratorHeader) -> None:
     """Write a generator as a pair, with the discriminator of `source`."""
-    out.mkdir(parents=True, exist_ok=True)
-    write(out / GENERATOR, generator, header, half=True)
     with safe_open(source / DISCRIMINATOR, framework="pt") as file:
         text, tensors = unpack(file)
     recipe = json.loads(text or "")["recipe"]
+    out.mkdir(parents=True, exist_ok=True)
+    write(out / GENERATOR, generator, header, half=True)
     write_discriminator(out, tensors, recipe | {"generator": asdict(header.generator)})
 
 

@@ -24,7 +24,7 @@ from nijigan.judges import anime
 from nijigan.networks import build_generator
 from nijigan.recipe.parts import EmaConfig
 from nijigan.training.ema import Ema
-from nijigan.training.transfer.pair import GENERATOR
+from nijigan.training.transfer.pair import DISCRIMINATOR, GENERATOR
 
 BATCH, RATE, PIXELS = 16, 1e-3, 4.0  # faces, Adam's first rate, the weight of pixels beside that of maps
 Weights = dict[str, Tensor]
@@ -131,6 +131,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder of the new pair")
     options = parser.parse_args()
+    if not (options.source / DISCRIMINATOR).is_file():
+        parser.error(f"{options.source} has no {DISCRIMINATOR}; name a pair.")
     torch.manual_seed(options.seed)
     model, header = read(options.source / GENERATOR)
     config = replace(header.generator, width=options.width, max_width=options.max_width)

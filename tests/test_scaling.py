@@ -65,7 +65,7 @@ def test_an_import_on_ray_is_the_native_one_row_for_row(tmp_path: Path) -> None:
     import_faces([pictures], tmp_path / "native")
     environment = os.environ | {"DAFT_RUNNER": "ray", "RAY_USAGE_STATS_ENABLED": "0"}
     command = [sys.executable, "-c", ON_RAY, str(pictures), str(tmp_path / "ray")]
-    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["ray", str(WORKERS), "127.0.0.1"]
     native, ray = ([parquet.read_table(path) for path in sorted((tmp_path / name).glob("faces-*.parquet"))]
@@ -82,7 +82,7 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [*torchrun, shared_batch.__file__, request.param, str(tmp_path)]
-    subprocess.run(command, env=environment, check=True, timeout=240)
+    subprocess.run(command, env=environment, check=True, timeout=600)
     ranks = [
         [load_file(tmp_path / f"{kind}-{rank}.safetensors") for kind in ("gradients", "weights")] for rank in (0, 1)
     ]

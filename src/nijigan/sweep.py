@@ -131,8 +131,9 @@ def combinations(recipe: Recipe, vary: Mapping[str, Sequence[str]]) -> list[tupl
         name = _name(settings)
         if len(name.encode()) > 200 or any(mark in name for mark in "/\\"):
             raise UserError(f"{where} cannot be used as the name of a folder; use short values without slashes.")
-        if any(_work(variants[-1][1]) == _work(other) for _, other in variants[:-1]):
-            raise UserError(f"{where} is the same training as another combination; list each value once.")
+        for earlier, other in variants[:-1]:
+            if _work(variants[-1][1]) == _work(other):
+                raise UserError(f"{where} is the same training as {_name(earlier)}: what differs has no effect there.")
     if len({variant.resolution for _, variant in variants}) > 1:
         raise UserError("Faces of different resolutions cannot be compared; run one sweep for each resolution.")
     return variants

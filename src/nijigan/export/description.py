@@ -11,7 +11,7 @@ from nijigan.export.certificate import read_certificate
 from nijigan.export.directions import Direction, find_directions, read_directions
 from nijigan.generator.attributes import has_unlabelled
 from nijigan.generator.generator import HUB, Generator
-from nijigan.generator.header import RUN_GENERATORS, GeneratorHeader
+from nijigan.generator.header import FOLDER_GENERATORS, GeneratorHeader
 from nijigan.generator.onnx_network import DIRECTIONS, OPERATIONS, OnnxNetwork
 from nijigan.safe_text import safe
 
@@ -76,7 +76,7 @@ def name_of(model: str | Path | None) -> str:
     if isinstance(model, str) and model.startswith(HUB):
         return model.removeprefix(HUB)
     place = Path(model).resolve()
-    if place.name in RUN_GENERATORS:
+    if place.name in FOLDER_GENERATORS:
         place = place.parent
     return safe(re.sub(r"\.(?:safetensors|onnx)$", "", place.name)) or "generator"
 

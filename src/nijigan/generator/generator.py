@@ -17,7 +17,7 @@ from nijigan.files import check_path
 from nijigan.generator import onnx_network
 from nijigan.generator.attributes import choose
 from nijigan.generator.face import Face
-from nijigan.generator.header import RUN_GENERATORS, GeneratorHeader, TrainingSet
+from nijigan.generator.header import FOLDER_GENERATORS, GeneratorHeader, TrainingSet
 from nijigan.generator.latents import Latents, check_psi, consecutive_seeds, latents, truncate
 from nijigan.generator.onnx_network import OnnxNetwork
 from nijigan.safe_text import ANY, UNKNOWN
@@ -328,12 +328,12 @@ def _locate(path: str | Path | None) -> Path:
     place = Path(path)
     check_path(place)
     if place.is_dir():
-        for name in RUN_GENERATORS:
+        for name in FOLDER_GENERATORS:
             if (place / name).is_file():
                 return place / name
         raise UserError(
-            f"{place} has no generator yet (neither best.safetensors nor last.safetensors); train for longer or name "
-            "another run folder."
+            f"{place} has no generator ({', '.join(FOLDER_GENERATORS)}); if it is a run, train for longer, or name "
+            "another folder."
         )
     if place.is_file():
         return place

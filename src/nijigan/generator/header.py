@@ -17,8 +17,11 @@ from nijigan.resolutions import base_resolution
 
 FORMAT = 1
 
-RUN_GENERATORS = ("best.safetensors", "last.safetensors")
-"""The generators in a run's folder, the preferred one first."""
+PAIR_GENERATOR = "generator.safetensors"
+"""The generator in the folder of a pair, beside its discriminator."""
+
+FOLDER_GENERATORS = ("best.safetensors", "last.safetensors", PAIR_GENERATOR)
+"""The generators in the folder of a run or of a pair, the preferred one first."""
 
 _NEWEST_FORMAT = 1000  # a larger number is damage
 log = logging.getLogger("nijigan")

@@ -12,7 +12,7 @@ from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import UserError
 from nijigan.files import write_text
 from nijigan.generator.generator import Generator, GeneratorHeader
-from nijigan.generator.header import RUN_GENERATORS
+from nijigan.generator.header import FOLDER_GENERATORS
 from nijigan.jsonio import read_json
 from nijigan.judges.evaluation import check_request, evaluate
 from nijigan.judges.feature_spaces import DEFAULT, FeatureSpace, open_feature_space
@@ -176,7 +176,7 @@ def _may_be_model(place: Path) -> bool:
     """Whether `place` is a file or folder of a generator, or does not exist, and may be on the Hub."""
     try:
         if place.is_dir():
-            return any((place / name).is_file() for name in RUN_GENERATORS)
+            return any((place / name).is_file() for name in FOLDER_GENERATORS)
         return not place.exists() or place.suffix in (".safetensors", ".onnx")
     except OSError as error:  # a name that is too long
         raise UserError(f"There is no model at {place}: {error.strerror}.") from error

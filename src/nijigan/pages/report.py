@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from nijigan.aliases import Images
-from nijigan.generator.header import RUN_GENERATORS
+from nijigan.generator.header import FOLDER_GENERATORS
 from nijigan.judges.faults import SLIGHT, Fault
 from nijigan.judges.results import Metrics
 from nijigan.metrics.score import Score
@@ -77,7 +77,7 @@ def write_report(metrics: Metrics, gallery: Gallery, path: Path) -> None:
 def model_name(model: str) -> str:
     """What a title calls a model: the name of its run's folder, or of its file."""
     place = Path(model)
-    if place.name in RUN_GENERATORS and place.parent.name:
+    if place.name in FOLDER_GENERATORS and place.parent.name:
         place = place.parent
     return place.name.removesuffix(".safetensors") or "A generator"
 

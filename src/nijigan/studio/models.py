@@ -13,7 +13,7 @@ from nijigan.errors import UserError
 from nijigan.export.description import describe_model
 from nijigan.files import check_path
 from nijigan.generator.generator import HUB, Generator
-from nijigan.generator.header import RUN_GENERATORS
+from nijigan.generator.header import FOLDER_GENERATORS
 from nijigan.generator.onnx_network import is_available
 from nijigan.safe_text import composed
 
@@ -90,7 +90,7 @@ def split_runs(models: Sequence[str]) -> tuple[dict[str, str], dict[str, Path]]:
         check_path(folder)
         if (folder / "recipe.json").is_file():
             runs[name] = folder
-        if name not in runs or any((folder / file).is_file() for file in RUN_GENERATORS):
+        if name not in runs or any((folder / file).is_file() for file in FOLDER_GENERATORS):
             drawing[name] = place
     return drawing, runs
 

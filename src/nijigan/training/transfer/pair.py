@@ -20,12 +20,13 @@ from nijigan.errors import UserError, check
 from nijigan.files import replacing
 from nijigan.generator.file import stored_tensors
 from nijigan.generator.generator import Generator
+from nijigan.generator.header import PAIR_GENERATOR
 from nijigan.jsonio import parse_json
 from nijigan.recipe.recipe import Recipe
 from nijigan.tensors.tensorfile import pack, unpack
 from nijigan.training.checkpoint import Checkpoint, load_checkpoint
 
-GENERATOR, DISCRIMINATOR = "generator.safetensors", "discriminator.safetensors"
+GENERATOR, DISCRIMINATOR = PAIR_GENERATOR, "discriminator.safetensors"
 PACKAGE = Path("package")
 _PROJECTED = "projected."
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nijigan.errors import UserError
+from nijigan.errors import UserError, check
 from nijigan.networks.conditioning import ConditionalDiscriminator, ConditionalGenerator
 from nijigan.networks.style import StyleGenerator
 from nijigan.recipe.recipe import Recipe
@@ -144,9 +144,8 @@ def _check_same_networks(recipe: Recipe, theirs: Recipe, run: Path) -> None:
     ours, others = _networks(recipe), _networks(theirs)
     if not (theirs.attributes and recipe.attributes):
         del ours["generator.embedding"]  # one of the two has none
-    for name, value in ours.items():
-        if value != others[name]:
-            raise UserError(f"{run} has {name} {others[name]}, and this recipe has {value}; make them the same.")
+    options = [f"--{n.replace('_', '-')} {others[n]}" for n, value in ours.items() if value != others[n]]
+    check(not options, f"{run} has other networks than this recipe; start from it with {' '.join(options)}.")
 
 
 def _networks(recipe: Recipe) -> dict[str, Any]:
