@@ -1,8 +1,9 @@
-"""Sum up verdicts by eye: verdicts.csv → by-eye.json, in results/packaged and in the folders of results/niji.
+"""Sum up verdicts by eye: verdicts.csv → by-eye.json, in results/packaged, results/taste and folders of results/niji.
 
 python benchmarks/by_eye.py
 
-A share is the mean over both raters, each face once; its interval is Wilson's at 95 %, over the faces.
+Verdicts with a column `ballot` are summed up for each ballot. A share is the mean over both raters, each face once; its
+interval is Wilson's at 95 %, over the faces.
 """
 
 import csv
@@ -15,7 +16,11 @@ import numpy as np
 from nijigan.rate.tally import agree
 
 RESULTS = Path(__file__).parents[1] / "results"
-FOLDERS = (RESULTS / "packaged", *(RESULTS / "niji" / name for name in ("0200", "0298", "0358", "0428", "0478")))
+FOLDERS = (
+    RESULTS / "packaged",
+    RESULTS / "taste",
+    *(RESULTS / "niji" / name for name in ("0200", "0298", "0358", "0428", "0478", "0510-averaged")),
+)
 _Z = 1.96
 
 
@@ -28,22 +33,28 @@ def kept(lines: list[dict[str, str]]) -> dict[str, float]:
     return {"kept": share, "low": middle - half, "high": middle + half}
 
 
-def read(folder: Path) -> tuple[dict[str, list[dict[str, str]]], float | None]:
-    """The verdicts on each generator's faces, each face once, and Cohen's κ of both raters."""
-    with (folder / "verdicts.csv").open(newline="") as file:
-        first = [line for line in csv.DictReader(file) if line["repeat"] == "0"]
+def read(path: Path) -> list[dict[str, str]]:
+    """The verdicts, each face once."""
+    with path.open(newline="") as file:
+        return [line for line in csv.DictReader(file) if line["repeat"] == "0"]
+
+
+def sums(lines: list[dict[str, str]]) -> dict[str, object]:
+    """The share kept of each generator's faces, and Cohen's κ of both raters."""
     of: dict[str, list[dict[str, str]]] = {}
-    for line in first:
+    for line in lines:
         of.setdefault(line["generator"], []).append(line)
-    kappa = agree(*(np.array([line[f"verdict_{rater}"] == "good" for line in first]) for rater in "ab")).kappa
-    return of, None if kappa is None else kappa.value
+    kappa = agree(*(np.array([line[f"verdict_{rater}"] == "good" for line in lines]) for rater in "ab")).kappa
+    found = {name: {"faces": len(faces), **kept(faces)} for name, faces in of.items()}
+    return {"kappa": None if kappa is None else kappa.value, **found}
 
 
 def main() -> None:
     """Read, sum up, write."""
     for folder in FOLDERS:
-        of, kappa = read(folder)
-        found = {"kappa": kappa, **{name: {"faces": len(lines), **kept(lines)} for name, lines in of.items()}}
+        lines = read(folder / "verdicts.csv")
+        ballots = sorted({line["ballot"] for line in lines if "ballot" in line})
+        found = {b: sums([line for line in lines if line["ballot"] == b]) for b in ballots} or sums(lines)
         (folder / "by-eye.json").write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -1,12 +1,13 @@
 r"""The long training of `niji`, in pieces: from one pair to the next, by one command on any machine.
 
-    python benchmarks/flagship.py --data FACES --runs DIR --start-from results/niji/0250 --kimg 250
-    python benchmarks/flagship.py --data FACES --runs DIR --start-from results/niji/0250 --minutes 10 --device cuda
+    python benchmarks/flagship.py --data FACES --runs DIR --start-from results/niji/0510 --kimg 250
+    python benchmarks/flagship.py --data FACES --runs DIR --start-from results/niji/0510 --minutes 10 --device cuda
 
-A piece trains at a constant rate; one that starts from another has full augmentation from its beginning. A piece with
-`--tail` lets the rate fall to 0. An interrupted piece goes on when the command is given again. It leaves
-`results/niji/NNNN`, whose name is the number of thousand images seen since the beginning: the pair in half precision to
-go on from, the recipe, the log and one grid.
+A piece trains at a constant rate; with `--tail` it falls to 0 over the last fifth. One that starts from another has the
+settings of the last piece, class weight 0.3 and no augmentation. Pairs before 0510 have a wider generator: add
+`-- --generator.width 24 --generator.max-width 384`. An interrupted piece goes on when the command is given again. It
+leaves `results/niji/NNNN`, whose name is the number of thousand images seen since the beginning: the pair in half
+precision to go on from, the recipe, the log and one grid.
 """
 
 import argparse
@@ -26,6 +27,8 @@ OUT = Path(__file__).parents[1] / "results" / "niji"
 NIJIGAN = [sys.executable, "-m", "nijigan"]
 EVALUATE = 50
 """Thousand images between evaluations."""
+AS_BEFORE = ["--augment.p", "0", "--augment.ramp-kimg", "0", "--condition.weight", "0.3"]
+"""Settings of the last piece."""
 
 
 def train(options: argparse.Namespace, run: Path) -> None:
@@ -35,8 +38,8 @@ def train(options: argparse.Namespace, run: Path) -> None:
             subprocess.run([*NIJIGAN, "resume", str(run), "--device", options.device], check=True)
         return
     length = ["--minutes", str(options.minutes)] if options.minutes else ["--kimg", str(options.kimg)]
-    schedule = "linear" if options.tail else "constant"
-    start = ["--augment.ramp-kimg", "0", "--start-from", str(options.start_from)] if options.start_from else []
+    schedule = "tail" if options.tail else "constant"
+    start = [*AS_BEFORE, "--start-from", str(options.start_from)] if options.start_from else []
     settings = ["--lr-schedule", schedule, "--evaluate-every", str(EVALUATE), "--seed", str(options.seed)]
     where = ["--data", str(options.data), "--out", str(run), "--device", options.device]
     subprocess.run([*NIJIGAN, "train", "niji", *where, *length, *settings, *start, *options.set], check=True)

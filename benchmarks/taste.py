@@ -37,7 +37,9 @@ RESULTS = Path(__file__).parents[1] / "results"
 FIT = RESULTS / "taste" / "fit.safetensors"
 SHIFT = 4
 """Largest shift of a face, in pixels of Lite0's input."""
-BALLOTS = ("0200", "0298", "0358", "0428", "0478", "0510")
+LAST = 5
+"""The last ballot in `results/taste` that the fit learns from; those after it test what came out."""
+BALLOTS = ("0200", "0298", "0358", "0428", "0478", "0510-averaged")
 REAL, REAL_KEPT, PENALTY, BATCH = 800, 0.95, 3e-5, 16
 """Unrated real faces to learn from, the share of them that people are taken to keep, the fit's penalty, and the faces
 that are looked at together."""
@@ -92,13 +94,14 @@ def rated() -> tuple[Images, npt.NDArray[np.float64], list[str]]:
     for ballot in BALLOTS:
         for name, of in _grouped(_read(RESULTS / "niji" / ballot / "verdicts.csv")).items():
             psi = 0.7 if name.endswith("psi-0.7") else 1.0
-            folder = RESULTS / "niji" / ("0200" if name == "niji" else name.split("-")[1])
-            generator = Generator.load(folder / "generator.safetensors")
+            if name == "niji-0510":  # on the sheet
+                continue
+            generator = Generator.load(RESULTS / "niji" / ("0200" if name == "niji" else name.split("-")[1]))
             faces.append(generator.sample_seeds([int(line["seed"]) for line in of], psi=psi))
             lines += of
     sheet = np.asarray(Image.open(RESULTS / "taste" / "faces.webp").convert("RGB"))
     cells = sheet.reshape(sheet.shape[0] // 64, 64, -1, 64, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 64, 64, 3)
-    last = _read(RESULTS / "taste" / "verdicts.csv")
+    last = [line for line in _read(RESULTS / "taste" / "verdicts.csv") if int(line["ballot"]) <= LAST]
     faces.append(cells[: len(last)])
     lines += last
     kept = [np.mean([line["verdict_a"] == "good", line["verdict_b"] == "good"]) for line in lines]
