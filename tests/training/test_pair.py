@@ -33,6 +33,7 @@ def test_a_pair_holds_the_averaged_generator_and_the_discriminator(run: Path, tm
                 assert torch.equal(value, expected.half().float() if wide else expected), name
     assert all(torch.equal(value, ours.weights["ema"][name]) for name, value in ours.weights["generator"].items())
     assert ours.origin == Generator.load(tmp_path / "pair" / GENERATOR).weights_hash
+    assert Generator.load(tmp_path / "pair").weights_hash == ours.origin  # the folder names its generator
     assert (ours.origin == theirs.origin) is not half
 
 

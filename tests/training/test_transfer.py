@@ -165,13 +165,17 @@ def test_a_generator_without_attributes_draws_at_first_what_the_other_drew_for_u
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"generator": {"width": 8}}, "generator.width 4, and this recipe has 8"),
+        ({"generator": {"width": 8}}, "start from it with --generator.width 4"),
         ({"generator": {"output": "sigmoid"}}, "generator.output tanh"),
         ({"generator": {"activation": "leaky"}}, "generator.activation relu"),
         ({"discriminator": {"depth": 2}}, "discriminator.depth 1"),
         ({"latent": {"prior": "uniform"}}, "latent.prior normal"),
         ({"latent": {"size": 16}}, "latent.size 8"),
-        ({"resolution": 32}, "resolution 16, and this recipe has 32"),
+        (
+            {"generator": {"width": 8, "max_width": 64}, "discriminator": {"depth": 2}},
+            r"with --generator.width 4 --generator.max-width \d+ --discriminator.depth 1\.",
+        ),
+        ({"resolution": 32}, "with --resolution 16"),
     ],
 )
 def test_other_networks_are_refused(
