@@ -1,6 +1,6 @@
 r"""Teach a trained generator what people keep, by the judge that `taste.py` fits.
 
-    OMP_NUM_THREADS=1 python benchmarks/polish.py results/niji/0510 --data FACES --minutes 12 --out PAIR
+    OMP_NUM_THREADS=1 python benchmarks/polish.py PAIR --minutes 12 --out POLISHED
 
 Only the layers that the latent and the labels enter learn, and the convolutions stay: otherwise G pleases the judge
 with fine patterns that no eye likes. A face whose log-odds of being kept are above `MARGIN` is left alone. Two losses
@@ -80,7 +80,7 @@ class Polish:
         ]
         moved = 4 * (new - old).abs().mean() + torch.stack(differences).sum()
         loss = torch.relu(MARGIN - odds).mean() + BEFORE * moved + MOMENTS * self.moments.loss(statistics)
-        return loss, float(odds.sigmoid().mean())
+        return loss, float(odds.detach().sigmoid().mean())
 
 
 def main() -> None:
