@@ -24,7 +24,7 @@ from nijigan.cli.limits import check_limits, is_lack_of_memory
 from nijigan.cli.recipes import Papers, Recipes
 from nijigan.cli.requests import take_attributes, vocabulary_text
 from nijigan.cli.studio import Studio
-from nijigan.cli.train import Demo, Resume, Sweep, Train
+from nijigan.cli.train import Demo, Polish, Resume, Sweep, Train
 from nijigan.errors import UserError
 from nijigan.recipe.named_recipes import RECIPES, find_recipe
 from nijigan.recipe.recipe import Recipe
@@ -50,6 +50,7 @@ Command = (
     | Evaluate
     | Compare
     | Rate
+    | Polish
     | Studio
     | Lab
 )

@@ -8,8 +8,8 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from nijigan.cli.common import Device, leave, open_or_import, progress_bar
-from nijigan.errors import UserError
+from nijigan.cli.common import Device, Model, leave, narrate, open_or_import, progress_bar, torch_device
+from nijigan.errors import UserError, check
 from nijigan.recipe.recipe import Recipe
 from nijigan.terminal import shell
 
@@ -185,3 +185,63 @@ class Sweep:
         combinations(self.settings, vary)  # what can be refused is refused before pictures are imported
         check_number(self.n)
         print(sweep(self.settings, open_or_import(self.data), vary, self.out, device=self.device, n=self.n))
+
+
+@dataclass(frozen=True)
+class Polish:
+    """Teach a trained generator to draw faces that people keep, in minutes and without its discriminator.
+
+    A judge that was fitted to verdicts on thousands of faces shows the way; your own verdicts adapt it. Only the layers
+    that the latent and the labels enter learn.
+    """
+
+    data: Path
+    """The dataset that the generator was trained on, or its pictures: its real faces hold variety in place."""
+    model: Model = None
+    """A run folder, a .safetensors file or hf:user/model. Default: the packaged generator."""
+    out: Path = Path("polished.safetensors")
+    """The file of the new generator."""
+    ratings: Path | None = None
+    """Folder of nijigan rate with votes on at least 50 faces of the generator. Default: the packaged judge alone."""
+    rated: tuple[str, ...] = ()
+    """Other generators whose faces were rated there, such as the one before an earlier polish."""
+    kimg: float = 10.0
+    """Thousands of faces to draw while learning, above 0, up to 1,000."""
+    seed: int = 0
+    """Seed of the latents."""
+    device: Device = "auto"
+    """Device to learn on."""
+    overwrite: bool = False
+    """Replace an existing file at --out."""
+
+    def run(self) -> None:
+        """Polish."""
+        check(self.out.suffix == ".safetensors", f"{self.out} needs the suffix .safetensors; name another file.")
+        check(not self.out.is_dir(), f"{self.out} is a folder; name a file.")
+        check(self.overwrite or not self.out.exists(), f"{self.out} exists; choose another name, or use --overwrite.")
+        check(bool(self.ratings) or not self.rated, "--rated names generators of --ratings; add it, or omit --rated.")
+        from nijigan.generator.generator import Generator
+        from nijigan.polish.polishing import check_request, polish, real_faces
+        from nijigan.polish.sight import Sight
+        from nijigan.polish.taste import Taste
+        from nijigan.polish.votes import rated_faces
+
+        check_request(self.kimg, self.seed)
+        device, generator = torch_device(self.device), Generator.load(self.model)
+        voted = None
+        if self.ratings is not None:
+            others = [Generator.load(name) for name in self.rated]
+            voted = rated_faces(self.ratings, [generator, *others])
+        real = real_faces(open_or_import(self.data), generator.header.resolution)
+        sight, taste = Sight().to(device), Taste.load()
+        if voted is not None:
+            narrate(f"Adapting the judge to votes on {len(voted[0]):,} faces.")
+            taste = taste.adapted(sight, *voted)
+        with progress_bar("Polishing") as progress:
+            polished = polish(generator.to(device), real, taste, sight, self.kimg, self.seed, progress)
+        polished.to("cpu").save(self.out)
+        print(self.out)
+        _log.info(
+            "Generate faces with `nijigan generate %s --n 64 --out grid.png`. The judge taught them and cannot say how "
+            "good they are: look, or rate them blind with nijigan rate.", shell(self.out),
+        )  # fmt: skip

@@ -28,7 +28,11 @@ class LogisticFit:
 
 
 def fit_logistic(
-    features: FeatureArray, target: FeatureArray, row_weight: FeatureArray | None = None, penalty: float = 1e-5
+    features: FeatureArray,
+    target: FeatureArray,
+    row_weight: FeatureArray | None = None,
+    penalty: float = 1e-5,
+    start: FeatureArray | None = None,
 ) -> LogisticFit:
     """Fit the chance of 1 to features.
 
@@ -40,19 +44,21 @@ def fit_logistic(
         target: N in [0, 1]; a value between is a row that is 1 with this chance.
         row_weight: N, what each row counts. Default: 1 each.
         penalty: of the weights on divided features.
+        start: N log-odds that another fit gives the rows. What is fitted is what has to be added to them. Default: 0.
     """
     mean, spread = features.mean(0), (features.std(0) + _LEAST_SPREAD) * features.shape[1] ** 0.5
     share = np.ones(len(features)) if row_weight is None else row_weight
-    arrays = ((features - mean) / spread, target, share / share.sum())
+    before = np.zeros(len(features)) if start is None else start
+    arrays = ((features - mean) / spread, target, share / share.sum(), before)
     with torch.inference_mode(False), torch.enable_grad():
-        rows, goal, counts = (torch.from_numpy(np.asarray(array, np.float32)) for array in arrays)
+        rows, goal, counts, known = (torch.from_numpy(np.asarray(array, np.float32)) for array in arrays)
         weight = torch.zeros(rows.shape[1], requires_grad=True)
         offset = torch.zeros(1, requires_grad=True)
         search = torch.optim.LBFGS([weight, offset], max_iter=200, history_size=20, line_search_fn="strong_wolfe")
 
         def loss() -> torch.Tensor:
             search.zero_grad()
-            value = F.binary_cross_entropy_with_logits(rows @ weight + offset, goal, counts, reduction="sum")
+            value = F.binary_cross_entropy_with_logits(rows @ weight + offset + known, goal, counts, reduction="sum")
             value = value + penalty * weight.square().sum()
             value.backward()  # type: ignore[no-untyped-call]
             return value

@@ -1,0 +1,1 @@
+"""Teaching a trained generator what people keep, by their verdicts on its faces."""
