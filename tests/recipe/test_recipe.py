@@ -104,6 +104,7 @@ def test_parts_check_themselves(make: object, words: str) -> None:
         (lambda: TricksConfig(soft_labels=0.5), "soft_labels"),
         (lambda: ProjectedConfig(0.3, 100), "a multiple of 32"),
         (lambda: ProjectedConfig(-1), "projected.weight"),
+        (lambda: ProjectedConfig(0, 96), "projected.size is 96, but"),
         (lambda: TricksConfig(instance_noise_kimg=5), "no effect without noise"),
         (lambda: BurnInConfig(lr=0.5), "ramps without a length"),
         (lambda: Recipe(penalty=PenaltyConfig("r1")), "batch norm makes D's logit.*norm layer"),

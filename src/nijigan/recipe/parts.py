@@ -145,6 +145,11 @@ class ProjectedConfig:
             64 <= self.size <= 512 and self.size % 32 == 0,
             f"projected.size is {self.size}; choose a multiple of 32, from 64 to 512.",
         )
+        check(
+            self.weight > 0 or self.size == ProjectedConfig.size,
+            f"projected.size is {self.size}, but there is no second discriminator; set projected.weight, or remove "
+            "projected.size.",
+        )
 
 
 @dataclass(frozen=True)
