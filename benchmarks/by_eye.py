@@ -1,9 +1,9 @@
-"""Sum up verdicts by eye: verdicts.csv → by-eye.json, in results/packaged, results/taste and folders of results/niji.
+"""Sum up verdicts by eye: verdicts.csv → by-eye.json, in the folders of `results` that `FOLDERS` names.
 
 python benchmarks/by_eye.py
 
-Verdicts with a column `ballot` are summed up for each ballot. A share is the mean over both raters, each face once; its
-interval is Wilson's at 95 %, over the faces.
+Verdicts with a column `ballot` are summed up for each ballot. A share is the mean over the raters, one or two, each
+face once; its interval is Wilson's at 95 %, over the faces.
 """
 
 import csv
@@ -18,16 +18,22 @@ from nijigan.rate.tally import agree
 RESULTS = Path(__file__).parents[1] / "results"
 FOLDERS = (
     RESULTS / "packaged",
+    RESULTS / "packaged-again",
     RESULTS / "taste",
     *(RESULTS / "niji" / name for name in ("0200", "0298", "0358", "0428", "0478", "0510-averaged")),
 )
 _Z = 1.96
 
 
+def raters(lines: list[dict[str, str]]) -> str:
+    """The letters of the raters."""
+    return "ab" if "verdict_b" in lines[0] else "a"
+
+
 def kept(lines: list[dict[str, str]]) -> dict[str, float]:
     """The share of these faces that the raters would keep, with its interval."""
     n = len(lines)
-    share = float(np.mean([line[f"verdict_{rater}"] == "good" for line in lines for rater in "ab"]))
+    share = float(np.mean([line[f"verdict_{rater}"] == "good" for line in lines for rater in raters(lines)]))
     middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z * sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
     return {"kept": share, "low": middle - half, "high": middle + half}
@@ -44,7 +50,8 @@ def sums(lines: list[dict[str, str]]) -> dict[str, object]:
     of: dict[str, list[dict[str, str]]] = {}
     for line in lines:
         of.setdefault(line["generator"], []).append(line)
-    kappa = agree(*(np.array([line[f"verdict_{rater}"] == "good" for line in lines]) for rater in "ab")).kappa
+    good = [np.array([line[f"verdict_{rater}"] == "good" for line in lines]) for rater in raters(lines)]
+    kappa = agree(*good).kappa if len(good) == 2 else None
     found = {name: {"faces": len(faces), **kept(faces)} for name, faces in of.items()}
     return {"kappa": None if kappa is None else kappa.value, **found}
 

@@ -93,6 +93,8 @@ def test_verdicts_that_the_judge_expects_change_nothing_and_others_turn_it(sight
     contrary = taste.adapted(sight, images, (odds < odds.median()).double().numpy())
     seen = torch.from_numpy(statistics(sight, images, View()))
     assert (same.odds(seen) - taste.odds(seen)).abs().mean() < 0.3  # views differ a little
+    strict = taste.adapted(sight, images, np.arange(60) % 10 == 0)
+    assert (strict.odds(seen) - taste.odds(seen)).mean().abs() < 0.3  # somebody strict moves no face past the margin
     assert np.corrcoef(taste.odds(seen), contrary.odds(seen) - taste.odds(seen))[0, 1] < -0.5
 
 
@@ -166,6 +168,7 @@ def test_polishing_pleases_the_judge_keeps_convolutions_and_repeats(
     assert changed
     assert not changed & kernels
     assert polished.header.origin == generator.weights_hash
+    assert "Polished with 0.1 thousand generated faces, seed 3." in polished.header.description
     assert (polished.header.metrics, polished.header.attributes) == ({}, generator.header.attributes)
     odds = [
         float(taste.odds(torch.from_numpy(statistics(sight, g.sample(32, seed=500), View()))).mean())
@@ -237,7 +240,7 @@ def test_votes_that_are_all_alike_are_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(votes, "FEWEST", 1)
     generator = small_generator()
     vote(tmp_path, generator, 1)
-    with pytest.raises(UserError, match="All 1 votes"):
+    with pytest.raises(UserError, match="the same share of each face"):
         rated_faces(tmp_path, [generator])
 
 
@@ -258,6 +261,8 @@ def test_the_command_writes_a_generator_and_refuses_what_it_cannot_do(
         "is a folder": [*command, "--out", str(tmp_path / "folder.safetensors")],
         "no ratings.sqlite": [*command, "--overwrite", "--ratings", str(tmp_path / "none")],
         "--rated names generators": [*command, "--overwrite", "--rated", str(model)],
+        "Could not write": [*command, "--out", str(model / "below" / "x.safetensors")],
+        "cannot be opened": [*command, "--out", "a" * 300 + ".safetensors"],
         "--kimg is 0": [*command, "--overwrite", "--kimg", "0"],
     }
     (tmp_path / "folder.safetensors").mkdir()

@@ -48,6 +48,18 @@ def check_path(path: Path) -> None:
         raise UserError(f"{str(path)[:60]!r} cannot be opened: {reason}. Name another file or folder.") from error
 
 
+def check_writable(path: Path) -> None:
+    """Create the folder of a file that will be written later; refuse, with a `UserError`, a place that cannot be."""
+    check_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(path) as temporary:
+            temporary.touch()
+            temporary.unlink()
+    except OSError as error:
+        raise _could_not_write(path, error) from error
+
+
 @contextmanager
 def replacing(path: Path, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary file in the same folder. On success it replaces `path`; on failure it is removed.

@@ -10,6 +10,7 @@ from tyro.conf import Positional
 
 from nijigan.cli.common import Device, Model, leave, narrate, open_or_import, progress_bar, torch_device
 from nijigan.errors import UserError, check
+from nijigan.files import check_path, check_writable
 from nijigan.recipe.recipe import Recipe
 from nijigan.terminal import shell
 
@@ -191,8 +192,8 @@ class Sweep:
 class Polish:
     """Teach a trained generator to draw faces that people keep, in minutes and without its discriminator.
 
-    A judge that was fitted to verdicts on thousands of faces shows the way; your own verdicts adapt it. Only the layers
-    that the latent and the labels enter learn.
+    A judge, fitted to the verdicts of two vision models on thousands of faces, shows the way; your own verdicts adapt
+    it. Only layers whose input is the latent or the labels learn.
     """
 
     data: Path
@@ -203,8 +204,8 @@ class Polish:
     """The file of the new generator."""
     ratings: Path | None = None
     """Folder of nijigan rate with votes on at least 50 faces of the generator. Default: the packaged judge alone."""
-    rated: tuple[str, ...] = ()
-    """Other generators whose faces were rated there, such as the one before an earlier polish."""
+    rated: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Repeat for each: other generators whose faces were rated there, such as the one before an earlier polish."""
     kimg: float = 10.0
     """Thousands of faces to draw while learning, above 0, up to 1,000."""
     seed: int = 0
@@ -216,6 +217,7 @@ class Polish:
 
     def run(self) -> None:
         """Polish."""
+        check_path(self.out)
         check(self.out.suffix == ".safetensors", f"{self.out} needs the suffix .safetensors; name another file.")
         check(not self.out.is_dir(), f"{self.out} is a folder; name a file.")
         check(self.overwrite or not self.out.exists(), f"{self.out} exists; choose another name, or use --overwrite.")
@@ -227,7 +229,10 @@ class Polish:
         from nijigan.polish.votes import rated_faces
 
         check_request(self.kimg, self.seed)
+        check_writable(self.out)
         device, generator = torch_device(self.device), Generator.load(self.model)
+        narrate(f"Polishing {self.model or 'the packaged generator'}.")
+        _ = generator.to(device).module  # an .onnx file has none, which is said before pictures are read
         voted = None
         if self.ratings is not None:
             others = [Generator.load(name) for name in self.rated]
@@ -238,7 +243,7 @@ class Polish:
             narrate(f"Adapting the judge to votes on {len(voted[0]):,} faces.")
             taste = taste.adapted(sight, *voted)
         with progress_bar("Polishing") as progress:
-            polished = polish(generator.to(device), real, taste, sight, self.kimg, self.seed, progress)
+            polished = polish(generator, real, taste, sight, self.kimg, self.seed, progress)
         polished.to("cpu").save(self.out)
         print(self.out)
         _log.info(

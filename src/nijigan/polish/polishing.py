@@ -1,9 +1,9 @@
 """Teaching a generator what people keep, without a discriminator.
 
-Only the layers that the latent and the labels enter learn: the convolutions stay, for otherwise G pleases the judge
-with fine patterns that no eye likes. A face whose log-odds of being kept are above `MARGIN` is left alone. Two losses
-hold the rest in place: the face that was drawn before, and the means and deviations of what the judge sees in real
-faces.
+Only layers whose input is the latent or the labels learn: the convolutions after them stay, for otherwise G pleases the
+judge with fine patterns that no eye likes. A face whose log-odds of being kept are above `MARGIN` is not pushed. Two
+losses hold the rest in place: the face that was drawn before, and the means and deviations of what the judge sees in
+real faces.
 """
 
 import logging
@@ -60,7 +60,7 @@ class Moments:
     running: tuple[Tensor, Tensor] | None = None
 
     def loss(self, statistics: Tensor) -> Tensor:
-        """How far both are from those of real faces; the gradient is that of this batch."""
+        """How far both are from those of real faces; the gradient is this batch's share of it."""
         x = (statistics - self.mean) / (self.deviation + 1e-3)
         new = x.mean(0), x.square().mean(0)
         if self.running is not None:
@@ -131,7 +131,8 @@ def polish(
         progress: called with (faces drawn, faces to draw).
 
     Returns:
-        A new generator with the same convolutions and without metrics. Its `origin` is the hash of `generator`.
+        A new generator without metrics, whose other layers are the same. Its description says that it was polished,
+        and its `origin` is the hash of `generator`.
 
     Raises:
         UserError: `kimg` is out of range, or no layer can learn.
@@ -141,7 +142,8 @@ def polish(
         torch.manual_seed(seed)
         lesson = Lesson(generator, taste, sight, real, seed)
         module = _learn(lesson, max(1, round(1000 * kimg / BATCH)), progress)
-    header = replace(generator.header, metrics={}, origin=generator.weights_hash)
+    said = f"{generator.header.description} Polished with {kimg:g} thousand generated faces, seed {seed}.".strip()
+    header = replace(generator.header, metrics={}, origin=generator.weights_hash, description=said)
     return Generator(module, header)
 
 

@@ -51,7 +51,8 @@ class Taste:
         """This judge, moved towards somebody's verdicts.
 
         What is added to the log-odds is fitted to the verdicts, with a penalty of 1/N, so that few of them change
-        little: the maximum a posteriori where this judge is the prior.
+        little: the maximum a posteriori where this judge is the prior. The mean over the faces stays, so that somebody
+        strict teaches which faces are better, and not that none is good enough.
 
         Args:
             sight: what describes the faces.
@@ -61,4 +62,5 @@ class Taste:
         seen = np.concatenate([statistics(sight, images, view) for view in VIEWS])
         before = self.odds(torch.from_numpy(seen)).numpy()
         change = fit_logistic(seen, np.tile(kept, len(VIEWS)), penalty=1 / len(kept), start=before)
-        return Taste(self.weight + torch.from_numpy(change.weight).float(), self.offset + change.offset)
+        shift = float(change.logits(seen).mean()) - change.offset
+        return Taste(self.weight + torch.from_numpy(change.weight).float(), self.offset - shift)

@@ -45,10 +45,13 @@ def rated_faces(folder: Path, generators: Sequence[Generator]) -> tuple[Images, 
             kept.append(float(np.mean(verdicts)))
     check(
         len(kept) >= FEWEST,
-        f"{folder} has votes on {len(kept)} faces of this generator; rate at least {FEWEST} with nijigan rate, or name "
+        f"{folder} has votes on {len(kept)} faces of the named generators; rate at least {FEWEST}, or name "
         "other generators whose faces were rated with --rated.",
     )
-    check(len(set(kept)) > 1, f"All {len(kept)} votes in {folder} are alike, and teach nothing; rate more faces.")
+    check(
+        len(set(kept)) > 1,
+        f"The votes in {folder} keep the same share of each face; rate more faces.",
+    )
     return np.stack(images), np.array(kept)
 
 
