@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from nijigan.judges.quality import BLOCKS, STATISTICS, look
 from nijigan.metrics.logistic import fit_logistic
 from nijigan.networks import build_generator
 from nijigan.polish import polishing, votes
-from nijigan.polish.polishing import Moments, entrance, polish, real_faces
+from nijigan.polish.polishing import Lesson, Moments, entrance, polish, real_faces
 from nijigan.polish.sight import VIEWS, Sight, View, statistics
 from nijigan.polish.taste import Taste
 from nijigan.polish.votes import rated_faces
@@ -191,10 +192,77 @@ def test_what_was_drawn_before_holds_faces_in_place(
     assert moved[1] < 0.8 * moved[0]
 
 
-def test_faces_in_the_range_of_a_sigmoid_are_polished_too(sight: Sight, taste: Taste, faces: FaceDataset) -> None:
-    generator = small_generator(generator=GeneratorConfig(width=4, output="sigmoid"))
-    polished = polish(generator, real_faces(faces, 32), taste, sight, kimg=0.05)
-    assert np.abs(polished.sample(4).astype(int) - generator.sample(4)).mean() < 20
+class Recorder(Sight):
+    """Sees a face as its mean brightness, 3,200 times, and keeps what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[torch.Tensor] = []
+        self.views: list[View] = []
+
+    def forward(self, faces: torch.Tensor, view: View) -> torch.Tensor:
+        self.shown.append(faces.detach())
+        self.views.append(view)
+        return faces.mean((1, 2, 3))[:, None].expand(-1, STATISTICS)
+
+    def maps(self, faces: torch.Tensor) -> list[torch.Tensor]:
+        return [faces]
+
+
+def lesson(generator: Generator, offset: float) -> tuple[Lesson, Recorder]:
+    recorder = Recorder()
+    real = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    made = Lesson(generator, Taste(torch.zeros(STATISTICS), offset), recorder, real, seed=0)
+    recorder.shown, recorder.views = [], []
+    return made, recorder
+
+
+@pytest.mark.parametrize("output", ["tanh", "sigmoid"])
+def test_the_judge_sees_faces_between_black_and_white(output: str) -> None:
+    generator = small_generator(generator=GeneratorConfig(width=4, output=output))
+    made, recorder = lesson(generator, 0.0)
+    latents = torch.randn(4, 10)
+    made.loss((latents,))
+    with torch.no_grad():
+        drawn = generator.module(latents)
+    torch.testing.assert_close(recorder.shown[0], (drawn + 1) / 2 if output == "tanh" else drawn)
+
+
+def test_faces_above_the_margin_are_not_pushed_and_each_part_of_the_loss_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inputs = (torch.randn(4, 10),)
+    monkeypatch.setattr(polishing, "MOMENTS", 0.0)
+    assert lesson(small_generator(), polishing.MARGIN + 1)[0].loss(inputs) == 0
+    assert lesson(small_generator(), polishing.MARGIN - 3)[0].loss(inputs) == pytest.approx(3)
+    monkeypatch.undo()
+    assert lesson(small_generator(), polishing.MARGIN + 1)[0].loss(inputs) > 0  # the moments
+    monkeypatch.setattr(polishing, "MOMENTS", 0.0)
+    moved, _ = lesson(small_generator(), polishing.MARGIN + 1)
+    with torch.no_grad():
+        next(moved.module.parameters()).mul_(2)
+    assert moved.loss(inputs) > 0  # what was drawn before
+
+
+def test_views_vary_from_batch_to_batch() -> None:
+    made, recorder = lesson(small_generator(), 0.0)
+    for _ in range(60):
+        made.loss((torch.randn(2, 10),))
+    assert np.mean([view.soft for view in recorder.views]) == pytest.approx(polishing.SOFT, abs=0.2)
+    assert np.mean([view.mirrored for view in recorder.views]) == pytest.approx(0.5, abs=0.2)
+    assert {view.down for view in recorder.views} == {view.right for view in recorder.views} == set(range(9))
+
+
+def test_a_signal_ends_it_early_and_keeps_what_was_learnt(taste: Taste, faces: FaceDataset) -> None:
+    generator, done = small_generator(), []
+
+    def stop(count: int, total: int) -> None:
+        done.append((count, total))
+        signal.raise_signal(signal.SIGINT)
+
+    polished = polish(generator, real_faces(faces, 32), taste, Recorder(), kimg=0.1, progress=stop)
+    assert done == [(16, 96)]
+    assert polished.weights_hash != generator.weights_hash
 
 
 @pytest.mark.parametrize("kimg", [0, -1, 2000, float("nan")])
