@@ -213,6 +213,7 @@ def lesson(generator: Generator, offset: float) -> tuple[Lesson, Recorder]:
     recorder = Recorder()
     real = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     made = Lesson(generator, Taste(torch.zeros(STATISTICS), offset), recorder, real, seed=0)
+    assert [view.soft for view in recorder.views] == [False, True]  # some of the real faces are softened too
     recorder.shown, recorder.views = [], []
     return made, recorder
 

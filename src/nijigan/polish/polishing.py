@@ -82,7 +82,8 @@ class Lesson:
         self.before, self.header = generator.module, generator.header
         self.module = deepcopy(self.before).eval()
         self._taste, self._sight = taste, sight
-        seen = [statistics(sight, real, View(soft)) for soft in (False, True)]
+        sharp = round((1 - SOFT) * len(real))  # as many as of the generated faces
+        seen = [statistics(sight, part, View(soft)) for part, soft in ((real[:sharp], False), (real[sharp:], True))]
         seen_real = torch.from_numpy(np.concatenate(seen)).to(sight.device)
         self._moments = Moments(seen_real.mean(0), seen_real.std(0))
         self._random = np.random.default_rng(seed)
