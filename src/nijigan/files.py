@@ -29,7 +29,6 @@ RECOVERY_SECONDS = 5.0
 
 _SCRATCH = r"(?:old|new|crops(?:\.[0-9a-f]{8})?\.zip)"
 
-
 PART = r"\..+\.[0-9a-f]{8}\.part(?:\.[^.]*)?"
 """Matches the names of temporary files."""
 
@@ -51,13 +50,10 @@ def check_path(path: Path) -> None:
 def check_writable(path: Path) -> None:
     """Create the folder of a file that will be written later; refuse, with a `UserError`, a place that cannot be."""
     check_path(path)
-    try:
+    with _reported(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(path) as temporary:
-            temporary.touch()
-            temporary.unlink()
-    except OSError as error:
-        raise _could_not_write(path, error) from error
+        with _temporary(path):
+            pass
 
 
 @contextmanager
@@ -76,7 +72,7 @@ def replacing(path: Path, flush: bool = True) -> Iterator[Path]:
     """
     if not path.name:
         raise UserError(f"{path} is a folder, not a file to write; name a file.")
-    try:
+    with _reported(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         check_regular(path)  # no file takes the place of /dev/null
         sweep(path.parent)
@@ -87,8 +83,6 @@ def replacing(path: Path, flush: bool = True) -> Iterator[Path]:
             temporary.replace(path)
         if flush:
             _sync_folder(path.parent)
-    except OSError as error:
-        raise _could_not_write(path, error) from error
 
 
 @contextmanager
@@ -139,19 +133,6 @@ def _remove_abandoned(place: Path) -> None:
         os.close(descriptor)
 
 
-def is_locked(path: Path) -> bool:
-    """Whether a process holds a lock file. Where the system cannot tell, nobody does."""
-    if fcntl:
-        try:
-            with path.open("rb") as file:  # a shared lock, for a moment: those who look do not see each other
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-    return False
-
-
 def check_regular(path: Path) -> None:
     """Raise an OSError if `path` is a pipe or a device: one may wait for ever, the other has no content to replace."""
     if path.exists() and not path.is_file() and not path.is_dir():
@@ -192,17 +173,16 @@ def replacing_folder(path: Path, owned: re.Pattern[str] = EVERYTHING) -> Iterato
     token = secrets.token_hex(4)
     new, old = path.with_name(f".{path.name}.{token}.new"), path.with_name(f".{path.name}.{token}.old")
     try:
-        recover_folder(path, owned)
-        new.mkdir(parents=True)
-        yield new
-        _sync_tree(new)
-        if path.exists():
-            shutil.copymode(path, new)
-            _move_foreign(path, new, owned)
-        _swap(new, path, old)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise _could_not_write(path, error) from error
+        with _reported(path):
+            recover_folder(path, owned)
+            new.mkdir(parents=True)
+            yield new
+            _sync_tree(new)
+            if path.exists():
+                shutil.copymode(path, new)
+                _move_foreign(path, new, owned)
+            _swap(new, path, old)
+            _sync_folder(path.parent)
     finally:
         with suppress(OSError):
             if old.exists() and not path.exists():
@@ -279,13 +259,12 @@ def locked(path: Path) -> Iterator[None]:
 def _lock(file: Path, place: Path, wait: float) -> Iterator[None]:
     """Hold a lock file for at most one process; messages name `place`."""
     lock = FileLock(file)
-    try:
+    with _reported(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=wait)
-    except Timeout as error:
-        raise UserError(f"Another process is using {place}; wait for it to end, or stop it.") from error
-    except OSError as error:
-        raise _could_not_write(file, error) from error
+        try:
+            lock.acquire(timeout=wait)
+        except Timeout as error:
+            raise UserError(f"Another process is using {place}; wait for it to end, or stop it.") from error
     try:
         yield
     finally:
@@ -382,9 +361,14 @@ def _exchange(one: Path, other: Path) -> bool:
     return function is not None and function(*arguments) == 0
 
 
-def _could_not_write(path: Path, error: OSError) -> UserError:
-    advice = "Free some space or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
-    return UserError(f"Could not write {path}: {error.strerror or error}. {advice} another place.")
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Raise a `UserError` where the system refuses to write `path`."""
+    try:
+        yield
+    except OSError as error:
+        advice = "Free some space or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
+        raise UserError(f"Could not write {path}: {error.strerror or error}. {advice} another place.") from error
 
 
 def _sync_tree(folder: Path) -> None:

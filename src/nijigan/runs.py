@@ -16,6 +16,11 @@ from nijigan.errors import UserError, check
 from nijigan.files import check_regular
 from nijigan.jsonio import to_json
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _KEYS = {"images", "kimg", "d_loss", "g_loss", "real_score", "fake_score"}
 
 RUN_FILES = (
@@ -53,6 +58,17 @@ class Environment:
         version = metadata.version("nijigan") + _commit()
         machine = f"{platform.system()} {platform.machine()}, {_processor()}, {device}"
         return cls(shlex.join(words), version, machine, packages)
+
+
+def is_locked(run: Path) -> bool:
+    """Whether a process trains in this folder. Where the system cannot tell, none does."""
+    if fcntl:
+        try:
+            with (run / "run.lock").open("rb") as file:  # a shared lock, for a moment: readers do not see each other
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return isinstance(error, BlockingIOError)
+    return False
 
 
 def _commit() -> str:

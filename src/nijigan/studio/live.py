@@ -13,11 +13,10 @@ from statistics import harmonic_mean, median
 from typing import Any, Literal
 
 from nijigan.errors import UserError
-from nijigan.files import is_locked
 from nijigan.jsonio import read_json
 from nijigan.pages.text import showable
 from nijigan.recipe.recipe import Recipe
-from nijigan.runs import read_log, snapshots_of
+from nijigan.runs import is_locked, read_log, snapshots_of
 
 State = Literal["new", "running", "finished", "stopped"]
 
@@ -145,7 +144,7 @@ def _state(run: Path, lines: Sequence[Line], images: int, total: int | None, sil
     going: State = "running" if lines else "new"
     ticks = [later - earlier for earlier, later in zip(_seconds(lines), _seconds(lines)[1:], strict=False)]
     patience = max(_PULSE, _SILENT_TICKS * median(ticks)) if ticks else _PULSE
-    if silent is None or silent < patience or is_locked(run / "run.lock"):
+    if silent is None or silent < patience or is_locked(run):
         return going  # not None: evaluations may take long, and the lock is what tells then
     return "stopped"
 

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from nijigan.vision.depthwise import speed_up
+
 IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 """Mean and standard deviation of ImageNet's channels in [0, 1], 3×1×1. Networks trained on it expect inputs normalised
@@ -20,6 +22,7 @@ def freeze(net: nn.Module) -> None:
     """
     net.eval().requires_grad_(False)
     _fold_batch_norm(net)
+    speed_up(net)
     for part in net.modules():
         if isinstance(part, nn.ReLU6):
             part.inplace = True
