@@ -175,6 +175,7 @@ def main() -> None:
     options = parser.parse_args()
 
     torch.set_num_threads(1)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # not without ending the trainings
     dataset = FaceDataset(options.data)
     known = json.loads(options.out.read_text()) if options.out.exists() else {}
     speed: dict[str, float] = known.get("images_per_second", {})
