@@ -75,17 +75,17 @@ def main() -> None:
     options = parser.parse_args()
     sight, (faces, kept, _) = Sight(), rated()
     real = real_faces(FaceDataset(options.data), 64)
-    looked = [statistics(sight, faces, view) for view in VIEWS]
-    seen = np.concatenate([statistics(sight, real, View(soft)) for soft in (False, True)])
+    looked = statistics(sight, faces, *VIEWS)
+    seen = statistics(sight, real, View(), View(True))
     fit = fit_logistic(
-        np.concatenate([*looked, seen]),
+        np.concatenate([looked, seen]),
         np.concatenate([np.tile(kept, len(VIEWS)), np.full(len(seen), REAL_KEPT)]),
         np.concatenate([np.full(len(VIEWS) * len(kept), 2 / len(VIEWS)), np.ones(len(seen))]),
         PENALTY,
     )
     found = {"weight": torch.from_numpy(fit.weight).float(), "offset": torch.tensor([fit.offset]).float()}
     options.out.write_bytes(safetensors.torch.save(found))
-    chances = 1 / (1 + np.exp(-fit.logits(looked[0])))
+    chances = 1 / (1 + np.exp(-fit.logits(looked[: len(kept)])))
     print(f"{options.out}: of {len(kept):,} faces people keep {kept.mean():.3f}, the judge says {chances.mean():.3f}")
 
 

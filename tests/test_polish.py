@@ -15,7 +15,7 @@ from nijigan.judges.quality import BLOCKS, STATISTICS, look
 from nijigan.metrics.logistic import fit_logistic
 from nijigan.networks import build_generator
 from nijigan.polish import polishing, votes
-from nijigan.polish.polishing import Lesson, Moments, entrance, polish, real_faces
+from nijigan.polish.polishing import Lesson, Moments, entrance, polish, real_faces, real_moments
 from nijigan.polish.sight import VIEWS, Sight, View, statistics
 from nijigan.polish.taste import Taste
 from nijigan.polish.votes import rated_faces
@@ -212,7 +212,8 @@ class Recorder(Sight):
 def lesson(generator: Generator, offset: float) -> tuple[Lesson, Recorder]:
     recorder = Recorder()
     real = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
-    made = Lesson(generator, Taste(torch.zeros(STATISTICS), offset), recorder, real, seed=0)
+    moments = real_moments(recorder, real)
+    made = Lesson(generator, Taste(torch.zeros(STATISTICS), offset), recorder, moments, seed=0)
     assert [view.soft for view in recorder.views] == [False, True]  # some of the real faces are softened too
     recorder.shown, recorder.views = [], []
     return made, recorder
@@ -258,12 +259,57 @@ def test_a_signal_ends_it_early_and_keeps_what_was_learnt(taste: Taste, faces: F
     generator, done = small_generator(), []
 
     def stop(count: int, total: int) -> None:
-        done.append((count, total))
-        signal.raise_signal(signal.SIGINT)
+        if total == 96:  # faces that are drawn, not real ones that are looked at
+            done.append((count, total))
+            signal.raise_signal(signal.SIGINT)
 
     polished = polish(generator, real_faces(faces, 32), taste, Recorder(), kimg=0.1, progress=stop)
     assert done == [(16, 96)]
     assert polished.weights_hash != generator.weights_hash
+
+
+def test_every_pass_has_a_name_and_an_end(sight: Sight, taste: Taste, faces: FaceDataset) -> None:
+    class Passes:
+        def __init__(self) -> None:
+            self.seen: list[tuple[str, int, int]] = []
+
+        def name(self, title: str) -> None:
+            self.seen.append((title, 0, 1))
+
+        def __call__(self, done: int, total: int) -> None:
+            self.seen[-1] = (self.seen[-1][0], done, total)
+
+    passes, real = Passes(), real_faces(faces, 32)
+    polish(drawing({}), real, taste, sight, kimg=0.032, progress=passes)
+    sharp = round(0.3 * len(real))
+    assert passes.seen == [
+        (f"Looking at {sharp} real faces", sharp, sharp),
+        (f"Looking at {len(real) - sharp} real faces, softened", len(real) - sharp, len(real) - sharp),
+        ("Polishing", 32, 32),
+    ]
+
+
+def test_the_first_batch_moves_moments_no_more_than_later_ones() -> None:
+    moments, gradients = Moments(torch.zeros(2), torch.ones(2)), []
+    for _ in range(2):
+        x = torch.full((4, 2), 3.0, requires_grad=True)
+        moments.loss(x).backward()
+        gradients.append(x.grad)
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_labels_come_as_often_as_in_training_and_the_rate_falls(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = small_generator(**{**ATTRIBUTES, "priors": ((0, 0, 30), (1, 1, 10))})
+    torch.manual_seed(0)
+    codes = torch.cat([polishing._inputs(generator.header, torch.device("cpu"))[1] for _ in range(40)])
+    assert set(map(tuple, codes.tolist())) == {(0, 0), (1, 1)}
+    assert (codes[:, 0] == 1).float().mean() == pytest.approx(0.25, abs=0.06)
+    rates: list[float] = []
+    step = torch.optim.Adam.step
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda adam: (rates.append(adam.param_groups[0]["lr"]), step(adam)))
+    made, _ = lesson(small_generator(), 0.0)
+    polishing._learn(made, 8, None)
+    np.testing.assert_allclose(np.array(rates) / polishing.RATE, [1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
 
 
 @pytest.mark.parametrize("kimg", [0, -1, 2000, float("nan")])

@@ -237,16 +237,23 @@ class Polish:
         if self.ratings is not None:
             others = [Generator.load(name) for name in self.rated]
             voted = rated_faces(self.ratings, [generator, *others])
-        real = real_faces(open_or_import(self.data), generator.header.resolution)
+        dataset, learnt = open_or_import(self.data), generator.header.dataset
+        if learnt is not None and learnt.fingerprint != dataset.fingerprint:
+            _log.warning(
+                "%s is not the dataset that the generator was trained on (%s): faces move towards those of the former.",
+                dataset.path, learnt.name,
+            )  # fmt: skip
+        real = real_faces(dataset, generator.header.resolution)
         sight, taste = Sight().to(device), Taste.load()
         if voted is not None:
-            narrate(f"Adapting the judge to votes on {len(voted[0]):,} faces.")
-            taste = taste.adapted(sight, *voted)
-        with progress_bar("Polishing") as progress:
+            with progress_bar(f"Adapting the judge to votes on {len(voted[0]):,} faces") as progress:
+                taste = taste.adapted(sight, *voted, progress)
+        with progress_bar("Looking at real faces") as progress:
             polished = polish(generator, real, taste, sight, self.kimg, self.seed, progress)
         polished.to("cpu").save(self.out)
         print(self.out)
         _log.info(
             "Generate faces with `nijigan generate %s --n 64 --out grid.png`. The judge taught them and cannot say how "
-            "good they are: look, or rate them blind with nijigan rate.", shell(self.out),
+            "good they are: look, or rate them blind beside %s with nijigan rate.",
+            shell(self.out), self.model or "the packaged ones",
         )  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nijigan.aliases import Images, Progress
+from nijigan.aliases import Images, NamedProgress, Progress
 from nijigan.dataset.faces import FaceDataset
 from nijigan.errors import check
 from nijigan.generator.generator import Generator
@@ -63,12 +63,27 @@ class Moments:
         """How far both are from those of real faces; the gradient is this batch's share of it."""
         x = (statistics - self.mean) / (self.deviation + 1e-3)
         new = x.mean(0), x.square().mean(0)
-        if self.running is not None:
-            first, second = self.running
-            new = torch.lerp(first.detach(), new[0], 1 - FADE), torch.lerp(second.detach(), new[1], 1 - FADE)
+        first, second = (moment.detach() for moment in self.running or new)
+        new = torch.lerp(first, new[0], 1 - FADE), torch.lerp(second, new[1], 1 - FADE)
         self.running = new
         spread = new[1] - new[0].square() - 1
         return new[0].square().mean() + spread.square().clamp(max=4).mean()
+
+
+def real_moments(sight: Sight, real: Images, progress: Progress | None = None) -> Moments:
+    """The goal: real faces, as large a share of them softened as of the generated ones."""
+    sharp = round((1 - SOFT) * len(real))
+    seen = []
+    for title, part, soft in (("", real[:sharp], False), (", softened", real[sharp:], True)):
+        _begin(progress, f"Looking at {len(part)} real faces{title}")
+        seen.append(statistics(sight, part, View(soft), progress=progress))
+    statistics_of_real = torch.from_numpy(np.concatenate(seen)).to(sight.device)
+    return Moments(statistics_of_real.mean(0), statistics_of_real.std(0))
+
+
+def _begin(progress: Progress | None, title: str) -> None:
+    if isinstance(progress, NamedProgress):
+        progress.name(title)
 
 
 class Lesson:
@@ -78,14 +93,10 @@ class Lesson:
         module: what learns.
     """
 
-    def __init__(self, generator: Generator, taste: Taste, sight: Sight, real: Images, seed: int) -> None:
+    def __init__(self, generator: Generator, taste: Taste, sight: Sight, moments: Moments, seed: int) -> None:
         self.before, self.header = generator.module, generator.header
         self.module = deepcopy(self.before).eval()
-        self._taste, self._sight = taste, sight
-        sharp = round((1 - SOFT) * len(real))  # as many as of the generated faces
-        seen = [statistics(sight, part, View(soft)) for part, soft in ((real[:sharp], False), (real[sharp:], True))]
-        seen_real = torch.from_numpy(np.concatenate(seen)).to(sight.device)
-        self._moments = Moments(seen_real.mean(0), seen_real.std(0))
+        self._taste, self._sight, self._moments = taste, sight, moments
         self._random = np.random.default_rng(seed)
 
     def loss(self, inputs: Inputs) -> Tensor:
@@ -129,7 +140,8 @@ def polish(
         sight: what it sees through, on the device of the generator.
         kimg: thousands of faces to draw while learning. A signal ends it early.
         seed: of the latents and views.
-        progress: called with (faces drawn, faces to draw).
+        progress: called with (looks taken at real faces, looks to take), then with (faces drawn, faces to draw). If
+            it is a `NamedProgress`, it also learns the name of each pass.
 
     Returns:
         A new generator without metrics, whose other layers are the same. Its description says that it was polished,
@@ -141,7 +153,8 @@ def polish(
     check_request(kimg, seed)
     with torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(seed)
-        lesson = Lesson(generator, taste, sight, real, seed)
+        lesson = Lesson(generator, taste, sight, real_moments(sight, real, progress), seed)
+        _begin(progress, "Polishing")
         module = _learn(lesson, max(1, round(1000 * kimg / BATCH)), progress)
     said = f"{generator.header.description} Polished with {kimg:g} thousand generated faces, seed {seed}.".strip()
     header = replace(generator.header, metrics={}, origin=generator.weights_hash, description=said)

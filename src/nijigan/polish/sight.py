@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from nijigan.aliases import Images
+from nijigan.aliases import Images, Progress
 from nijigan.judges import anime
 from nijigan.judges.feature_spaces import LITE0_RESOLUTION
 from nijigan.judges.quality import BLOCKS
@@ -93,19 +93,23 @@ def _deviation(maps: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def statistics(sight: Sight, images: Images, view: View) -> Floats:
+def statistics(sight: Sight, images: Images, *views: View, progress: Progress | None = None) -> Floats:
     """The statistics of uint8 pictures.
 
     Args:
         sight: on any device.
         images: uint8, N×H×W×3, N ≥ 1.
-        view: how they are looked at.
+        views: how they are looked at, V of them.
+        progress: called with (looks taken, looks to take).
 
     Returns:
-        float32, N×3200.
+        float32, VN×3200, by view and then by picture.
     """
-    found = []
-    for start in range(0, len(images), _BATCH):
-        part = torch.from_numpy(np.ascontiguousarray(images[start : start + _BATCH])).to(sight.device)
-        found.append(sight(part.permute(0, 3, 1, 2).float() / 255, view).cpu().numpy())
+    found: list[Floats] = []
+    for view in views:
+        for start in range(0, len(images), _BATCH):
+            part = torch.from_numpy(np.ascontiguousarray(images[start : start + _BATCH])).to(sight.device)
+            found.append(sight(part.permute(0, 3, 1, 2).float() / 255, view).cpu().numpy())
+            if progress is not None:
+                progress(sum(map(len, found)), len(views) * len(images))
     return np.concatenate(found)

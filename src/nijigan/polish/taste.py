@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from nijigan.aliases import Images
+from nijigan.aliases import Images, Progress
 from nijigan.assets import ASSETS
 from nijigan.errors import UserError
 from nijigan.metrics.logistic import fit_logistic
@@ -47,7 +47,7 @@ class Taste:
         """N×3200 statistics → N log-odds of being kept."""
         return statistics @ self.weight.to(statistics.device) + self.offset
 
-    def adapted(self, sight: Sight, images: Images, kept: Doubles) -> "Taste":
+    def adapted(self, sight: Sight, images: Images, kept: Doubles, progress: Progress | None = None) -> "Taste":
         """This judge, moved towards somebody's verdicts.
 
         What is added to the log-odds is fitted to the verdicts, with a penalty of 1/N, so that few of them change
@@ -58,8 +58,9 @@ class Taste:
             sight: what describes the faces.
             images: uint8, N×H×W×3, N ≥ 1.
             kept: N in [0, 1], the share of raters who would keep each face.
+            progress: called with (looks taken, looks to take).
         """
-        seen = np.concatenate([statistics(sight, images, view) for view in VIEWS])
+        seen = statistics(sight, images, *VIEWS, progress=progress)
         before = self.odds(torch.from_numpy(seen)).numpy()
         change = fit_logistic(seen, np.tile(kept, len(VIEWS)), penalty=1 / len(kept), start=before)
         shift = float(change.logits(seen).mean()) - change.offset
