@@ -86,14 +86,14 @@ def findings(lines: Sequence[Line]) -> list[str]:
     found = []
     if sums:
         epoch, lowest = min(sums, key=lambda point: point[1])
-        found.append(f"The sum of both losses is lowest after {epoch:.1f} epochs: {lowest:.2f}.")
+        found.append(f"The sum of both losses is lowest at epoch {_age(epoch)}: {lowest:z.2f}.")
     judged = _evaluations(lines)
     if judged:
         best = max(judged, key=lambda line: line["yield"])
         least = min(judged, key=lambda line: line["kid"])
         found.append(
-            f"Of {len(judged)} evaluations, yield is highest after {best['epoch']:.1f} epochs "
-            f"({100 * best['yield']:.0f} %), and KID is lowest after {least['epoch']:.1f} "
+            f"Of {len(judged)} evaluations, yield is highest at epoch {_age(best['epoch'])} "
+            f"({100 * best['yield']:.0f} %), and KID is lowest at epoch {_age(least['epoch'])} "
             f"({1000 * least['kid']:,.0f} × 10⁻³)."
         )
     moves = volatility(lines, "g_loss")
@@ -105,6 +105,11 @@ def findings(lines: Sequence[Line]) -> list[str]:
             f"and by {last:.3f} in the last."
         )
     return found
+
+
+def _age(epoch: float) -> str:
+    """Such as 5, or 5.1."""
+    return f"{round(epoch, 1):g}"
 
 
 def sum_of_losses(lines: Sequence[Line]) -> list[tuple[float, float]]:
@@ -121,10 +126,14 @@ def volatility(lines: Sequence[Line], key: str) -> list[tuple[float, float]]:
 
 
 def _during(epoch: int, lines: Sequence[Line]) -> Line | None:
-    """Means of losses and scores over the lines of the epoch that ends with this number."""
+    """Means of losses and scores over the lines of the epoch that ends with this number.
+
+    A line says what happened since the one before it. If none is within the epoch, the next one says it.
+    """
     if not lines or lines[-1]["epoch"] < epoch - _NEAR:
         return None
     inside = [line for line in lines if epoch - 1 < line["epoch"] <= epoch + 1e-9]
+    inside = inside or [line for line in lines if line["epoch"] > epoch][:1] or [lines[-1]]
     means = {key: [line[key] for line in inside if line.get(key) is not None] for key in (*_LOSSES, *_SCORES)}
     return {key: float(np.mean(values)) for key, values in means.items()} if all(means.values()) else None
 
@@ -165,7 +174,7 @@ def _grids(run: Path, epochs: Sequence[int], lines: Sequence[Line]) -> list[tupl
     if not chosen and snapshots:
         places = np.linspace(0, len(snapshots) - 1, _GRIDS).round().astype(int)
         ages = {snapshots[place][1] / per_epoch for place in places}
-        chosen = [(f"after {age:.1f} epochs", age) for age in sorted(ages - {0})]
+        chosen = [(f"after epoch {_age(age)}", age) for age in sorted(ages - {0})]
     for name, age in [("before training", 0), *chosen]:
         path, images = min(snapshots, key=lambda grid: abs(grid[1] - age * per_epoch), default=(None, 0))
         if path is not None and abs(images / per_epoch - age) < (_NEAR if age else 1e-9):
