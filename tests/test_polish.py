@@ -312,6 +312,19 @@ def test_labels_come_as_often_as_in_training_and_the_rate_falls(monkeypatch: pyt
     np.testing.assert_allclose(np.array(rates) / polishing.RATE, [1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
 
 
+@pytest.mark.parametrize("changes", [{}, ATTRIBUTES], ids=["plain", "labels"])
+def test_truncation_pulls_towards_the_mean_style_of_what_was_learnt(
+    taste: Taste, faces: FaceDataset, changes: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polishing, "RATE", 0.1)
+    generator = small_generator(generator=GeneratorConfig("style", width=4, max_width=16), **changes)
+    module = polish(generator, real_faces(faces, 32), taste, Recorder(), kimg=0.1).module
+    style = module.base if changes else module
+    with torch.no_grad():
+        styles = style.mapping(torch.randn(20_000, 10))
+    assert (style.w_mean - styles.mean(0)).abs().max() < 0.1 * styles.std()
+
+
 @pytest.mark.parametrize("kimg", [0, -1, 2000, float("nan")])
 def test_lengths_out_of_range_are_refused(kimg: float, sight: Sight, taste: Taste, faces: FaceDataset) -> None:
     with pytest.raises(UserError, match="--kimg is"):

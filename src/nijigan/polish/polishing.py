@@ -21,7 +21,9 @@ from nijigan.generator.generator import Generator
 from nijigan.generator.header import GeneratorHeader
 from nijigan.generator.latents import check_seed
 from nijigan.interrupt import Interrupt
+from nijigan.networks import ConditionalGenerator
 from nijigan.networks.priors import random_latents
+from nijigan.networks.style import StyleGenerator
 from nijigan.polish.sight import SHIFT, Sight, View, statistics
 from nijigan.polish.taste import Taste
 from nijigan.recipe.parts import EmaConfig
@@ -43,6 +45,8 @@ REAL = 800
 LEAST_REAL = 50
 HALF_LIFE = 3.0
 """Of the average of the weights, in thousands of faces."""
+STYLES = 4096
+"""Latents whose mean style a style-based generator gets."""
 MOST_KIMG = 1000.0
 
 log = logging.getLogger("nijigan")
@@ -196,6 +200,8 @@ def _learn(lesson: Lesson, steps: int, progress: Progress | None) -> nn.Module:
                 progress(step * BATCH, steps * BATCH)
             if interrupt.requested:
                 break
+    if isinstance(ema.module, StyleGenerator | ConditionalGenerator):  # truncation pulls towards the mean style
+        ema.module.estimate_mean_style([_inputs(lesson.header, device) for _ in range(STYLES // BATCH)])
     return ema.module
 
 
