@@ -185,6 +185,12 @@ def by_epoch(log: Sequence[Record], *numbers: int) -> str:
     )
 
 
+def by_kid(rows: Sequence[Record]) -> str:
+    """Recipes with their KID, the lowest first."""
+    found = sorted((1000 * float(row.scores.kid.value), row.recipe) for row in rows)
+    return ", ".join(f"{name} {kid:,.0f}" for kid, name in found)
+
+
 def rank_correlation(log: Sequence[Record], first: str, second: str, since: float = 0) -> float:
     """Spearman's correlation of two fields over the evaluations of a log, those from `since` kimg on."""
 
@@ -206,5 +212,5 @@ def ranked(rows: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
 FUNCTIONS = (
     share, minus, word, until, at, tail, pace, minutes, trained, mean, at_epoch, epoch, weights, kid, accuracy,
     values, ascending, within, labelled, lowest, modes, tried, percent, scores, accuracies, faces, over, judged,
-    best, by_epoch, rank_correlation, ranked,
+    best, by_epoch, by_kid, rank_correlation, ranked,
 )  # fmt: skip
