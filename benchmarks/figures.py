@@ -185,6 +185,11 @@ def by_epoch(log: Sequence[Record], *numbers: int) -> str:
     )
 
 
+def row(table: Record, recipe: str) -> Record:
+    """The row of a recipe in what quality.py writes."""
+    return next(one for one in table.rows if one.recipe == recipe)
+
+
 def by_kid(rows: Sequence[Record]) -> str:
     """Recipes with their KID, the lowest first."""
     found = sorted((1000 * float(row.scores.kid.value), row.recipe) for row in rows)
@@ -212,5 +217,5 @@ def ranked(rows: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
 FUNCTIONS = (
     share, minus, word, until, at, tail, pace, minutes, trained, mean, at_epoch, epoch, weights, kid, accuracy,
     values, ascending, within, labelled, lowest, modes, tried, percent, scores, accuracies, faces, over, judged,
-    best, by_epoch, by_kid, rank_correlation, ranked,
+    best, by_epoch, by_kid, row, rank_correlation, ranked,
 )  # fmt: skip
