@@ -36,11 +36,11 @@ def test_combinations_are_all_and_the_last_varies_fastest(tiny: Recipe) -> None:
     assert cells[0][1] == replace(tiny, batch_size=4, generator=replace(tiny.generator, width=3))
 
 
-@pytest.mark.parametrize("vary", [{"name": ["a", "b"]}, {"projected.size": ["64", "96"]}])
-def test_what_changes_no_training_is_not_varied(tiny: Recipe, vary: dict[str, list[str]]) -> None:
-    field, (value, _) = next(iter(vary.items()))
-    with pytest.raises(UserError, match=f"is the same training as {field}={value}: what differs has no effect"):
-        combinations(tiny, vary)
+def test_what_changes_no_training_is_not_varied(tiny: Recipe) -> None:
+    with pytest.raises(UserError, match="is the same training as name=a: what differs has no effect"):
+        combinations(tiny, {"name": ["a", "b"]})
+    with pytest.raises(UserError, match="projected.size=64 is not valid: .* no second discriminator"):
+        combinations(tiny, {"projected.size": ["64", "96"]})
     assert len(combinations(replace(tiny, projected=ProjectedConfig(0.3)), {"projected.size": ["64", "96"]})) == 2
 
 
